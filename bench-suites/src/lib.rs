@@ -1,0 +1,1 @@
+//! Benchmark suites: instances, runner, records, tables.

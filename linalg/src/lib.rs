@@ -1,0 +1,19 @@
+//! Numerical ground: tensors, dense and sparse products, seeded random numbers.
+//!
+//! | concept | file |
+//! |---|---|
+//! | scalar types with their unit roundoff | [`scalar`] |
+//! | row-major tensors | [`tensor`] |
+//! | dense products $C \leftarrow \beta C + A B$ | [`gemm`] |
+//! | compressed sparse rows | [`sparse`] |
+//! | seeded random streams | [`random`] |
+
+pub mod gemm;
+pub mod random;
+pub mod scalar;
+pub mod sparse;
+pub mod tensor;
+
+pub use scalar::Scalar;
+pub use sparse::Csr;
+pub use tensor::Tensor;

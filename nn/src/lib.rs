@@ -1,0 +1,1 @@
+//! Networks as data: graph, operators, evaluation, derivatives, formats, properties.

@@ -1,0 +1,1 @@
+//! The trusted base: exact arithmetic replay of counterexamples.

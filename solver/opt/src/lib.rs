@@ -1,0 +1,1 @@
+//! Linear programs behind one small interface.

@@ -1,0 +1,1 @@
+//! Sound bounds and complete branch and bound.
