@@ -1,1 +1,13 @@
 //! Networks as data: graph, operators, evaluation, derivatives, formats, properties.
+//!
+//! | step | file |
+//! |---|---|
+//! | a network is a DAG of operators with inferred shapes | [`graph`], [`op`], [`shape`] |
+//! | read and write ONNX | [`onnx`] |
+//! | evaluate in f32 and f64, with the same loops for every scalar | [`eval`] |
+//! | differentiate: vjp, jvp, per-example gradients, Hessian-vector products | [`autodiff`] |
+//! | what is to be verified: input boxes and unsafe output sets | [`property`], [`vnnlib`] |
+
+pub mod graph;
+pub mod op;
+pub mod property;
