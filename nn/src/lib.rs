@@ -8,6 +8,11 @@
 //! | differentiate: vjp, jvp, per-example gradients, Hessian-vector products | [`autodiff`] |
 //! | what is to be verified: input boxes and unsafe output sets | [`property`], [`vnnlib`] |
 
+mod batch;
+pub mod error;
 pub mod graph;
 pub mod op;
 pub mod property;
+pub mod shape;
+
+pub use error::NnError;

@@ -1,0 +1,75 @@
+//! What can go wrong with a network or a property that somebody hands in.
+
+use crate::op::ElementType;
+use thiserror::Error;
+
+/// Why a network or a property was refused.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum NnError {
+    /// An operator got the wrong number of arguments.
+    #[error("node `{node}` ({op}): expected {expected} arguments, found {found}")]
+    ArgumentCount {
+        /// The node.
+        node: String,
+        /// Its operator.
+        op: &'static str,
+        /// How many the operator takes.
+        expected: &'static str,
+        /// How many it got.
+        found: usize,
+    },
+    /// The shapes of an operator's arguments do not go together.
+    #[error("node `{node}` ({op}): {rule}, found argument shapes {shapes:?}")]
+    Shape {
+        /// The node.
+        node: String,
+        /// Its operator.
+        op: &'static str,
+        /// Shapes of the arguments.
+        shapes: Vec<Vec<usize>>,
+        /// The rule that they break.
+        rule: &'static str,
+    },
+    /// An operator does not take arguments of these element types.
+    #[error("node `{node}` ({op}): expected {expected}, found element types {found:?}")]
+    Element {
+        /// The node.
+        node: String,
+        /// Its operator.
+        op: &'static str,
+        /// What the operator takes.
+        expected: &'static str,
+        /// Element types of the arguments.
+        found: Vec<ElementType>,
+    },
+    /// A tensor would have more entries than [`crate::shape::MAX_ENTRIES`].
+    #[error(
+        "tensor `{node}`: shape {shape:?} has more than {} entries",
+        crate::shape::MAX_ENTRIES
+    )]
+    TooLarge {
+        /// The tensor.
+        node: String,
+        /// Its shape.
+        shape: Vec<usize>,
+    },
+    /// Two nodes of a graph share a name.
+    #[error("two nodes are named `{node}`")]
+    DuplicateName {
+        /// The name.
+        node: String,
+    },
+    /// The network treats the first axis as more than a batch of independent samples.
+    #[error("node `{node}` ({op}): {rule}; the network cannot take a batch of {batch} along axis 0")]
+    NotBatched {
+        /// The node.
+        node: String,
+        /// Its operator.
+        op: &'static str,
+        /// The rule that it breaks.
+        rule: &'static str,
+        /// The batch asked for.
+        batch: usize,
+    },
+}
