@@ -1,5 +1,6 @@
 //! What can go wrong with a network or a property that somebody hands in.
 
+use crate::onnx::OnnxFault;
 use crate::op::ElementType;
 use thiserror::Error;
 
@@ -71,5 +72,14 @@ pub enum NnError {
         rule: &'static str,
         /// The batch asked for.
         batch: usize,
+    },
+    /// An ONNX file was refused.
+    #[error("{origin}: {fault}")]
+    Onnx {
+        /// The file.
+        origin: String,
+        /// Why.
+        #[source]
+        fault: Box<OnnxFault>,
     },
 }

@@ -11,6 +11,8 @@
 mod batch;
 pub mod error;
 pub mod graph;
+mod gzip;
+pub mod onnx;
 pub mod op;
 pub mod property;
 pub mod shape;

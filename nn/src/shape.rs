@@ -15,15 +15,13 @@ pub struct TensorType {
     pub element: ElementType,
 }
 
-/// Number of entries of a shape, `None` above [`MAX_ENTRIES`].
+/// Number of entries of a shape, `None` above [`MAX_ENTRIES`] (where empty axes count as 1, so that
+/// every partial product of extents is small too).
 pub fn entries(shape: &[usize]) -> Option<usize> {
-    if shape.contains(&0) {
-        return Some(0);
-    }
-    shape
+    let bound = shape
         .iter()
-        .try_fold(1_usize, |n, &d| n.checked_mul(d))
-        .filter(|n| *n <= MAX_ENTRIES)
+        .try_fold(1_usize, |n, &d| n.checked_mul(d.max(1)).filter(|n| *n <= MAX_ENTRIES))?;
+    Some(if shape.contains(&0) { 0 } else { bound })
 }
 
 /// NumPy's common shape of two operands, `None` where they do not broadcast.
