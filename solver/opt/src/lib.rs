@@ -1,1 +1,44 @@
 //! Linear programs behind one small interface.
+//!
+//! $$\min_x\; c^\top x \quad\text{subject to}\quad \ell^r \le A x \le u^r,\qquad \ell \le x \le u .$$
+//!
+//! | concept | file |
+//! |---|---|
+//! | the program, its feasibility measure and the bound that multipliers prove | [`program`] |
+//! | what a solver answers: a point with duals, a refutation, or neither | [`outcome`] |
+//! | the interior-point back end | [`interior`] |
+//! | faults in the data | [`error`] |
+//!
+//! # Sign convention
+//! `row_duals` $y$ and `column_duals` $d$ of a minimisation satisfy
+//! $$c = A^\top y + d, \qquad c^\top x = \sum_i (y_i^+ \ell^r_i - y_i^- u^r_i) + \sum_j (d_j^+ \ell_j - d_j^- u_j),$$
+//! with $v^+ = \max(v, 0)$ and $v^- = \max(-v, 0)$: a positive multiplier belongs to a lower bound, a negative
+//! one to an upper bound, and $y_i$ is the derivative of the optimal value in the active bound of row $i$.
+//! A refutation has the same form with $c = 0$ and a positive right-hand side.
+
+pub mod error;
+pub mod interior;
+pub mod outcome;
+pub mod program;
+
+pub use error::{BoundSide, OptError};
+pub use interior::InteriorPoint;
+pub use outcome::{LpOutcome, LpSettings, Refutation, StallReason};
+pub use program::{LinearProgram, Row};
+
+/// A method that solves linear programs.
+pub trait LpSolver {
+    /// Solves a linear program.
+    ///
+    /// # Errors
+    /// Data that is no linear program: see [`OptError`]. Not finding an answer is an outcome.
+    fn solve(&self, program: &LinearProgram, settings: &LpSettings) -> Result<LpOutcome, OptError>;
+}
+
+/// Solves a linear program with the default method, [`InteriorPoint`].
+///
+/// # Errors
+/// Data that is no linear program: see [`OptError`].
+pub fn solve(program: &LinearProgram, settings: &LpSettings) -> Result<LpOutcome, OptError> {
+    InteriorPoint.solve(program, settings)
+}

@@ -1,0 +1,99 @@
+//! What a solver is asked to keep to, and what it answers.
+
+use crate::program::LinearProgram;
+use std::time::Duration;
+
+/// Limits and accuracy of one solve.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LpSettings {
+    /// Feasibility and gap tolerance, relative to the size of the data.
+    pub tolerance: f64,
+    /// Largest number of iterations.
+    pub max_iterations: u32,
+    /// Largest wall time of one call, if limited.
+    pub time_limit: Option<Duration>,
+}
+
+impl Default for LpSettings {
+    fn default() -> Self {
+        Self {
+            tolerance: 1e-8,
+            max_iterations: 200,
+            time_limit: None,
+        }
+    }
+}
+
+/// The answer to a linear program.
+#[derive(Clone, Debug, PartialEq)]
+pub enum LpOutcome {
+    /// A point and multipliers whose values agree to the tolerance.
+    Optimal {
+        /// The point $x$, feasible to the tolerance.
+        point: Vec<f64>,
+        /// $c^\top x$.
+        value: f64,
+        /// $y$, one per row; zero where the bound that its sign calls for is infinite.
+        row_duals: Vec<f64>,
+        /// $d = c - A^\top y$, one per column; set to zero where the bound that its sign calls for is infinite
+        /// (the equation then holds to the tolerance only).
+        column_duals: Vec<f64>,
+    },
+    /// No point satisfies the rows and bounds.
+    Infeasible(Refutation),
+    /// There are feasible points, and the objective falls without limit on them.
+    Unbounded,
+    /// The method stopped without an answer.
+    Stalled(StallReason),
+}
+
+/// Why no point satisfies the rows and bounds of a linear program.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Refutation {
+    /// This column's lower bound exceeds its upper bound.
+    CrossedColumn(usize),
+    /// This row's lower bound exceeds its upper bound.
+    CrossedRow(usize),
+    /// Multipliers with $A^\top y + d = 0$ and
+    /// $\sum_i (y_i^+ \ell^r_i - y_i^- u^r_i) + \sum_j (d_j^+ \ell_j - d_j^- u_j) > 0$,
+    /// where the left-hand side of the second would be at most $(A^\top y + d)^\top x = 0$ at a feasible $x$.
+    /// The largest multiplier has magnitude 1.
+    Farkas {
+        /// $y$, one per row.
+        row_ray: Vec<f64>,
+        /// $d = -A^\top y$, one per column; set to zero where the bound that its sign calls for is infinite.
+        column_ray: Vec<f64>,
+    },
+}
+
+impl Refutation {
+    /// The amount by which the refutation contradicts feasibility; positive when it does.
+    ///
+    /// # Soundness
+    /// Computed in `f64` without directed rounding: evidence to check, not a proof.
+    pub fn gap(&self, program: &LinearProgram) -> f64 {
+        match self {
+            Refutation::CrossedColumn(column) => program.lower[*column] - program.upper[*column],
+            Refutation::CrossedRow(row) => program.rows[*row].lower - program.rows[*row].upper,
+            Refutation::Farkas { row_ray, column_ray } => program.dual_value(row_ray, column_ray),
+        }
+    }
+}
+
+/// Why a method stopped without an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StallReason {
+    /// The limit on iterations was reached.
+    Iterations,
+    /// The limit on time was reached.
+    Time,
+    /// An answer was found, but not to the tolerance.
+    Accuracy,
+    /// The iteration stopped making progress.
+    Progress,
+    /// The linear algebra broke down.
+    Numerics,
+    /// The multipliers offered as a refutation do not refute.
+    Refutation,
+}
