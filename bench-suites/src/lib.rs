@@ -1,1 +1,19 @@
-//! Benchmark suites: instances, runner, records, tables.
+//! Benchmark suites: every instance in its own process, compared with what is known about it.
+//!
+//! | step | file |
+//! |---|---|
+//! | find the suites under a directory and read their instances and expected verdicts | [`suite`] |
+//! | verify one instance in a child process, with a limit that holds | [`child`] |
+//! | what a verification says about itself, as JSON | [`record`] |
+//! | run everything that is not yet in the results file | [`runner`] |
+//! | one CSV line per instance, on disk as soon as it is known | [`results`] |
+//! | counts, times, memory and contradictions per suite | [`table`] |
+
+pub mod child;
+pub mod error;
+pub mod record;
+pub mod results;
+pub mod runner;
+pub mod suite;
+pub mod table;
+pub mod verdict;
