@@ -1,0 +1,321 @@
+//! Optimised bounds: slopes $\alpha \in [0, 1]$ below open ReLUs and multipliers $\beta \ge 0$ of
+//! splits, by projected gradient ascent on the CROWN bound.
+//!
+//! For fixed signs of the coefficients the bound is
+//! $\min_x \langle A_0, x \rangle + d$, a composition of linear maps; with $x^\ast$ its minimiser and
+//! $\hat z, \hat h$ the values that the relaxed network takes at $x^\ast$ (each activation replaced by
+//! the line that its coefficient selected),
+//! $$ \frac{\partial}{\partial \alpha_j} = \max(A_j, 0)\, \hat z_j, \qquad
+//!    \frac{\partial}{\partial \beta_j} = -s_j \hat z_j. $$
+//! One back-substitution and one forward pass per step. Every iterate is a valid bound; the best is
+//! kept, so more steps never loosen it.
+//!
+//! # Source
+//! Xu et al., *Fast and complete*, 2021; Wang et al., *Beta-CROWN*, 2021.
+
+use crate::bounds::{Bounds, Boxes};
+use crate::crown::{InputBound, Lines, Multipliers, Rows, back_substitute};
+use crate::network::{Function, Kind, Network};
+use crate::rounding::Magnitudes;
+use secateur_linalg::Scalar;
+
+/// A split: ReLU layer, neuron, and the sign $s$ of its input on the subproblem.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Split {
+    /// The activation layer.
+    pub layer: u32,
+    /// The neuron.
+    pub neuron: u32,
+    /// Whether $z \ge 0$; otherwise $z \le 0$.
+    pub active: bool,
+}
+
+/// Parameters of the ascent.
+#[derive(Clone, Copy, Debug)]
+pub struct Params {
+    /// Gradient steps.
+    pub steps: usize,
+    /// Step size of $\alpha$.
+    pub alpha_rate: f64,
+    /// Step size of $\beta$.
+    pub beta_rate: f64,
+    /// Factor of both after every step.
+    pub decay: f64,
+}
+
+/// Slopes and multipliers of a set of rows.
+#[derive(Clone, Debug)]
+pub struct Slopes<T> {
+    /// For activation layer `k`: $\alpha$, `rows × size`; empty for layers that are not ReLUs.
+    pub alpha: Vec<Vec<T>>,
+    /// For activation layer `k`: (row, neuron, $s \beta$).
+    pub beta: Vec<Vec<(u32, u32, T)>>,
+}
+
+/// What the ascent found.
+#[derive(Clone, Debug)]
+pub struct Optimised<T> {
+    /// The best lower bound of each row.
+    pub minimum: Vec<T>,
+    /// The affine bound of each row's best step.
+    pub best: InputBound<T>,
+    /// The slopes and multipliers of each row's best step.
+    pub slopes: Slopes<T>,
+    /// The coefficients at every activation in the first step.
+    pub tape: Vec<Vec<T>>,
+}
+
+impl<T: Scalar> Slopes<T> {
+    /// The slopes that the lines already have, and $\beta = 0$.
+    pub fn initial(network: &Network<T>, lines: &Lines<T>, domain: &[u32], splits: &[&[Split]]) -> Self {
+        let layers = network.layers.len();
+        let mut slopes = Self { alpha: vec![Vec::new(); layers], beta: vec![Vec::new(); layers] };
+        for (k, _, function) in network.activations() {
+            if function == Function::Relu {
+                let size = network.layers[k].size;
+                let row = |d: &u32| &lines.lower_slope[k][*d as usize * size..(*d as usize + 1) * size];
+                slopes.alpha[k] = domain.iter().flat_map(row).copied().collect();
+            }
+        }
+        for (r, d) in domain.iter().enumerate() {
+            for split in splits.get(*d as usize).copied().unwrap_or_default() {
+                slopes.beta[split.layer as usize].push((r as u32, split.neuron, T::ZERO));
+            }
+        }
+        slopes
+    }
+
+    /// As multipliers of a back-substitution.
+    pub fn multipliers(&self) -> Multipliers<'_, T> {
+        Multipliers { alpha: &self.alpha, beta: &self.beta }
+    }
+}
+
+/// Raises the lower bounds of `rows`; row `r` lies in subproblem `rows.domain[r]` of `boxes`.
+/// `done` ends the ascent early when every row satisfies it.
+///
+/// # Soundness
+/// Every step's bound is sound by itself: the ascent only chooses among sound bounds.
+#[allow(clippy::too_many_arguments)]
+pub fn optimise<T: Scalar>(
+    network: &Network<T>,
+    magnitudes: &Magnitudes<T>,
+    bounds: &Bounds<T>,
+    boxes: &Boxes<T>,
+    rows: &Rows<T>,
+    splits: &[&[Split]],
+    mut slopes: Slopes<T>,
+    params: Params,
+    done: impl Fn(usize, T) -> bool,
+) -> Optimised<T> {
+    let mut ascent = Ascent::new(network, bounds, rows, splits, &slopes);
+    let mut found: Option<Optimised<T>> = None;
+    for step in 0..=params.steps {
+        let last = step == params.steps;
+        let keep = !last || step == 0;
+        let bound = back_substitute(network, magnitudes, &bounds.lines, rows.clone(), slopes.multipliers(), keep);
+        let minimum = (0..rows.len()).map(|r| {
+            let (lower, upper) = boxes.corners(rows.domain[r] as usize);
+            bound.minimum(r, lower, upper)
+        });
+        let minimum: Vec<T> = minimum.collect();
+        match &mut found {
+            None => {
+                let tape = bound.tape.clone();
+                found = Some(Optimised { minimum, best: strip(&bound), slopes: slopes.clone(), tape });
+            }
+            Some(found) => found.keep_better(network, &minimum, &bound, &slopes),
+        }
+        let finished = found.as_ref().is_some_and(|f| f.minimum.iter().enumerate().all(|(r, m)| done(r, *m)));
+        if last || finished {
+            break;
+        }
+        ascent.step(boxes, rows, &bound, &mut slopes, params, step);
+    }
+    found.expect("at least one step")
+}
+
+fn strip<T: Scalar>(bound: &InputBound<T>) -> InputBound<T> {
+    InputBound {
+        coefficients: bound.coefficients.clone(),
+        constant: bound.constant.clone(),
+        error: bound.error.clone(),
+        tape: Vec::new(),
+    }
+}
+
+impl<T: Scalar> Optimised<T> {
+    fn keep_better(&mut self, network: &Network<T>, minimum: &[T], bound: &InputBound<T>, slopes: &Slopes<T>) {
+        let n = network.inputs();
+        let better: Vec<bool> = minimum.iter().zip(&self.minimum).map(|(new, old)| new > old).collect();
+        for r in (0..minimum.len()).filter(|r| better[*r]) {
+            self.minimum[r] = minimum[r];
+            self.best.coefficients[r * n..(r + 1) * n].copy_from_slice(bound.row(r));
+            (self.best.constant[r], self.best.error[r]) = (bound.constant[r], bound.error[r]);
+            for (mine, theirs) in self.slopes.alpha.iter_mut().zip(&slopes.alpha) {
+                let size = mine.len() / minimum.len();
+                mine[r * size..(r + 1) * size].copy_from_slice(&theirs[r * size..(r + 1) * size]);
+            }
+        }
+        for (mine, theirs) in self.slopes.beta.iter_mut().zip(&slopes.beta) {
+            for (mine, theirs) in mine.iter_mut().zip(theirs).filter(|(_, t)| better[t.0 as usize]) {
+                *mine = *theirs;
+            }
+        }
+    }
+}
+
+/// Adam's moments and the signs of the splits.
+struct Ascent<'a, T> {
+    network: &'a Network<T>,
+    bounds: &'a Bounds<T>,
+    alpha_moments: Vec<(Vec<T>, Vec<T>)>,
+    beta_moments: Vec<Vec<(T, T)>>,
+    signs: Vec<Vec<T>>,
+}
+
+impl<'a, T: Scalar> Ascent<'a, T> {
+    fn new(
+        network: &'a Network<T>,
+        bounds: &'a Bounds<T>,
+        rows: &Rows<T>,
+        splits: &[&[Split]],
+        slopes: &Slopes<T>,
+    ) -> Self {
+        let zeros = |v: &Vec<T>| (vec![T::ZERO; v.len()], vec![T::ZERO; v.len()]);
+        let alpha_moments = slopes.alpha.iter().map(zeros).collect();
+        let beta_moments = slopes.beta.iter().map(|v| vec![(T::ZERO, T::ZERO); v.len()]).collect();
+        let mut signs = vec![Vec::new(); slopes.beta.len()];
+        for d in &rows.domain {
+            for split in splits.get(*d as usize).copied().unwrap_or_default() {
+                signs[split.layer as usize].push(if split.active { T::ONE } else { -T::ONE });
+            }
+        }
+        Self { network, bounds, alpha_moments, beta_moments, signs }
+    }
+
+    fn step(
+        &mut self,
+        boxes: &Boxes<T>,
+        rows: &Rows<T>,
+        bound: &InputBound<T>,
+        slopes: &mut Slopes<T>,
+        params: Params,
+        step: usize,
+    ) {
+        let values = self.relaxed_forward(boxes, rows, bound, slopes);
+        let decay = params.decay.powi(step as i32);
+        let adam = Adam::<T>::new(step);
+        for (k, source, _) in self.network.activations() {
+            if slopes.alpha[k].is_empty() {
+                continue;
+            }
+            let size = self.network.layers[k].size;
+            let (lower, upper) = (&self.bounds.lower[source], &self.bounds.upper[source]);
+            let rate = T::from_f64(params.alpha_rate * decay);
+            let (first, second) = &mut self.alpha_moments[k];
+            for (r, d) in rows.domain.iter().enumerate() {
+                let (at, from) = (r * size, *d as usize * size);
+                for j in 0..size {
+                    if lower[from + j] < T::ZERO && upper[from + j] > T::ZERO {
+                        let gradient = bound.tape[k][at + j].max(T::ZERO) * values[source][at + j];
+                        let move_by = rate * adam.direction(gradient, &mut first[at + j], &mut second[at + j]);
+                        let alpha = &mut slopes.alpha[k][at + j];
+                        *alpha = (*alpha + move_by).max(T::ZERO).min(T::ONE);
+                    }
+                }
+            }
+            let rate = T::from_f64(params.beta_rate * decay);
+            for (index, (r, j, signed)) in slopes.beta[k].iter_mut().enumerate() {
+                let sign = self.signs[k][index];
+                let gradient = -sign * values[source][*r as usize * size + *j as usize];
+                let (first, second) = &mut self.beta_moments[k][index];
+                let beta = *signed * sign + rate * adam.direction(gradient, first, second);
+                *signed = sign * beta.max(T::ZERO);
+            }
+        }
+    }
+
+    /// The values of the relaxed network at each row's minimiser.
+    fn relaxed_forward(
+        &self,
+        boxes: &Boxes<T>,
+        rows: &Rows<T>,
+        bound: &InputBound<T>,
+        slopes: &Slopes<T>,
+    ) -> Vec<Vec<T>> {
+        let (count, lines) = (rows.len(), &self.bounds.lines);
+        let last = self.network.activations().map(|(k, _, _)| k).max().unwrap_or(0);
+        let mut values: Vec<Vec<T>> = Vec::with_capacity(last);
+        for (k, layer) in self.network.layers.iter().enumerate().take(last) {
+            let size = layer.size;
+            let value = match &layer.kind {
+                Kind::Input => {
+                    let mut x = vec![T::ZERO; count * size];
+                    for (r, x) in x.chunks_exact_mut(size).enumerate() {
+                        let (lower, upper) = boxes.corners(rows.domain[r] as usize);
+                        bound.minimiser(r, lower, upper, x);
+                    }
+                    x
+                }
+                Kind::Affine(affine) => {
+                    let mut y = affine.bias.repeat(count);
+                    for (source, map) in &affine.terms {
+                        map.forward(false, &values[*source], count, &mut y);
+                    }
+                    y
+                }
+                Kind::Activation { source, .. } => {
+                    let mut out = vec![T::ZERO; count * size];
+                    for (r, d) in rows.domain.iter().enumerate() {
+                        let (at, from) = (r * size, *d as usize * size);
+                        let Some(tape) = bound.tape[k].get(at..at + size) else { continue };
+                        for j in 0..size {
+                            let z = values[*source][at + j];
+                            let low = lines.lower_intercept[k].get(from + j).copied().unwrap_or(T::ZERO);
+                            let below = slopes.alpha[k].get(at + j).copied().unwrap_or(lines.lower_slope[k][from + j]);
+                            out[at + j] = if tape[j] >= T::ZERO {
+                                below * z + low
+                            } else {
+                                lines.upper_slope[k][from + j] * z + lines.upper_intercept[k][from + j]
+                            };
+                        }
+                    }
+                    out
+                }
+            };
+            values.push(value);
+        }
+        values
+    }
+}
+
+/// Adam with the usual $\beta_1 = 0.9$, $\beta_2 = 0.999$.
+struct Adam<T> {
+    first: T,
+    second: T,
+    correction_first: T,
+    correction_second: T,
+    tiny: T,
+}
+
+impl<T: Scalar> Adam<T> {
+    fn new(step: usize) -> Self {
+        let t = step as i32 + 1;
+        Self {
+            first: T::from_f64(0.9),
+            second: T::from_f64(0.999),
+            correction_first: T::from_f64(1.0 / (1.0 - 0.9f64.powi(t))),
+            correction_second: T::from_f64(1.0 / (1.0 - 0.999f64.powi(t))),
+            tiny: T::from_f64(1e-12),
+        }
+    }
+
+    #[inline]
+    fn direction(&self, gradient: T, first: &mut T, second: &mut T) -> T {
+        *first = self.first * *first + (T::ONE - self.first) * gradient;
+        *second = self.second * *second + (T::ONE - self.second) * gradient * gradient;
+        let scale = (*second * self.correction_second).sqrt() + self.tiny;
+        *first * self.correction_first / scale
+    }
+}

@@ -1,0 +1,218 @@
+//! Bounds on every layer for a batch of boxes: intervals everywhere, CROWN where a ReLU is open.
+//!
+//! Layers are visited in order. An affine layer is bounded by interval arithmetic from its sources;
+//! when an activation reads it, the entries that may still have either sign (or any entry, before a
+//! smooth activation) are bounded again by back-substitution to the input, and the two are
+//! intersected. Then the activation's lines are known and the next layer can be bounded.
+
+use crate::crown::{InputBound, Lines, Multipliers, Rows, back_substitute};
+use crate::network::{Affine, Function, Kind, Network};
+use crate::relax;
+use crate::rounding::{Magnitudes, gamma};
+use secateur_linalg::Scalar;
+
+/// Rows that go through one back-substitution.
+const ROWS_AT_ONCE: usize = 1024;
+
+/// Boxes of inputs: `batch × n` corners.
+#[derive(Clone, Debug)]
+pub struct Boxes<T> {
+    /// Number of boxes.
+    pub batch: usize,
+    /// Lower corners.
+    pub lower: Vec<T>,
+    /// Upper corners.
+    pub upper: Vec<T>,
+}
+
+impl<T: Scalar> Boxes<T> {
+    /// The corners of one box.
+    pub fn corners(&self, b: usize) -> (&[T], &[T]) {
+        let n = self.lower.len() / self.batch.max(1);
+        (&self.lower[b * n..(b + 1) * n], &self.upper[b * n..(b + 1) * n])
+    }
+}
+
+/// Bounds on every layer and the lines that follow from them.
+#[derive(Clone, Debug)]
+pub struct Bounds<T> {
+    /// Lower bounds of layer `k`, `batch × size`.
+    pub lower: Vec<Vec<T>>,
+    /// Upper bounds of layer `k`, `batch × size`.
+    pub upper: Vec<Vec<T>>,
+    /// Lines of the activations.
+    pub lines: Lines<T>,
+    /// For each layer, how its open entries depend on the inputs.
+    pub influence: Vec<Influence<T>>,
+}
+
+/// How strongly the inputs move the pre-activations of a layer that were bounded by back-substitution.
+/// Kept for networks with few inputs.
+#[derive(Clone, Debug, Default)]
+pub struct Influence<T> {
+    /// Positions in the batch, `b × size + j`, ascending.
+    pub entries: Vec<u32>,
+    /// For each, the mean absolute coefficients of its two linear bounds, one per input.
+    pub slopes: Vec<T>,
+}
+
+/// Networks with more inputs keep no [`Influence`].
+const FEW_INPUTS: usize = 64;
+
+/// How pre-activations are bounded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// Interval arithmetic alone.
+    Interval,
+    /// Intervals, tightened by CROWN.
+    Crown,
+}
+
+/// Bounds on the pre-activations of one domain: lower and upper per layer (empty for others).
+#[derive(Clone, Debug)]
+pub struct Preactivations<T> {
+    /// Lower bounds.
+    pub lower: Vec<Vec<T>>,
+    /// Upper bounds.
+    pub upper: Vec<Vec<T>>,
+}
+
+/// Bounds of a batch of domains, and magnitudes for each. `known` gives, for each box, bounds of the
+/// pre-activations that hold already (its parent's); the result is never looser. Empty for none.
+pub fn bound<T: Scalar>(
+    network: &Network<T>,
+    boxes: &Boxes<T>,
+    method: Method,
+    known: &[Option<&Preactivations<T>>],
+) -> (Bounds<T>, Magnitudes<T>) {
+    let layers = network.layers.len();
+    let read = network.preactivations();
+    let mut magnitudes = Magnitudes::new(boxes.batch);
+    let influence = vec![Influence::default(); layers];
+    let mut bounds = Bounds { lower: Vec::new(), upper: Vec::new(), lines: Lines::new(layers), influence };
+    for (k, layer) in network.layers.iter().enumerate() {
+        let (mut lower, mut upper) = match &layer.kind {
+            Kind::Input => (boxes.lower.clone(), boxes.upper.clone()),
+            Kind::Affine(affine) => interval(affine, &bounds, boxes.batch, layer.size),
+            Kind::Activation { source, function } => {
+                let (l, u) = (&bounds.lower[*source], &bounds.upper[*source]);
+                bounds.lines.set(k, *function, l, u);
+                image(*function, l, u)
+            }
+        };
+        if read[k] {
+            for (b, parent) in known.iter().enumerate() {
+                if let Some(parent) = parent {
+                    let at = b * layer.size..(b + 1) * layer.size;
+                    tighten(&mut lower[at.clone()], &mut upper[at], &parent.lower[k], &parent.upper[k]);
+                }
+            }
+            let exact = matches!(&layer.kind, Kind::Affine(a) if a.terms.len() == 1 && a.terms[0].0 == 0);
+            if method == Method::Crown && !exact && matches!(layer.kind, Kind::Affine(_)) {
+                let everything = network.activations().any(|(_, s, f)| s == k && f != Function::Relu);
+                let ends = (&mut lower[..], &mut upper[..]);
+                bounds.influence[k] = crown(network, boxes, &magnitudes, &bounds.lines, k, everything, ends);
+            }
+        }
+        magnitudes.push(network, &lower, &upper);
+        bounds.lower.push(lower);
+        bounds.upper.push(upper);
+    }
+    (bounds, magnitudes)
+}
+
+/// Keeps the tighter of two bounds; a NaN never replaces a number.
+pub fn tighten<T: Scalar>(lower: &mut [T], upper: &mut [T], other_lower: &[T], other_upper: &[T]) {
+    for (l, other) in lower.iter_mut().zip(other_lower) {
+        *l = other.max(*l);
+    }
+    for (u, other) in upper.iter_mut().zip(other_upper) {
+        *u = other.min(*u);
+    }
+}
+
+/// Tightens the bounds of the open entries of affine layer `k` by back-substitution.
+fn crown<T: Scalar>(
+    network: &Network<T>,
+    boxes: &Boxes<T>,
+    magnitudes: &Magnitudes<T>,
+    lines: &Lines<T>,
+    k: usize,
+    everything: bool,
+    (lower, upper): (&mut [T], &mut [T]),
+) -> Influence<T> {
+    let mut influence = Influence::default();
+    let keep = network.inputs() <= FEW_INPUTS;
+    let half = T::from_f64(0.5);
+    let size = network.layers[k].size;
+    let open = |at: usize| everything || (lower[at] < T::ZERO && upper[at] > T::ZERO);
+    let chosen: Vec<usize> = (0..boxes.batch * size).filter(|at| open(*at)).collect();
+    for chosen in chosen.chunks(ROWS_AT_ONCE / 2) {
+        let signs = [T::ONE, -T::ONE];
+        let row = |(at, sign): (&usize, T)| ((at / size) as u32, (at % size) as u32, sign);
+        let neurons: Vec<_> = chosen.iter().flat_map(|at| signs.map(|s| row((at, s)))).collect();
+        let rows = Rows::units(network, magnitudes, k, &neurons);
+        let found = back_substitute(network, magnitudes, lines, rows, Multipliers::NONE, false);
+        for (pair, at) in chosen.iter().enumerate() {
+            let (l, u) = pair_bounds(&found, 2 * pair, boxes, at / size);
+            lower[*at] = l.max(lower[*at]);
+            upper[*at] = u.min(upper[*at]);
+            if keep {
+                influence.entries.push(*at as u32);
+                let pairs = found.row(2 * pair).iter().zip(found.row(2 * pair + 1));
+                influence.slopes.extend(pairs.map(|(a, b)| (a.abs() + b.abs()) * half));
+            }
+        }
+    }
+    influence
+}
+
+/// Bounds of an entry from its rows `r` (plus sign) and `r + 1` (minus sign).
+fn pair_bounds<T: Scalar>(found: &InputBound<T>, r: usize, boxes: &Boxes<T>, b: usize) -> (T, T) {
+    let (low, high) = boxes.corners(b);
+    (found.minimum(r, low, high), -found.minimum(r + 1, low, high))
+}
+
+/// Interval arithmetic through an affine layer, by centre and radius:
+/// $c' = W c + b$, $r' = |W| r$, with the rounding of both added to the radius.
+fn interval<T: Scalar>(affine: &Affine<T>, bounds: &Bounds<T>, batch: usize, size: usize) -> (Vec<T>, Vec<T>) {
+    let mut centre = affine.bias.repeat(batch);
+    let mut radius = vec![T::ZERO; batch * size];
+    let terms: usize = affine.terms.iter().map(|(_, map)| map.forward_terms() + 1).sum();
+    let factor = T::round_up(2.0 * gamma::<T>(terms + affine.roundings + 6));
+    let tiny = T::from_f64(T::SMALLEST_NORMAL * (terms + 2) as f64);
+    let two = T::from_f64(2.0);
+    for (source, map) in &affine.terms {
+        let (l, u) = (&bounds.lower[*source], &bounds.upper[*source]);
+        let middle: Vec<T> = l.iter().zip(u).map(|(l, u)| *l / two + *u / two).collect();
+        let spread: Vec<T> = (0..l.len())
+            .map(|i| {
+                let half = (u[i] - middle[i]).max(middle[i] - l[i]);
+                half + factor * (half + middle[i].abs()) + tiny
+            })
+            .collect();
+        map.forward(false, &middle, batch, &mut centre);
+        map.forward(true, &spread, batch, &mut radius);
+    }
+    for (i, r) in radius.iter_mut().enumerate() {
+        *r = *r + factor * (affine.bias_magnitude[i % size] + *r + centre[i].abs()) + tiny;
+    }
+    let lower = centre.iter().zip(&radius).map(|(c, r)| *c - *r).collect();
+    let upper = centre.iter().zip(&radius).map(|(c, r)| *c + *r).collect();
+    (lower, upper)
+}
+
+/// The image of an interval under a monotone function.
+fn image<T: Scalar>(function: Function, lower: &[T], upper: &[T]) -> (Vec<T>, Vec<T>) {
+    match function {
+        Function::Relu => {
+            let clamp = |v: &[T]| v.iter().map(|z| z.max(T::ZERO)).collect();
+            (clamp(lower), clamp(upper))
+        }
+        Function::Sigmoid | Function::Tanh => {
+            let low = |z: &T| T::round_down(function.apply(z.to_f64()) - relax::SLACK);
+            let high = |z: &T| T::round_up(function.apply(z.to_f64()) + relax::SLACK);
+            (lower.iter().map(low).collect(), upper.iter().map(high).collect())
+        }
+    }
+}

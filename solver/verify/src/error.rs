@@ -1,0 +1,31 @@
+//! Everything that can be wrong with a question; a search's outcome is never an error.
+
+use thiserror::Error;
+
+/// Why a verification could not begin.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum VerifyError {
+    /// A branching rule that does not exist.
+    #[error("unknown branching rule `{found}`: expected auto, input, babsr, fsb or kfsb")]
+    UnknownBranching {
+        /// What was asked for.
+        found: String,
+    },
+    /// An operator that has no sound bounds here.
+    #[error("node `{node}`: operator {operator} is not supported by the verifier{detail}")]
+    Unsupported {
+        /// The node.
+        node: String,
+        /// Its operator.
+        operator: &'static str,
+        /// What about it.
+        detail: &'static str,
+    },
+    /// The worker threads could not be started.
+    #[error("cannot start worker threads: {0}")]
+    Threads(#[from] rayon::ThreadPoolBuildError),
+    /// The network or the property is malformed.
+    #[error(transparent)]
+    Network(#[from] secateur_nn::error::NnError),
+}

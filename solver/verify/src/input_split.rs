@@ -1,0 +1,438 @@
+//! Splitting the input box: for networks with few inputs that vary.
+//!
+//! For a batch of boxes: bound every layer (CROWN for the open ReLUs); bound the objectives, with
+//! optimised slopes where the first bound does not decide; try the minimisers as counterexamples;
+//! cut from each open box what the linear bounds exclude; halve it where the bound gains most.
+
+use crate::alpha::{self, Optimised, Slopes};
+use crate::attack;
+use crate::bounds::{self, Bounds, Boxes, Preactivations, Method};
+use crate::crown::{Lines, Multipliers, back_substitute};
+use crate::network::{Kind, Network};
+use crate::rounding::Magnitudes;
+use crate::search::{Candidate, Next, Splitting, Step};
+use crate::specification::{self, Objective, Specification};
+use secateur_linalg::Scalar;
+use std::sync::Arc;
+
+/// A box with the disjuncts that are open on it.
+#[derive(Clone, Debug)]
+pub struct InputDomain<T> {
+    region: u32,
+    lower: Vec<T>,
+    upper: Vec<T>,
+    open: Vec<u32>,
+    known: Option<Arc<Preactivations<T>>>,
+}
+
+/// Input splitting on one network and specification.
+pub struct InputSplitting<'a, T> {
+    network: &'a Network<T>,
+    specification: &'a Specification<T>,
+    /// The same network in `f64`, for claims that `f32` is too coarse to prove.
+    precise: Option<(&'a Network<f64>, &'a Specification<f64>)>,
+    params: Params,
+}
+
+/// Parameters of input splitting.
+#[derive(Clone, Copy, Debug)]
+pub struct Params {
+    /// How pre-activations are bounded.
+    pub method: Method,
+    /// The ascent on objectives that the first bound leaves open.
+    pub ascent: alpha::Params,
+    /// Boxes bounded together.
+    pub chunk: usize,
+}
+
+impl<'a, T: Scalar> InputSplitting<'a, T> {
+    /// Input splitting that bounds in `T`; what falls short of proof by rounding alone is bounded
+    /// again with `precise`.
+    pub fn new(
+        network: &'a Network<T>,
+        specification: &'a Specification<T>,
+        precise: Option<(&'a Network<f64>, &'a Specification<f64>)>,
+        params: Params,
+    ) -> Self {
+        Self { network, specification, precise, params }
+    }
+
+    /// One subproblem per region.
+    pub fn roots(&self) -> Vec<InputDomain<T>> {
+        let root = |(index, region): (usize, &specification::Region<T>)| InputDomain {
+            region: index as u32,
+            lower: region.lower.clone(),
+            upper: region.upper.clone(),
+            open: (0..region.disjuncts.len() as u32).collect(),
+            known: None,
+        };
+        self.specification.regions.iter().enumerate().map(root).collect()
+    }
+
+    fn objectives(&self, domain: &InputDomain<T>, disjunct: u32) -> &'a [Objective<T>] {
+        &self.specification.regions[domain.region as usize].disjuncts[disjunct as usize]
+    }
+}
+
+/// A row: which box, which disjunct of which region, which objective.
+struct Row<'a, T> {
+    domain: u32,
+    region: u32,
+    disjunct: u32,
+    index: usize,
+    objective: &'a Objective<T>,
+}
+
+impl<T: Scalar> Splitting for InputSplitting<'_, T> {
+    type Domain = InputDomain<T>;
+
+    fn chunk(&self) -> usize {
+        self.params.chunk
+    }
+
+    fn process(&self, batch: Vec<InputDomain<T>>) -> Vec<Step<InputDomain<T>>> {
+        let gather = |corner: fn(&InputDomain<T>) -> &Vec<T>| batch.iter().flat_map(|d| corner(d).iter().copied()).collect();
+        let boxes = Boxes { batch: batch.len(), lower: gather(|d| &d.lower), upper: gather(|d| &d.upper) };
+        let known: Vec<Option<&Preactivations<T>>> = batch.iter().map(|d| d.known.as_deref()).collect();
+        let (bounds, magnitudes) = bounds::bound(self.network, &boxes, self.params.method, &known);
+        let rows = self.rows(&batch);
+        let mut found = self.bound_objectives(&boxes, &bounds, &magnitudes, &rows);
+        if let Some(precise) = self.precise {
+            self.bound_precisely(precise, &boxes, &bounds, &rows, &mut found);
+        }
+        self.conclude(batch, &boxes, &bounds, &rows, &found)
+    }
+}
+
+impl<T: Scalar> InputSplitting<'_, T> {
+    fn rows(&self, batch: &[InputDomain<T>]) -> Vec<Row<'_, T>> {
+        let mut rows = Vec::new();
+        for (d, domain) in batch.iter().enumerate() {
+            for &disjunct in &domain.open {
+                let objectives = self.objectives(domain, disjunct).iter().enumerate();
+                let (d, region) = (d as u32, domain.region);
+                rows.extend(objectives.map(|(index, objective)| Row { domain: d, region, disjunct, index, objective }));
+            }
+        }
+        rows
+    }
+
+    fn bound_objectives(
+        &self,
+        boxes: &Boxes<T>,
+        bounds: &Bounds<T>,
+        magnitudes: &Magnitudes<T>,
+        rows: &[Row<'_, T>],
+    ) -> Optimised<T> {
+        let pairs: Vec<(u32, &Objective<T>)> = rows.iter().map(|r| (r.domain, r.objective)).collect();
+        let seeds = specification::rows(self.network, magnitudes, &pairs);
+        let slopes = Slopes::initial(self.network, &bounds.lines, &seeds.domain, &[]);
+        let done = |r: usize, m: T| rows[r].objective.refuted_by(m);
+        alpha::optimise(self.network, magnitudes, bounds, boxes, &seeds, &[], slopes, self.params.ascent, done)
+    }
+
+    /// Bounds again in `f64`, with the slopes found, the rows that only their error term keeps open.
+    fn bound_precisely(
+        &self,
+        (network, specification): (&Network<f64>, &Specification<f64>),
+        boxes: &Boxes<T>,
+        bounds: &Bounds<T>,
+        rows: &[Row<'_, T>],
+        found: &mut Optimised<T>,
+    ) {
+        let short = |r: &usize| {
+            let error = found.best.error[*r];
+            let minimum = found.minimum[*r];
+            !rows[*r].objective.refuted_by(minimum) && minimum + error + error > T::ZERO
+        };
+        let chosen: Vec<usize> = (0..rows.len()).filter(short).collect();
+        if chosen.is_empty() {
+            return;
+        }
+        let mut domains: Vec<u32> = chosen.iter().map(|r| rows[*r].domain).collect();
+        domains.dedup();
+        let widen = |all: &[T], size: usize| -> Vec<f64> {
+            let of = |d: &u32| all[*d as usize * size..(*d as usize + 1) * size].iter().map(|v| v.to_f64());
+            domains.iter().flat_map(of).collect()
+        };
+        let mut magnitudes = Magnitudes::new(domains.len());
+        let mut lines = Lines::new(network.layers.len());
+        for (k, layer) in network.layers.iter().enumerate() {
+            if let Kind::Activation { source, function } = layer.kind {
+                let size = network.layers[source].size;
+                let ends = (widen(&bounds.lower[source], size), widen(&bounds.upper[source], size));
+                lines.set(k, function, &ends.0, &ends.1);
+            }
+            let size = layer.size;
+            magnitudes.push(network, &widen(&bounds.lower[k], size), &widen(&bounds.upper[k], size));
+        }
+        let place = |d: u32| domains.partition_point(|other| *other < d) as u32;
+        let objective = |r: &usize| {
+            let row = &rows[*r];
+            (place(row.domain), &specification.regions[row.region as usize].disjuncts[row.disjunct as usize][row.index])
+        };
+        let pairs: Vec<(u32, &Objective<f64>)> = chosen.iter().map(objective).collect();
+        let seeds = specification::rows(network, &magnitudes, &pairs);
+        let mut alpha = vec![Vec::new(); network.layers.len()];
+        for (k, slopes) in found.slopes.alpha.iter().enumerate().filter(|(_, s)| !s.is_empty()) {
+            let size = network.layers[k].size;
+            let row = |r: &usize| slopes[r * size..(r + 1) * size].iter().map(|v| v.to_f64());
+            alpha[k] = chosen.iter().flat_map(row).collect();
+        }
+        let multipliers = Multipliers { alpha: &alpha, beta: &[] };
+        let bound = back_substitute(network, &magnitudes, &lines, seeds, multipliers, false);
+        for (index, r) in chosen.iter().enumerate() {
+            let (lower, upper) = boxes.corners(rows[*r].domain as usize);
+            let widen = |side: &[T]| side.iter().map(|v| v.to_f64()).collect::<Vec<f64>>();
+            let minimum = T::round_down(bound.minimum(index, &widen(lower), &widen(upper)));
+            found.minimum[*r] = minimum.max(found.minimum[*r]);
+        }
+    }
+
+    fn conclude(
+        &self,
+        batch: Vec<InputDomain<T>>,
+        boxes: &Boxes<T>,
+        bounds: &Bounds<T>,
+        rows: &[Row<'_, T>],
+        found: &Optimised<T>,
+    ) -> Vec<Step<InputDomain<T>>> {
+        let mut steps = Vec::with_capacity(batch.len());
+        let mut next_row = 0;
+        for (d, mut domain) in batch.into_iter().enumerate() {
+            let first = next_row;
+            while next_row < rows.len() && rows[next_row].domain as usize == d {
+                next_row += 1;
+            }
+            let mine = first..next_row;
+            let refuted = |disjunct: u32| {
+                mine.clone().any(|r| rows[r].disjunct == disjunct && rows[r].objective.refuted_by(found.minimum[r]))
+            };
+            // A disjunct is as safe as its safest objective, the box as its least safe disjunct.
+            let strength = |disjunct: u32| {
+                let bounds = mine.clone().filter(|r| rows[*r].disjunct == disjunct).map(|r| found.minimum[r]);
+                bounds.fold(-T::INFINITY, |a, b| b.max(a))
+            };
+            let lower = domain.open.iter().map(|o| strength(*o)).fold(T::INFINITY, |a, b| b.min(a)).to_f64();
+            let open: Vec<u32> = domain.open.iter().copied().filter(|o| !refuted(*o)).collect();
+            if open.is_empty() {
+                steps.push(Step { candidate: None, lower, next: Next::Closed });
+                continue;
+            }
+            domain.open = open;
+            let candidate = self.minimiser(&domain, mine.clone(), rows, found);
+            let next = self.split(domain, d, boxes, bounds, mine, rows, found);
+            steps.push(Step { candidate, lower, next });
+        }
+        steps
+    }
+
+    /// The best of the minimisers of the open rows, as a candidate.
+    fn minimiser(
+        &self,
+        domain: &InputDomain<T>,
+        mine: std::ops::Range<usize>,
+        rows: &[Row<'_, T>],
+        found: &Optimised<T>,
+    ) -> Option<Candidate> {
+        let n = self.network.inputs();
+        let mut best: Option<(T, Vec<T>)> = None;
+        for &disjunct in &domain.open {
+            let of = |r: &usize| rows[*r].disjunct == disjunct;
+            let strongest = mine.clone().filter(of).max_by(|a, b| found.minimum[*a].to_f64().total_cmp(&found.minimum[*b].to_f64()))?;
+            let mut x = vec![T::ZERO; n];
+            found.best.minimiser(strongest, &domain.lower, &domain.upper, &mut x);
+            let values = self.network.evaluate(&x, 1);
+            let (margin, _) = attack::margin(self.objectives(domain, disjunct), &x, &values[self.network.output()]);
+            if best.as_ref().is_none_or(|(b, _)| margin < *b) {
+                best = Some((margin, x));
+            }
+        }
+        let (margin, x) = best?;
+        let input = x.iter().map(|v| v.to_f64()).collect();
+        Some(Candidate { region: domain.region as usize, input, margin: margin.to_f64() })
+    }
+
+    /// Cuts and halves an open box.
+    #[allow(clippy::too_many_arguments)]
+    fn split(
+        &self,
+        mut domain: InputDomain<T>,
+        d: usize,
+        boxes: &Boxes<T>,
+        bounds: &Bounds<T>,
+        mine: std::ops::Range<usize>,
+        rows: &[Row<'_, T>],
+        found: &Optimised<T>,
+    ) -> Next<InputDomain<T>> {
+        let (lower, upper) = boxes.corners(d);
+        let (cut_lower, cut_upper) = match self.clip(&mut domain, lower, upper, mine.clone(), rows, found) {
+            Some(corners) => corners,
+            None => return Next::Closed,
+        };
+        let known = Arc::new(self.known(d, bounds));
+        let (before, after) = (volume(lower, upper), volume(&cut_lower, &cut_upper));
+        (domain.lower, domain.upper, domain.known) = (cut_lower, cut_upper, Some(known));
+        if after < before - 1.0 {
+            // The cut alone more than halved the box: bound what is left before splitting it.
+            return Next::Split(vec![domain]);
+        }
+        let scores = self.scores(d, &domain, bounds, mine.clone(), rows, found);
+        let score = |i: &usize| scores[*i];
+        let widest = (0..self.network.inputs()).filter(|i| halves(domain.lower[*i], domain.upper[*i]).is_some());
+        let Some(axis) = widest.max_by(|a, b| score(a).total_cmp(&score(b))) else { return Next::Stuck };
+        let Some(middle) = halves(domain.lower[axis], domain.upper[axis]) else { return Next::Stuck };
+        let (mut left, mut right) = (domain.clone(), domain);
+        left.upper[axis] = middle;
+        right.lower[axis] = middle;
+        Next::Split(vec![left, right])
+    }
+
+    /// How much halving each axis is expected to raise the bounds of the open disjuncts' best rows.
+    ///
+    /// Halving axis $i$ (width $w_i$) gains $|A_i| w_i / 4$ on average through the linear bound itself,
+    /// and narrows the input interval of an open ReLU, whose linear bounds have slopes $p_i$, by about
+    /// $\delta = p_i w_i / 2$ on one side; its chord's gap $g(l, u) = -l u / (u - l)$ shrinks
+    /// accordingly and enters with the weight of its coefficient.
+    fn scores(
+        &self,
+        d: usize,
+        domain: &InputDomain<T>,
+        bounds: &Bounds<T>,
+        mine: std::ops::Range<usize>,
+        rows: &[Row<'_, T>],
+        found: &Optimised<T>,
+    ) -> Vec<f64> {
+        let n = self.network.inputs();
+        let width: Vec<f64> = (0..n).map(|i| (domain.upper[i] - domain.lower[i]).to_f64()).collect();
+        let mut scores = vec![0.0; n];
+        let value = |r: &usize| found.minimum[*r].to_f64();
+        let strongest: Vec<usize> = domain
+            .open
+            .iter()
+            .filter_map(|o| {
+                let of = mine.clone().filter(|r| rows[*r].disjunct == *o);
+                of.max_by(|a, b| value(a).total_cmp(&value(b)))
+            })
+            .collect();
+        for r in &strongest {
+            let row = found.best.row(*r);
+            (0..n).for_each(|i| scores[i] += 0.25 * row[i].to_f64().abs() * width[i]);
+        }
+        let gap = |l: f64, u: f64| if l < 0.0 && u > 0.0 { -l * u / (u - l) } else { 0.0 };
+        for (k, source, _) in self.network.activations() {
+            let (size, influence) = (self.network.layers[k].size, &bounds.influence[source]);
+            let start = influence.entries.partition_point(|at| (*at as usize) < d * size);
+            for (e, at) in influence.entries.iter().enumerate().skip(start) {
+                let at = *at as usize;
+                if at >= (d + 1) * size {
+                    break;
+                }
+                let j = at - d * size;
+                let weight: f64 = strongest.iter().map(|r| found.tape[k][r * size + j].to_f64().abs()).sum();
+                let (l, u) = (bounds.lower[source][at].to_f64(), bounds.upper[source][at].to_f64());
+                let whole = gap(l, u);
+                if weight == 0.0 || whole == 0.0 {
+                    continue;
+                }
+                for i in 0..n {
+                    let delta = 0.5 * influence.slopes[e * n + i].to_f64() * width[i];
+                    scores[i] += weight * 0.5 * (2.0 * whole - gap(l, u - delta) - gap(l + delta, u));
+                }
+            }
+        }
+        scores
+    }
+
+    /// The part of the box where every objective of some open disjunct may still be at most 0; drops
+    /// the disjuncts for which nothing is left. `None` if nothing is left at all.
+    ///
+    /// # Soundness
+    /// Where $\langle A, x \rangle + d - e \le g(x) \le 0$, for each $i$
+    /// $A_i x_i \le -\min_{x'} \big( \sum_{j \ne i} A_j x'_j + d - e \big)$. The row's minimum is
+    /// already rounded down; the remaining operations are in `f64` and padded by eight roundings.
+    fn clip(
+        &self,
+        domain: &mut InputDomain<T>,
+        lower: &[T],
+        upper: &[T],
+        mine: std::ops::Range<usize>,
+        rows: &[Row<'_, T>],
+        found: &Optimised<T>,
+    ) -> Option<(Vec<T>, Vec<T>)> {
+        let mut hull: Option<(Vec<T>, Vec<T>)> = None;
+        let mut remaining = Vec::new();
+        for &disjunct in &domain.open {
+            let (mut l, mut u) = (lower.to_vec(), upper.to_vec());
+            for r in mine.clone().filter(|r| rows[*r].disjunct == disjunct) {
+                cut(found.best.row(r), found.minimum[r].to_f64(), lower, upper, &mut l, &mut u);
+            }
+            if l.iter().zip(&u).any(|(l, u)| l > u) {
+                continue;
+            }
+            remaining.push(disjunct);
+            hull = Some(match hull {
+                None => (l, u),
+                Some((mut hl, mut hu)) => {
+                    hl.iter_mut().zip(&l).for_each(|(h, l)| *h = l.min(*h));
+                    hu.iter_mut().zip(&u).for_each(|(h, u)| *h = u.max(*h));
+                    (hl, hu)
+                }
+            });
+        }
+        domain.open = remaining;
+        hull
+    }
+
+    fn known(&self, d: usize, bounds: &Bounds<T>) -> Preactivations<T> {
+        let read = self.network.preactivations();
+        let take = |all: &[Vec<T>]| -> Vec<Vec<T>> {
+            let layer = |(k, v): (usize, &Vec<T>)| {
+                let size = self.network.layers[k].size;
+                if read[k] { v[d * size..(d + 1) * size].to_vec() } else { Vec::new() }
+            };
+            all.iter().enumerate().map(layer).collect()
+        };
+        Preactivations { lower: take(&bounds.lower), upper: take(&bounds.upper) }
+    }
+}
+
+/// Cuts `[l, u]` by $\langle A, x \rangle + d - e \le 0$ where `minimum` is the row's least value on
+/// `[lower, upper]`.
+fn cut<T: Scalar>(a: &[T], minimum: f64, lower: &[T], upper: &[T], l: &mut [T], u: &mut [T]) {
+    if !minimum.is_finite() {
+        return;
+    }
+    let unit = f64::EPSILON;
+    for i in 0..a.len() {
+        let slope = a[i].to_f64();
+        if slope == 0.0 || lower[i] == upper[i] {
+            continue;
+        }
+        let (low, high) = (lower[i].to_f64(), upper[i].to_f64());
+        let own = (slope * low).min(slope * high);
+        let rest = minimum - own;
+        let limit = -rest / slope;
+        let pad = 8.0 * unit * ((minimum.abs() + own.abs()) / slope.abs() + limit.abs()) + f64::MIN_POSITIVE;
+        if !limit.is_finite() || !pad.is_finite() {
+            continue;
+        }
+        if slope > 0.0 {
+            u[i] = T::round_up(limit + pad).min(u[i]);
+        } else {
+            l[i] = T::round_down(limit - pad).max(l[i]);
+        }
+    }
+}
+
+/// Sum of the binary logarithms of the widths that are not 0.
+fn volume<T: Scalar>(lower: &[T], upper: &[T]) -> f64 {
+    let widths = lower.iter().zip(upper).map(|(l, u)| (*u - *l).to_f64());
+    widths.filter(|w| *w > 0.0).map(f64::log2).sum()
+}
+
+/// The middle of an interval, if it lies strictly inside.
+fn halves<T: Scalar>(lower: T, upper: T) -> Option<T> {
+    let middle = T::from_f64(0.5 * (lower.to_f64() + upper.to_f64()));
+    (middle > lower && middle < upper).then_some(middle)
+}

@@ -1,0 +1,267 @@
+//! From the graph to the flat network: every operator becomes affine layers and activations.
+//!
+//! | operators | become |
+//! |---|---|
+//! | Reshape, Transpose, Slice, Concat, Gather, Pad, Expand, Upsample | selections of entries |
+//! | Add, Sub, Neg, Mul and Div by constants, MatMul and Gemm with one constant, Conv, means and sums, batch normalisation | affine layers |
+//! | Relu, Sigmoid, Tanh | activations |
+//! | LeakyRelu | $a z + (1 - a) \max(z, 0)$ |
+//! | Max, Min, MaxPool, Clip | $\max(a, b) = b + \max(a - b, 0)$, pairwise |
+//!
+//! The rewriting is exact in real arithmetic except where a weight has to be computed (quotients,
+//! means, batch normalisation); there the number of roundings is recorded.
+
+use crate::affine_ops;
+use crate::error::VerifyError;
+use crate::linear::{Linear, NOTHING};
+use crate::network::{Affine, Function, Kind, Layer, Network};
+use secateur_linalg::Csr;
+use secateur_nn::graph::{Graph, Node, NodeId};
+use secateur_nn::op::Op;
+
+/// A node's value while lowering: a known constant, or an array of entries of a layer.
+#[derive(Clone, Debug)]
+pub(crate) enum Lowered {
+    /// Stored numbers.
+    Constant(Vec<f64>),
+    /// The whole of a layer.
+    Layer(usize),
+}
+
+/// The network under construction.
+pub(crate) struct Lowering<'a> {
+    pub(crate) graph: &'a Graph,
+    pub(crate) layers: Vec<Layer<f64>>,
+}
+
+/// Lowers a graph.
+///
+/// # Errors
+/// [`VerifyError::Unsupported`] names the node that has no affine or activation form.
+pub fn lower(graph: &Graph) -> Result<Network<f64>, VerifyError> {
+    let mut lowering = Lowering { graph, layers: Vec::new() };
+    let mut values: Vec<Option<Lowered>> = vec![None; graph.len()];
+    for (id, node) in graph.nodes() {
+        let arguments: Vec<Lowered> =
+            graph.arguments(id).iter().map(|a| values[a.index()].clone().expect("arguments come first")).collect();
+        values[id.index()] = Some(lowering.node(id, node, &arguments)?);
+    }
+    let output = values[graph.output().index()].clone().expect("the output is a node");
+    let output = lowering.as_layer(output, &graph.node(graph.output()).name);
+    if output + 1 != lowering.layers.len() || output == 0 {
+        let size = lowering.layers[output].size;
+        lowering.affine("output", vec![(output, Linear::Identity { size })], vec![0.0; size]);
+    }
+    let fits = |values: &[f64]| values.iter().all(|v| f64::from(*v as f32) == *v);
+    let single_precision = lowering.layers.iter().all(|layer| match &layer.kind {
+        Kind::Affine(a) => fits(&a.bias) && a.terms.iter().all(|(_, m)| weights_fit(m, fits)),
+        _ => true,
+    });
+    Ok(Network { layers: lowering.layers, single_precision })
+}
+
+fn weights_fit(map: &Linear<f64>, fits: impl Fn(&[f64]) -> bool) -> bool {
+    match map {
+        Linear::Identity { .. } | Linear::Select { .. } => true,
+        Linear::Dense(w) => fits(&w.weight),
+        Linear::Sparse { weight, .. } => (0..weight.rows()).all(|r| weight.row(r).all(|(_, v)| fits(&[v]))),
+        Linear::Convolution(c) => fits(c.weight()),
+    }
+}
+
+impl Lowering<'_> {
+    fn node(&mut self, id: NodeId, node: &Node, arguments: &[Lowered]) -> Result<Lowered, VerifyError> {
+        let shapes: Vec<Vec<usize>> =
+            self.graph.arguments(id).iter().map(|a| self.graph.node(*a).shape.clone()).collect();
+        match &node.op {
+            Op::Input => {
+                let size = node.shape.iter().product();
+                self.layers.push(Layer { name: node.name.clone(), size, kind: Kind::Input });
+                Ok(Lowered::Layer(self.layers.len() - 1))
+            }
+            Op::Constant(value) => match value.to_f64() {
+                Some(data) => Ok(Lowered::Constant(data)),
+                None => Err(unsupported(node, " on integers")),
+            },
+            Op::Relu => Ok(self.activation(node, &arguments[0], Function::Relu)),
+            Op::Sigmoid => Ok(self.activation(node, &arguments[0], Function::Sigmoid)),
+            Op::Tanh => Ok(self.activation(node, &arguments[0], Function::Tanh)),
+            Op::LeakyRelu { slope } => Ok(self.leaky_relu(node, &arguments[0], f64::from(*slope))),
+            Op::Clip { min, max } => Ok(self.clip(node, &arguments[0], *min, *max)),
+            Op::Max | Op::Min => Ok(self.extreme(node, arguments, &shapes, node.op == Op::Max)),
+            Op::MaxPool { window, ceil_mode: _ } => self.max_pool(node, &arguments[0], &shapes[0], window),
+            _ => affine_ops::lower(self, node, arguments, &shapes),
+        }
+    }
+
+    /// The layer that holds a value; a constant becomes a layer that does not depend on the input.
+    pub(crate) fn as_layer(&mut self, value: Lowered, name: &str) -> usize {
+        match value {
+            Lowered::Layer(k) => k,
+            Lowered::Constant(bias) => self.affine(name, Vec::new(), bias),
+        }
+    }
+
+    /// Appends an affine layer with stored weights.
+    pub(crate) fn affine(&mut self, name: &str, terms: Vec<(usize, Linear<f64>)>, bias: Vec<f64>) -> usize {
+        let bias_magnitude = bias.iter().map(|b| b.abs()).collect();
+        self.affine_rounded(name, terms, bias, bias_magnitude, 0)
+    }
+
+    /// Appends an affine layer whose weights saw `roundings` roundings.
+    pub(crate) fn affine_rounded(
+        &mut self,
+        name: &str,
+        terms: Vec<(usize, Linear<f64>)>,
+        bias: Vec<f64>,
+        bias_magnitude: Vec<f64>,
+        roundings: usize,
+    ) -> usize {
+        let kind = Kind::Affine(Affine { terms, bias_magnitude, roundings, bias });
+        let Kind::Affine(a) = &kind else { unreachable!("just made") };
+        let size = a.bias.len();
+        self.layers.push(Layer { name: name.to_owned(), size, kind });
+        self.layers.len() - 1
+    }
+
+    fn activation(&mut self, node: &Node, argument: &Lowered, function: Function) -> Lowered {
+        let source = self.as_layer(argument.clone(), &node.name);
+        Lowered::Layer(self.push_activation(&node.name, source, function))
+    }
+
+    fn push_activation(&mut self, name: &str, source: usize, function: Function) -> usize {
+        // An activation reads an affine layer, so that every bound it needs has one form.
+        let source = match self.layers[source].kind {
+            Kind::Affine(_) => source,
+            _ => {
+                let size = self.layers[source].size;
+                self.affine(name, vec![(source, Linear::Identity { size })], vec![0.0; size])
+            }
+        };
+        let size = self.layers[source].size;
+        self.layers.push(Layer { name: name.to_owned(), size, kind: Kind::Activation { source, function } });
+        self.layers.len() - 1
+    }
+
+    fn leaky_relu(&mut self, node: &Node, argument: &Lowered, slope: f64) -> Lowered {
+        let source = self.as_layer(argument.clone(), &node.name);
+        let size = self.layers[source].size;
+        let relu = self.push_activation(&node.name, source, Function::Relu);
+        // 1 − a is exact in f64 for a stored in f32 unless |a| is below 2⁻²⁹; then it rounds once.
+        let rest = 1.0 - slope;
+        let roundings = usize::from(1.0 - rest != slope);
+        let terms = vec![(source, diagonal(&vec![slope; size])), (relu, diagonal(&vec![rest; size]))];
+        Lowered::Layer(self.affine_rounded(&node.name, terms, vec![0.0; size], vec![0.0; size], roundings))
+    }
+
+    fn clip(&mut self, node: &Node, argument: &Lowered, min: Option<f64>, max: Option<f64>) -> Lowered {
+        let source = self.as_layer(argument.clone(), &node.name);
+        let size = self.layers[source].size;
+        let identity = || Linear::Identity { size };
+        let mut value = source;
+        // max(z, m) = m + relu(z − m), then min(y, M) = M − relu(M − y).
+        if let Some(m) = min {
+            let shifted = self.affine(&node.name, vec![(value, identity())], vec![-m; size]);
+            let relu = self.push_activation(&node.name, shifted, Function::Relu);
+            value = self.affine(&node.name, vec![(relu, identity())], vec![m; size]);
+        }
+        if let Some(m) = max {
+            let shifted = self.affine(&node.name, vec![(value, diagonal(&vec![-1.0; size]))], vec![m; size]);
+            let relu = self.push_activation(&node.name, shifted, Function::Relu);
+            value = self.affine(&node.name, vec![(relu, diagonal(&vec![-1.0; size]))], vec![m; size]);
+        }
+        Lowered::Layer(value)
+    }
+
+    fn extreme(&mut self, node: &Node, arguments: &[Lowered], shapes: &[Vec<usize>], greatest: bool) -> Lowered {
+        let size: usize = node.shape.iter().product();
+        let mut layers = Vec::new();
+        for (argument, shape) in arguments.iter().zip(shapes) {
+            let source = self.as_layer(argument.clone(), &node.name);
+            let index = affine_ops::broadcast_index(shape, &node.shape);
+            let map = affine_ops::select(self.layers[source].size, index);
+            layers.push((source, map));
+        }
+        let (first, rest) = layers.split_at(1);
+        let mut value = first[0].clone();
+        for other in rest {
+            value = (self.pairwise(&node.name, value, other.clone(), size, greatest), Linear::Identity { size });
+        }
+        if let (layer, Linear::Identity { .. }) = value {
+            return Lowered::Layer(layer);
+        }
+        Lowered::Layer(self.affine(&node.name, vec![value], vec![0.0; size]))
+    }
+
+    /// $\max(a, b) = b + \max(a - b, 0)$; $\min(a, b) = b - \max(b - a, 0)$.
+    fn pairwise(
+        &mut self,
+        name: &str,
+        a: (usize, Linear<f64>),
+        b: (usize, Linear<f64>),
+        size: usize,
+        greatest: bool,
+    ) -> usize {
+        let (plus, minus) = if greatest { (&a, &b) } else { (&b, &a) };
+        let difference = vec![plus.clone(), (minus.0, negated(&minus.1))];
+        let difference = self.affine(name, difference, vec![0.0; size]);
+        let relu = self.push_activation(name, difference, Function::Relu);
+        let step = if greatest { Linear::Identity { size } } else { diagonal(&vec![-1.0; size]) };
+        self.affine(name, vec![b, (relu, step)], vec![0.0; size])
+    }
+
+    fn max_pool(
+        &mut self,
+        node: &Node,
+        argument: &Lowered,
+        shape: &[usize],
+        window: &secateur_nn::op::Window,
+    ) -> Result<Lowered, VerifyError> {
+        let source = self.as_layer(argument.clone(), &node.name);
+        let (inputs, size) = (self.layers[source].size, node.shape.iter().product::<usize>());
+        let windows = affine_ops::windows(node, shape, window)?;
+        if windows.iter().any(Vec::is_empty) {
+            return Err(unsupported(node, " with a window that holds padding only"));
+        }
+        // Repeating an entry of a short window does not change its maximum.
+        let taps = windows.iter().map(Vec::len).max().unwrap_or(1);
+        let tap = |t: usize| windows.iter().map(|w| w[t % w.len()] as u32).collect::<Vec<u32>>();
+        let mut round: Vec<(usize, Linear<f64>)> =
+            (0..taps).map(|t| (source, affine_ops::select(inputs, tap(t)))).collect();
+        while round.len() > 1 {
+            let mut next = Vec::new();
+            let mut pairs = round.chunks_exact(2);
+            for pair in &mut pairs {
+                let layer = self.pairwise(&node.name, pair[0].clone(), pair[1].clone(), size, true);
+                next.push((layer, Linear::Identity { size }));
+            }
+            next.extend(pairs.remainder().iter().cloned());
+            round = next;
+        }
+        match round.remove(0) {
+            (layer, Linear::Identity { .. }) => Ok(Lowered::Layer(layer)),
+            term => Ok(Lowered::Layer(self.affine(&node.name, vec![term], vec![0.0; size]))),
+        }
+    }
+}
+
+/// The error for a node without a lowering.
+pub(crate) fn unsupported(node: &Node, detail: &'static str) -> VerifyError {
+    VerifyError::Unsupported { node: node.name.clone(), operator: node.op.name(), detail }
+}
+
+/// A diagonal matrix.
+pub(crate) fn diagonal(entries: &[f64]) -> Linear<f64> {
+    Linear::sparse(Csr::from_rows(entries.len(), entries.iter().enumerate().map(|(i, v)| vec![(i, *v)])))
+}
+
+/// $-W$ for a selection or the identity.
+fn negated(map: &Linear<f64>) -> Linear<f64> {
+    match map {
+        Linear::Select { inputs, index } => {
+            let row = |i: &u32| if *i == NOTHING { Vec::new() } else { vec![(*i as usize, -1.0)] };
+            Linear::sparse(Csr::from_rows(*inputs, index.iter().map(row)))
+        }
+        other => diagonal(&vec![-1.0; other.outputs()]),
+    }
+}

@@ -1,0 +1,208 @@
+//! The network as the bounds see it: flat vectors, affine layers, elementwise activations.
+//!
+//! $$ h_0 = x, \qquad h_k = \sum_{i} W_{ki} h_i + b_k \quad\text{or}\quad h_k = \sigma(h_i). $$
+//!
+//! The last layer is the output. [`crate::lower`] makes a network from a graph.
+
+use crate::linear::Linear;
+use secateur_linalg::Scalar;
+
+/// An elementwise nonlinear function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Function {
+    /// $\max(z, 0)$.
+    Relu,
+    /// $1 / (1 + e^{-z})$.
+    Sigmoid,
+    /// $\tanh z$.
+    Tanh,
+}
+
+/// $\sum_i W_i h_i + b$.
+#[derive(Clone, Debug)]
+pub struct Affine<T> {
+    /// Source layers and their maps.
+    pub terms: Vec<(usize, Linear<T>)>,
+    /// $b$.
+    pub bias: Vec<T>,
+    /// Bounds the magnitudes that $b$ was computed from; $|b|$ where it is stored.
+    pub bias_magnitude: Vec<T>,
+    /// Roundings that the entries of $W_i$ and $b$ have seen; 0 where they are stored.
+    pub roundings: usize,
+}
+
+/// What a layer computes.
+#[derive(Clone, Debug)]
+pub enum Kind<T> {
+    /// The input.
+    Input,
+    /// An affine map of earlier layers.
+    Affine(Affine<T>),
+    /// An elementwise function of an earlier layer.
+    Activation {
+        /// The layer.
+        source: usize,
+        /// The function.
+        function: Function,
+    },
+}
+
+/// One layer.
+#[derive(Clone, Debug)]
+pub struct Layer<T> {
+    /// The name of the graph node that it came from.
+    pub name: String,
+    /// Number of entries.
+    pub size: usize,
+    /// What it computes.
+    pub kind: Kind<T>,
+}
+
+/// Layers in topological order: the first is the input, the last the output.
+#[derive(Clone, Debug)]
+pub struct Network<T> {
+    /// The layers.
+    pub layers: Vec<Layer<T>>,
+    /// Whether every weight is a number of type `f32`.
+    pub single_precision: bool,
+}
+
+impl<T: Scalar> Network<T> {
+    /// Number of inputs.
+    pub fn inputs(&self) -> usize {
+        self.layers[0].size
+    }
+
+    /// Number of outputs.
+    pub fn outputs(&self) -> usize {
+        self.layers[self.output()].size
+    }
+
+    /// Index of the output layer.
+    pub fn output(&self) -> usize {
+        self.layers.len() - 1
+    }
+
+    /// Indices of the activation layers with their sources and functions.
+    pub fn activations(&self) -> impl Iterator<Item = (usize, usize, Function)> + '_ {
+        self.layers.iter().enumerate().filter_map(|(k, layer)| match layer.kind {
+            Kind::Activation { source, function } => Some((k, source, function)),
+            _ => None,
+        })
+    }
+
+    /// Number of ReLUs.
+    pub fn relus(&self) -> usize {
+        let relus = self.activations().filter(|(_, _, f)| *f == Function::Relu);
+        relus.map(|(k, _, _)| self.layers[k].size).sum()
+    }
+
+    /// Whether every activation is a ReLU.
+    pub fn is_piecewise_linear(&self) -> bool {
+        self.activations().all(|(_, _, f)| f == Function::Relu)
+    }
+
+    /// For each layer: whether some activation reads it.
+    pub fn preactivations(&self) -> Vec<bool> {
+        let mut read = vec![false; self.layers.len()];
+        self.activations().for_each(|(_, source, _)| read[source] = true);
+        read
+    }
+
+    /// The same network with another scalar type; the rounding this may cause is counted.
+    pub fn cast<U: Scalar>(&self) -> Network<U> {
+        let convert = |v: &[T]| v.iter().map(|b| U::from_f64(b.to_f64())).collect::<Vec<U>>();
+        let extra = usize::from(U::UNIT_ROUNDOFF > T::UNIT_ROUNDOFF && !self.single_precision);
+        let affine = |a: &Affine<T>| Affine {
+            terms: a.terms.iter().map(|(source, map)| (*source, map.cast())).collect(),
+            bias: convert(&a.bias),
+            bias_magnitude: a.bias_magnitude.iter().map(|b| U::round_up(b.to_f64())).collect(),
+            roundings: a.roundings + extra,
+        };
+        let kind = |kind: &Kind<T>| match kind {
+            Kind::Input => Kind::Input,
+            Kind::Affine(a) => Kind::Affine(affine(a)),
+            Kind::Activation { source, function } => Kind::Activation { source: *source, function: *function },
+        };
+        let layer = |l: &Layer<T>| Layer { name: l.name.clone(), size: l.size, kind: kind(&l.kind) };
+        Network { layers: self.layers.iter().map(layer).collect(), single_precision: self.single_precision }
+    }
+
+    /// Evaluates a batch of inputs; returns every layer's values.
+    ///
+    /// # Shapes
+    /// `x` is `batch × n`; layer `k` of the result is `batch × size`.
+    #[track_caller]
+    pub fn evaluate(&self, x: &[T], batch: usize) -> Vec<Vec<T>> {
+        assert_eq!(x.len(), batch * self.inputs());
+        let mut values: Vec<Vec<T>> = Vec::with_capacity(self.layers.len());
+        for layer in &self.layers {
+            let value = match &layer.kind {
+                Kind::Input => x.to_vec(),
+                Kind::Affine(a) => {
+                    let mut y = a.bias.repeat(batch);
+                    for (source, map) in &a.terms {
+                        map.forward(false, &values[*source], batch, &mut y);
+                    }
+                    y
+                }
+                Kind::Activation { source, function } => values[*source].iter().map(|z| function.apply(*z)).collect(),
+            };
+            values.push(value);
+        }
+        values
+    }
+
+    /// Gradient with respect to the input of $\langle c, f(x) \rangle$ for every row of a batch.
+    ///
+    /// # Shapes
+    /// `values` is what [`Self::evaluate`] returned; `cotangent` is `batch × outputs`; the result
+    /// is `batch × inputs`.
+    #[track_caller]
+    pub fn gradient(&self, values: &[Vec<T>], cotangent: Vec<T>, batch: usize) -> Vec<T> {
+        let mut pending: Vec<Option<Vec<T>>> = vec![None; self.layers.len()];
+        *pending.last_mut().expect("a network has layers") = Some(cotangent);
+        for k in (1..self.layers.len()).rev() {
+            let Some(a) = pending[k].take() else { continue };
+            match &self.layers[k].kind {
+                Kind::Input => {}
+                Kind::Affine(affine) => {
+                    for (source, map) in &affine.terms {
+                        let size = batch * self.layers[*source].size;
+                        map.backward(&a, batch, pending[*source].get_or_insert_with(|| vec![T::ZERO; size]));
+                    }
+                }
+                Kind::Activation { source, function } => {
+                    let into = pending[*source].get_or_insert_with(|| vec![T::ZERO; a.len()]);
+                    for (((out, a), z), h) in into.iter_mut().zip(&a).zip(&values[*source]).zip(&values[k]) {
+                        *out += *a * function.derivative(*z, *h);
+                    }
+                }
+            }
+        }
+        pending[0].take().unwrap_or_else(|| vec![T::ZERO; batch * self.inputs()])
+    }
+}
+
+impl Function {
+    /// The function's value.
+    #[inline]
+    pub fn apply<T: Scalar>(self, z: T) -> T {
+        match self {
+            Function::Relu => z.max(T::ZERO),
+            Function::Sigmoid => T::from_f64(1.0 / (1.0 + (-z.to_f64()).exp())),
+            Function::Tanh => T::from_f64(z.to_f64().tanh()),
+        }
+    }
+
+    /// The derivative at $z$, where the value is $h$; 0 at the kink of a ReLU.
+    #[inline]
+    pub fn derivative<T: Scalar>(self, z: T, h: T) -> T {
+        match self {
+            Function::Relu if z > T::ZERO => T::ONE,
+            Function::Relu => T::ZERO,
+            Function::Sigmoid => h * (T::ONE - h),
+            Function::Tanh => T::ONE - h * h,
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! Splitting ReLUs: for networks with many inputs.
+//!
+//! One region and one disjunct at a time. Intermediate bounds are those of the root; a subproblem
+//! adds the signs of some ReLU inputs, which fix their lines and enter the bound through $\beta$.
+//! For a batch of subproblems: raise the objectives' bounds by the ascent on $\alpha$ and $\beta$,
+//! starting from the parent's; try the minimisers as counterexamples; pick the next ReLU
+//! ([`crate::branching`]); where none is left, solve the linear program of the leaf.
+
+use crate::alpha::{self, Optimised, Slopes, Split};
+use crate::attack;
+use crate::bounds::{Bounds, Boxes};
+use crate::branching;
+use crate::crown::Lines;
+use crate::leaf::{self, Leaf};
+use crate::network::{Function, Network};
+use crate::rounding::Magnitudes;
+use crate::search::{Candidate, Next, Splitting, Step};
+use crate::settings::Branching;
+use crate::specification::{self, Objective, Region};
+use secateur_linalg::Scalar;
+use std::sync::Arc;
+
+/// A subproblem: the root box with the signs of some ReLU inputs.
+#[derive(Clone, Debug)]
+pub struct ReluDomain<T> {
+    /// The signs, in the order they were chosen.
+    pub splits: Vec<Split>,
+    /// The parent's slopes for each objective's row, on the open neurons of the root, one after the
+    /// other; and its multipliers, one per objective and split of the parent.
+    parent: Option<Arc<Multipliers<T>>>,
+}
+
+#[derive(Clone, Debug)]
+struct Multipliers<T> {
+    alpha: Vec<T>,
+    beta: Vec<T>,
+}
+
+/// Bounds of a region's root.
+pub struct Root<T> {
+    /// Bounds of every layer, batch size 1.
+    pub bounds: Bounds<T>,
+    /// Magnitudes for all its subproblems.
+    pub magnitudes: Magnitudes<T>,
+    /// Open ReLUs: (activation layer, neuron).
+    pub open: Vec<(u32, u32)>,
+}
+
+impl<T: Scalar> Root<T> {
+    /// Collects the open ReLUs of the root's bounds.
+    pub fn new(network: &Network<T>, bounds: Bounds<T>, magnitudes: Magnitudes<T>) -> Self {
+        let mut open = Vec::new();
+        for (k, source, function) in network.activations() {
+            if function == Function::Relu {
+                let (l, u) = (&bounds.lower[source], &bounds.upper[source]);
+                open.extend((0..l.len()).filter(|j| l[*j] < T::ZERO && u[*j] > T::ZERO).map(|j| (k as u32, j as u32)));
+            }
+        }
+        Self { bounds, magnitudes, open }
+    }
+}
+
+/// Parameters of ReLU splitting.
+#[derive(Clone, Copy, Debug)]
+pub struct Params {
+    /// The ascent at the root.
+    pub root: alpha::Params,
+    /// The ascent at every other node.
+    pub node: alpha::Params,
+    /// Subproblems bounded together.
+    pub chunk: usize,
+    /// The branching rule.
+    pub branching: Branching,
+    /// Candidates per score that filtered smart branching bounds.
+    pub candidates: usize,
+}
+
+/// ReLU splitting on one region and disjunct.
+pub struct ReluSplitting<'a, T> {
+    /// The network.
+    pub network: &'a Network<T>,
+    /// The region.
+    pub region: &'a Region<T>,
+    /// Its index in the specification.
+    pub region_index: usize,
+    /// The disjunct.
+    pub objectives: &'a [Objective<T>],
+    /// Its root.
+    pub root: &'a Root<T>,
+    /// Parameters.
+    pub params: Params,
+}
+
+impl<T: Scalar> ReluSplitting<'_, T> {
+    /// The whole problem.
+    pub fn roots(&self) -> Vec<ReluDomain<T>> {
+        vec![ReluDomain { splits: Vec::new(), parent: None }]
+    }
+
+    /// The root's box, once for each subproblem of a batch.
+    pub fn boxes(&self, batch: usize) -> Boxes<T> {
+        Boxes { batch, lower: self.region.lower.repeat(batch), upper: self.region.upper.repeat(batch) }
+    }
+
+    /// The root's bounds and lines, cut to the signs of each subproblem.
+    pub fn bounds(&self, splits: &[&[Split]]) -> Bounds<T> {
+        let root = &self.root.bounds;
+        let repeat = |v: &[Vec<T>]| v.iter().map(|v| v.repeat(splits.len())).collect::<Vec<Vec<T>>>();
+        let lines = Lines {
+            lower_slope: repeat(&root.lines.lower_slope),
+            lower_intercept: repeat(&root.lines.lower_intercept),
+            upper_slope: repeat(&root.lines.upper_slope),
+            upper_intercept: repeat(&root.lines.upper_intercept),
+        };
+        let read = self.network.preactivations();
+        let only = |all: &[Vec<T>]| -> Vec<Vec<T>> {
+            let keep = |(k, v): (usize, &Vec<T>)| if read[k] { v.repeat(splits.len()) } else { Vec::new() };
+            all.iter().enumerate().map(keep).collect()
+        };
+        let mut bounds = Bounds { lower: only(&root.lower), upper: only(&root.upper), lines, influence: Vec::new() };
+        let mut sources = vec![0; self.network.layers.len()];
+        self.network.activations().for_each(|(k, source, _)| sources[k] = source);
+        for (d, splits) in splits.iter().enumerate() {
+            for split in *splits {
+                let k = split.layer as usize;
+                let at = d * self.network.layers[k].size + split.neuron as usize;
+                let slope = if split.active { T::ONE } else { T::ZERO };
+                bounds.lines.lower_slope[k][at] = slope;
+                bounds.lines.upper_slope[k][at] = slope;
+                bounds.lines.upper_intercept[k][at] = T::ZERO;
+                let end = if split.active { &mut bounds.lower } else { &mut bounds.upper };
+                end[sources[k]][at] = T::ZERO;
+            }
+        }
+        bounds
+    }
+
+    /// The rows of every objective for a batch of subproblems, subproblem by subproblem.
+    pub fn rows(&self, batch: usize) -> crate::crown::Rows<T> {
+        let pairs: Vec<(u32, &Objective<T>)> =
+            (0..batch as u32).flat_map(|d| self.objectives.iter().map(move |o| (d, o))).collect();
+        specification::rows(self.network, &self.root.magnitudes, &pairs)
+    }
+
+    /// The parent's slopes and multipliers, laid out for this batch; split neurons have fixed lines.
+    fn slopes(&self, batch: &[ReluDomain<T>], bounds: &Bounds<T>, domain: &[u32], splits: &[&[Split]]) -> Slopes<T> {
+        let mut slopes = Slopes::initial(self.network, &bounds.lines, domain, splits);
+        let (objectives, open) = (self.objectives.len(), self.root.open.len());
+        let mut at = vec![0usize; slopes.beta.len()];
+        for (d, node) in batch.iter().enumerate() {
+            for o in 0..objectives {
+                let r = d * objectives + o;
+                if let Some(parent) = &node.parent {
+                    for (value, (k, j)) in parent.alpha[o * open..(o + 1) * open].iter().zip(&self.root.open) {
+                        let size = self.network.layers[*k as usize].size;
+                        slopes.alpha[*k as usize][r * size + *j as usize] = *value;
+                    }
+                }
+                for (index, split) in node.splits.iter().enumerate() {
+                    let k = split.layer as usize;
+                    let size = self.network.layers[k].size;
+                    let slope = if split.active { T::ONE } else { T::ZERO };
+                    slopes.alpha[k][r * size + split.neuron as usize] = slope;
+                    let entry = &mut slopes.beta[k][at[k]];
+                    at[k] += 1;
+                    if let Some(parent) = &node.parent {
+                        let count = parent.beta.len() / objectives;
+                        let beta = parent.beta[o * count..(o + 1) * count].get(index).copied().unwrap_or(T::ZERO);
+                        entry.2 = if split.active { beta } else { -beta };
+                    }
+                }
+            }
+        }
+        slopes
+    }
+
+    /// What the children of subproblem `d` start from.
+    fn remember(&self, d: usize, node: &ReluDomain<T>, slopes: &Slopes<T>) -> Multipliers<T> {
+        let (mut alpha, mut beta) = (Vec::new(), Vec::new());
+        for o in 0..self.objectives.len() {
+            let r = d * self.objectives.len() + o;
+            for (k, j) in &self.root.open {
+                let size = self.network.layers[*k as usize].size;
+                alpha.push(slopes.alpha[*k as usize][r * size + *j as usize]);
+            }
+            for split in &node.splits {
+                let entries = slopes.beta[split.layer as usize].iter();
+                let mine = entries.filter(|(row, j, _)| *row as usize == r && *j == split.neuron);
+                beta.push(mine.map(|(_, _, v)| v.abs()).next().unwrap_or(T::ZERO));
+            }
+        }
+        Multipliers { alpha, beta }
+    }
+}
+
+impl<T: Scalar> Splitting for ReluSplitting<'_, T> {
+    type Domain = ReluDomain<T>;
+
+    fn chunk(&self) -> usize {
+        self.params.chunk
+    }
+
+    fn process(&self, batch: Vec<ReluDomain<T>>) -> Vec<Step<ReluDomain<T>>> {
+        let splits: Vec<&[Split]> = batch.iter().map(|d| d.splits.as_slice()).collect();
+        let (boxes, bounds) = (self.boxes(batch.len()), self.bounds(&splits));
+        let rows = self.rows(batch.len());
+        let slopes = self.slopes(&batch, &bounds, &rows.domain, &splits);
+        let params = if splits.iter().all(|s| s.is_empty()) { self.params.root } else { self.params.node };
+        let each = self.objectives.len();
+        let done = |r: usize, m: T| self.objectives[r % each].refuted_by(m);
+        let magnitudes = &self.root.magnitudes;
+        let found =
+            alpha::optimise(self.network, magnitudes, &bounds, &boxes, &rows, &splits, slopes, params, done);
+        let refuted = |d: usize| (0..each).any(|o| self.objectives[o].refuted_by(found.minimum[d * each + o]));
+        let undecided: Vec<usize> = (0..batch.len()).filter(|d| !refuted(*d)).collect();
+        let choices = branching::choose(self, &bounds, &splits, &found, &undecided);
+        let mut choices = choices.into_iter();
+        let mut steps = Vec::with_capacity(batch.len());
+        for (d, node) in batch.iter().enumerate() {
+            let strongest = self.strongest(d, &found);
+            let lower = found.minimum[strongest].to_f64();
+            if refuted(d) {
+                steps.push(Step { candidate: None, lower, next: Next::Closed });
+                continue;
+            }
+            let choice = choices.next().flatten();
+            steps.push(self.conclude(node, d, strongest, choice, &found));
+        }
+        steps
+    }
+}
+
+impl<T: Scalar> ReluSplitting<'_, T> {
+    /// The row of subproblem `d` with the greatest lower bound.
+    pub fn strongest(&self, d: usize, found: &Optimised<T>) -> usize {
+        let each = self.objectives.len();
+        let value = |r: &usize| found.minimum[*r].to_f64();
+        let rows = d * each..(d + 1) * each;
+        rows.max_by(|a, b| value(a).total_cmp(&value(b))).unwrap_or(d * each)
+    }
+
+    fn conclude(
+        &self,
+        node: &ReluDomain<T>,
+        d: usize,
+        strongest: usize,
+        choice: Option<(u32, u32)>,
+        found: &Optimised<T>,
+    ) -> Step<ReluDomain<T>> {
+        let lower = found.minimum[strongest].to_f64();
+        let mut x = vec![T::ZERO; self.network.inputs()];
+        found.best.minimiser(strongest, &self.region.lower, &self.region.upper, &mut x);
+        let mut candidate = Some(self.candidate(x));
+        let next = match choice {
+            Some((layer, neuron)) => {
+                let parent = Some(Arc::new(self.remember(d, node, &found.slopes)));
+                let child = |active: bool| {
+                    let mut splits = node.splits.clone();
+                    splits.push(Split { layer, neuron, active });
+                    ReluDomain { splits, parent: parent.clone() }
+                };
+                Next::Split(vec![child(false), child(true)])
+            }
+            None => match leaf::solve(self, &node.splits) {
+                Leaf::Refuted => Next::Closed,
+                Leaf::Point(x) => {
+                    candidate = Some(self.candidate(x));
+                    Next::Stuck
+                }
+                Leaf::Unclear => Next::Stuck,
+            },
+        };
+        Step { candidate, lower, next }
+    }
+
+    fn candidate(&self, x: Vec<T>) -> Candidate {
+        let values = self.network.evaluate(&x, 1);
+        let (margin, _) = attack::margin(self.objectives, &x, &values[self.network.output()]);
+        let input = x.iter().map(|v| v.to_f64()).collect();
+        Candidate { region: self.region_index, input, margin: margin.to_f64() }
+    }
+}

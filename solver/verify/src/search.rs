@@ -1,0 +1,163 @@
+//! Branch and bound: the loop that every kind of splitting shares.
+//!
+//! Subproblems wait on a stack, so memory grows with depth and not with breadth. A round takes the
+//! top of the stack, bounds it in parallel chunks whose sizes do not depend on the number of
+//! threads, and takes the results up in order: the same question has the same answer, the same
+//! counts and the same witness on any number of threads.
+
+use crate::error::VerifyError;
+use crate::report::{Observer, Outcome, Progress, UnknownReason, Witness};
+use rayon::prelude::*;
+use std::time::{Duration, Instant};
+
+/// Subproblems taken up in one round, at most.
+const ROUND: usize = 1024;
+
+/// A way to split a problem.
+pub trait Splitting: Sync {
+    /// A subproblem.
+    type Domain: Send + Sync;
+
+    /// Subproblems that are bounded together.
+    fn chunk(&self) -> usize;
+
+    /// Bounds subproblems; answers in their order.
+    fn process(&self, batch: Vec<Self::Domain>) -> Vec<Step<Self::Domain>>;
+}
+
+/// A point that may be a counterexample.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    /// The region of the specification that it lies in.
+    pub region: usize,
+    /// The point.
+    pub input: Vec<f64>,
+    /// Its margin, in floating point.
+    pub margin: f64,
+}
+
+/// What bounding a subproblem led to.
+#[derive(Clone, Debug)]
+pub struct Step<D> {
+    /// The best point seen.
+    pub candidate: Option<Candidate>,
+    /// A lower bound of the margin on the subproblem.
+    pub lower: f64,
+    /// How it goes on.
+    pub next: Next<D>,
+}
+
+/// How a subproblem goes on.
+#[derive(Clone, Debug)]
+pub enum Next<D> {
+    /// It holds no counterexample.
+    Closed,
+    /// It is covered by these; the last is taken up first.
+    Split(Vec<D>),
+    /// It can be neither closed nor split.
+    Stuck,
+}
+
+/// Time and the wish to stop.
+pub struct Clock<'a> {
+    start: Instant,
+    limit: Option<Duration>,
+    observer: &'a dyn Observer,
+}
+
+impl<'a> Clock<'a> {
+    /// Starts now.
+    pub fn start(limit: Option<Duration>, observer: &'a dyn Observer) -> Self {
+        Self { start: Instant::now(), limit, observer }
+    }
+
+    /// Time since the start.
+    pub fn elapsed(&self) -> Duration {
+        self.start.elapsed()
+    }
+
+    /// How the search has to end now, if it has to.
+    pub fn stopped(&self) -> Option<Outcome> {
+        if self.observer.stop() {
+            return Some(Outcome::Interrupted);
+        }
+        self.limit.is_some_and(|limit| self.elapsed() >= limit).then_some(Outcome::Timeout)
+    }
+
+    /// Tells the observer.
+    pub fn report(&self, phase: &'static str, tally: &Tally, open: usize, lower: f64) {
+        let (domains, upper, elapsed) = (tally.domains, tally.upper, self.elapsed());
+        self.observer.progress(&Progress { phase, domains, open, lower, upper, elapsed });
+    }
+}
+
+/// What has been counted so far.
+#[derive(Clone, Debug)]
+pub struct Tally {
+    /// Subproblems bounded.
+    pub domains: u64,
+    /// Subproblems given up.
+    pub stuck: u64,
+    /// Least margin seen at a point.
+    pub upper: f64,
+    /// Least lower bound of the last round.
+    pub lower: f64,
+}
+
+impl Default for Tally {
+    fn default() -> Self {
+        Self { domains: 0, stuck: 0, upper: f64::INFINITY, lower: f64::NEG_INFINITY }
+    }
+}
+
+/// Decides the problem that `open` covers. `confirm` says whether a candidate is a counterexample.
+///
+/// # Errors
+/// Those of `confirm`.
+pub fn search<S: Splitting>(
+    splitting: &S,
+    mut open: Vec<S::Domain>,
+    tally: &mut Tally,
+    clock: &Clock<'_>,
+    confirm: &dyn Fn(&Candidate) -> Result<Option<Witness>, VerifyError>,
+) -> Result<Outcome, VerifyError> {
+    while !open.is_empty() {
+        if let Some(outcome) = clock.stopped() {
+            return Ok(outcome);
+        }
+        let batch = open.split_off(open.len().saturating_sub(ROUND));
+        tally.domains += batch.len() as u64;
+        tally.lower = f64::INFINITY;
+        for step in bound_in_chunks(splitting, batch) {
+            tally.lower = tally.lower.min(step.lower);
+            if let Some(candidate) = step.candidate {
+                tally.upper = tally.upper.min(candidate.margin);
+                if let Some(witness) = confirm(&candidate)? {
+                    return Ok(Outcome::Sat(witness));
+                }
+            }
+            match step.next {
+                Next::Closed => {}
+                Next::Split(children) => open.extend(children),
+                Next::Stuck => tally.stuck += 1,
+            }
+        }
+        clock.report("search", tally, open.len(), tally.lower);
+    }
+    match tally.stuck {
+        0 => Ok(Outcome::Unsat),
+        leaves => Ok(Outcome::Unknown(UnknownReason::Unresolved { leaves })),
+    }
+}
+
+fn bound_in_chunks<S: Splitting>(splitting: &S, batch: Vec<S::Domain>) -> Vec<Step<S::Domain>> {
+    let size = splitting.chunk().min(batch.len().div_ceil(4)).max(1);
+    let mut chunks: Vec<Vec<S::Domain>> = Vec::with_capacity(batch.len().div_ceil(size));
+    for (i, domain) in batch.into_iter().enumerate() {
+        if i % size == 0 {
+            chunks.push(Vec::with_capacity(size));
+        }
+        chunks.last_mut().expect("just pushed").push(domain);
+    }
+    chunks.into_par_iter().flat_map_iter(|chunk| splitting.process(chunk)).collect()
+}
