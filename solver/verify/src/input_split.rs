@@ -83,6 +83,21 @@ struct Row<'a, T> {
     objective: &'a Objective<T>,
 }
 
+/// A point to try.
+struct Start<T> {
+    step: usize,
+    region: u32,
+    disjunct: u32,
+    point: Vec<T>,
+    margin: T,
+}
+
+/// Points of a chunk that are descended from.
+const DESCENTS: usize = 2;
+
+/// The descent from them.
+const DESCENT: attack::Params = attack::Params { restarts: 1, steps: 8, rate: 0.02 };
+
 impl<T: Scalar> Splitting for InputSplitting<'_, T> {
     type Domain = InputDomain<T>;
 
@@ -198,6 +213,7 @@ impl<T: Scalar> InputSplitting<'_, T> {
         found: &Optimised<T>,
     ) -> Vec<Step<InputDomain<T>>> {
         let mut steps = Vec::with_capacity(batch.len());
+        let mut starts = Vec::new();
         let mut next_row = 0;
         for (d, mut domain) in batch.into_iter().enumerate() {
             let first = next_row;
@@ -220,37 +236,60 @@ impl<T: Scalar> InputSplitting<'_, T> {
                 continue;
             }
             domain.open = open;
-            let candidate = self.minimiser(&domain, mine.clone(), rows, found);
+            self.minimisers(steps.len(), &domain, mine.clone(), rows, found, &mut starts);
             let next = self.split(domain, d, boxes, bounds, mine, rows, found);
-            steps.push(Step { candidate, lower, next });
+            steps.push(Step { candidate: None, lower, next });
         }
+        self.try_points(starts, &mut steps);
         steps
     }
 
-    /// The best of the minimisers of the open rows, as a candidate.
-    fn minimiser(
+    /// The minimisers of the strongest rows of the open disjuncts.
+    fn minimisers(
         &self,
+        step: usize,
         domain: &InputDomain<T>,
         mine: std::ops::Range<usize>,
         rows: &[Row<'_, T>],
         found: &Optimised<T>,
-    ) -> Option<Candidate> {
-        let n = self.network.inputs();
-        let mut best: Option<(T, Vec<T>)> = None;
+        starts: &mut Vec<Start<T>>,
+    ) {
+        let value = |r: &usize| found.minimum[*r].to_f64();
         for &disjunct in &domain.open {
-            let of = |r: &usize| rows[*r].disjunct == disjunct;
-            let strongest = mine.clone().filter(of).max_by(|a, b| found.minimum[*a].to_f64().total_cmp(&found.minimum[*b].to_f64()))?;
-            let mut x = vec![T::ZERO; n];
-            found.best.minimiser(strongest, &domain.lower, &domain.upper, &mut x);
-            let values = self.network.evaluate(&x, 1);
-            let (margin, _) = attack::margin(self.objectives(domain, disjunct), &x, &values[self.network.output()]);
-            if best.as_ref().is_none_or(|(b, _)| margin < *b) {
-                best = Some((margin, x));
+            let of = mine.clone().filter(|r| rows[*r].disjunct == disjunct);
+            if let Some(strongest) = of.max_by(|a, b| value(a).total_cmp(&value(b))) {
+                let mut point = vec![T::ZERO; self.network.inputs()];
+                found.best.minimiser(strongest, &domain.lower, &domain.upper, &mut point);
+                starts.push(Start { step, region: domain.region, disjunct, point, margin: T::INFINITY });
             }
         }
-        let (margin, x) = best?;
-        let input = x.iter().map(|v| v.to_f64()).collect();
-        Some(Candidate { region: domain.region as usize, input, margin: margin.to_f64() })
+    }
+
+    /// Evaluates the points in one batch, descends from the best few, and records the candidates.
+    fn try_points(&self, mut starts: Vec<Start<T>>, steps: &mut [Step<InputDomain<T>>]) {
+        let points: Vec<T> = starts.iter().flat_map(|s| s.point.iter().copied()).collect();
+        let values = self.network.evaluate(&points, starts.len());
+        let outputs = values[self.network.output()].chunks_exact(self.network.outputs());
+        for (start, y) in starts.iter_mut().zip(outputs) {
+            let region = &self.specification.regions[start.region as usize];
+            start.margin = attack::margin(&region.disjuncts[start.disjunct as usize], &start.point, y).0;
+        }
+        starts.sort_by(|a, b| a.margin.to_f64().total_cmp(&b.margin.to_f64()));
+        for (rank, start) in starts.into_iter().enumerate() {
+            let region = &self.specification.regions[start.region as usize];
+            let disjunct = &region.disjuncts[start.disjunct as usize];
+            let (mut input, mut margin) = (start.point, start.margin);
+            if rank < DESCENTS && margin > T::ZERO {
+                let found = attack::descend(self.network, &region.lower, &region.upper, disjunct, input, DESCENT);
+                (input, margin) = (found.input, found.margin);
+            }
+            let candidate = &mut steps[start.step].candidate;
+            let margin = margin.to_f64();
+            if candidate.as_ref().is_none_or(|c| margin < c.margin) {
+                let input = input.iter().map(|v| v.to_f64()).collect();
+                *candidate = Some(Candidate { region: start.region as usize, input, margin });
+            }
+        }
     }
 
     /// Cuts and halves an open box.

@@ -1,9 +1,9 @@
 //! Branch and bound: the loop that every kind of splitting shares.
 //!
-//! Subproblems wait on a stack, so memory grows with depth and not with breadth. A round takes the
-//! top of the stack, bounds it in parallel chunks whose sizes do not depend on the number of
-//! threads, and takes the results up in order: the same question has the same answer, the same
-//! counts and the same witness on any number of threads.
+//! A round takes the open subproblems with the least lower bounds (where counterexamples are), or,
+//! when very many are open, the youngest, so that memory stays bounded. It bounds them in parallel
+//! chunks whose sizes do not depend on the number of threads, and takes the results up in order: the
+//! same question has the same answer, the same counts and the same witness on any number of threads.
 
 use crate::error::VerifyError;
 use crate::report::{Observer, Outcome, Progress, UnknownReason, Witness};
@@ -12,6 +12,9 @@ use std::time::{Duration, Instant};
 
 /// Subproblems taken up in one round, at most.
 const ROUND: usize = 1024;
+
+/// With more open subproblems than this, the youngest come first.
+const CROWD: usize = 50_000;
 
 /// A way to split a problem.
 pub trait Splitting: Sync {
@@ -52,7 +55,7 @@ pub struct Step<D> {
 pub enum Next<D> {
     /// It holds no counterexample.
     Closed,
-    /// It is covered by these; the last is taken up first.
+    /// It is covered by these.
     Split(Vec<D>),
     /// It can be neither closed nor split.
     Stuck,
@@ -110,22 +113,23 @@ impl Default for Tally {
     }
 }
 
-/// Decides the problem that `open` covers. `confirm` says whether a candidate is a counterexample.
+/// Decides the problem that `roots` cover. `confirm` says whether a candidate is a counterexample.
 ///
 /// # Errors
 /// Those of `confirm`.
 pub fn search<S: Splitting>(
     splitting: &S,
-    mut open: Vec<S::Domain>,
+    roots: Vec<S::Domain>,
     tally: &mut Tally,
     clock: &Clock<'_>,
     confirm: &dyn Fn(&Candidate) -> Result<Option<Witness>, VerifyError>,
 ) -> Result<Outcome, VerifyError> {
+    let mut open: Vec<(f64, S::Domain)> = roots.into_iter().map(|d| (f64::NEG_INFINITY, d)).collect();
     while !open.is_empty() {
         if let Some(outcome) = clock.stopped() {
             return Ok(outcome);
         }
-        let batch = open.split_off(open.len().saturating_sub(ROUND));
+        let batch = next_batch(&mut open);
         tally.domains += batch.len() as u64;
         tally.lower = f64::INFINITY;
         for step in bound_in_chunks(splitting, batch) {
@@ -138,7 +142,7 @@ pub fn search<S: Splitting>(
             }
             match step.next {
                 Next::Closed => {}
-                Next::Split(children) => open.extend(children),
+                Next::Split(children) => open.extend(children.into_iter().map(|child| (step.lower, child))),
                 Next::Stuck => tally.stuck += 1,
             }
         }
@@ -148,6 +152,15 @@ pub fn search<S: Splitting>(
         0 => Ok(Outcome::Unsat),
         leaves => Ok(Outcome::Unknown(UnknownReason::Unresolved { leaves })),
     }
+}
+
+/// Removes the subproblems of the next round.
+fn next_batch<D>(open: &mut Vec<(f64, D)>) -> Vec<D> {
+    let rest = open.len().saturating_sub(ROUND);
+    if rest > 0 && open.len() <= CROWD {
+        open.select_nth_unstable_by(rest, |(a, _), (b, _)| b.total_cmp(a));
+    }
+    open.split_off(rest).into_iter().map(|(_, domain)| domain).collect()
 }
 
 fn bound_in_chunks<S: Splitting>(splitting: &S, batch: Vec<S::Domain>) -> Vec<Step<S::Domain>> {
