@@ -82,4 +82,38 @@ pub enum NnError {
         #[source]
         fault: Box<OnnxFault>,
     },
+    /// A tensor to be computed with is not one of floats.
+    #[error("node `{node}`: expected floats, found {element:?}")]
+    NotReal {
+        /// The node.
+        node: String,
+        /// Its element type.
+        element: ElementType,
+    },
+    /// An input of the wrong shape.
+    #[error("input `{node}`: expected shape {expected:?}, found {found:?}")]
+    InputShape {
+        /// The network's input.
+        node: String,
+        /// Its shape.
+        expected: Vec<usize>,
+        /// Shape of what was handed in.
+        found: Vec<usize>,
+    },
+    /// A value that is infinite or not a number.
+    #[error("node `{node}` ({op}): the value is not finite")]
+    NonFinite {
+        /// The node.
+        node: String,
+        /// Its operator.
+        op: &'static str,
+    },
+    /// An integer result outside 64 bits, or a division by zero.
+    #[error("node `{node}` ({op}): an integer result is out of range")]
+    IntegerRange {
+        /// The node.
+        node: String,
+        /// Its operator.
+        op: &'static str,
+    },
 }

@@ -10,6 +10,7 @@
 
 mod batch;
 pub mod error;
+pub mod eval;
 pub mod graph;
 mod gzip;
 pub mod onnx;
