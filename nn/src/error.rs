@@ -2,6 +2,7 @@
 
 use crate::onnx::OnnxFault;
 use crate::op::ElementType;
+use crate::vnnlib::VnnlibFault;
 use thiserror::Error;
 
 /// Why a network or a property was refused.
@@ -81,6 +82,27 @@ pub enum NnError {
         /// Why.
         #[source]
         fault: Box<OnnxFault>,
+    },
+    /// A VNNLIB file was refused.
+    #[error("{origin}: {fault}")]
+    Vnnlib {
+        /// The file, with the line where one is to blame.
+        origin: String,
+        /// The line, from 1; none when the whole file is to blame.
+        line: Option<usize>,
+        /// Why.
+        #[source]
+        fault: Box<VnnlibFault>,
+    },
+    /// A property does not speak about this network.
+    #[error("the property has {found} {what}s, the network {expected}")]
+    Sizes {
+        /// Input or output.
+        what: &'static str,
+        /// How many the network has.
+        expected: usize,
+        /// How many the property has.
+        found: usize,
     },
     /// A tensor to be computed with is not one of floats.
     #[error("node `{node}`: expected floats, found {element:?}")]

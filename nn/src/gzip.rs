@@ -3,13 +3,10 @@
 use flate2::bufread::MultiGzDecoder;
 use std::io::{self, BufRead, BufReader, Read};
 
-/// The most bytes that a file may unpack to.
-pub(crate) const MAX_BYTES: u64 = 2 << 30;
-
 /// The plain bytes of `source`, gunzipped when they begin with gzip's magic number.
 ///
-/// Reading past [`MAX_BYTES`] is an error of kind [`io::ErrorKind::FileTooLarge`].
-pub(crate) fn plain<'a>(source: impl Read + 'a) -> io::Result<Box<dyn BufRead + 'a>> {
+/// Reading past `limit` bytes is an error of kind [`io::ErrorKind::FileTooLarge`].
+pub(crate) fn plain<'a>(source: impl Read + 'a, limit: u64) -> io::Result<Box<dyn BufRead + 'a>> {
     let mut source = BufReader::with_capacity(1 << 16, source);
     let packed = source.fill_buf()?.starts_with(&[0x1f, 0x8b]);
     let plain: Box<dyn Read + 'a> = if packed {
@@ -21,7 +18,7 @@ pub(crate) fn plain<'a>(source: impl Read + 'a) -> io::Result<Box<dyn BufRead + 
         1 << 16,
         Limited {
             source: plain,
-            left: MAX_BYTES,
+            left: limit,
         },
     )))
 }
@@ -51,7 +48,7 @@ mod tests {
         packer.write_all(b"hello").unwrap();
         let packed = packer.finish().unwrap();
         for bytes in [&packed[..], b"hello"] {
-            assert_eq!(io::read_to_string(plain(bytes).unwrap()).unwrap(), "hello");
+            assert_eq!(io::read_to_string(plain(bytes, 5).unwrap()).unwrap(), "hello");
         }
     }
 

@@ -17,5 +17,6 @@ pub mod onnx;
 pub mod op;
 pub mod property;
 pub mod shape;
+pub mod vnnlib;
 
 pub use error::NnError;

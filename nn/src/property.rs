@@ -4,6 +4,8 @@
 //! conjunction of constraints that all hold at $(x, f(x))$. Numbers are kept as the exact rationals
 //! that the decimals of the file denote; rounding is the business of whoever computes with them.
 
+use crate::error::NnError;
+use crate::graph::Graph;
 use dashu_ratio::RBig;
 
 /// $\sum_i a_i x_i + \sum_j b_j y_j \le c$, or $<$ when `strict`.
@@ -40,7 +42,25 @@ pub struct Property {
     pub inputs: usize,
     /// Number of output variables.
     pub outputs: usize,
-    /// The property is violated when any of these is. Empty when the file's constraints
-    /// contradict each other on every branch is not possible: readers report that as an error.
+    /// The property is violated when any of these is. Never empty: readers refuse constraints that
+    /// contradict each other on every branch.
     pub cases: Vec<Case>,
+}
+
+impl Property {
+    /// Checks that the property speaks about as many inputs and outputs as the network has.
+    ///
+    /// # Errors
+    /// [`NnError::Sizes`] with both numbers.
+    pub fn check_against(&self, graph: &Graph) -> Result<(), NnError> {
+        let entries = |id| graph.node(id).shape.iter().product();
+        let sizes = [
+            ("input", entries(graph.input()), self.inputs),
+            ("output", entries(graph.output()), self.outputs),
+        ];
+        match sizes.into_iter().find(|(_, expected, found)| expected != found) {
+            Some((what, expected, found)) => Err(NnError::Sizes { what, expected, found }),
+            None => Ok(()),
+        }
+    }
 }

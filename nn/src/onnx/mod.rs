@@ -33,6 +33,9 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+/// The most bytes that a file may unpack to.
+const MAX_BYTES: u64 = 2 << 30;
+
 /// Reads a network from a file, gunzipping it where it is compressed.
 ///
 /// A symbolic first extent of the input is taken as 1.
@@ -61,6 +64,6 @@ pub fn parse(bytes: &[u8], origin: &str) -> Result<Graph, NnError> {
 }
 
 fn graph_of(source: impl Read) -> Result<Graph, OnnxFault> {
-    let source = gzip::plain(source).map_err(OnnxFault::Io)?;
+    let source = gzip::plain(source, MAX_BYTES).map_err(OnnxFault::Io)?;
     translate::graph(stream::model(source)?)
 }
