@@ -23,12 +23,14 @@ mod stream;
 mod tensor;
 mod translate;
 mod windows;
+mod write;
 
 pub use fault::OnnxFault;
 
 use crate::error::NnError;
 use crate::graph::Graph;
 use crate::gzip;
+use prost::Message;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -66,4 +68,36 @@ pub fn parse(bytes: &[u8], origin: &str) -> Result<Graph, NnError> {
 fn graph_of(source: impl Read) -> Result<Graph, OnnxFault> {
     let source = gzip::plain(source, MAX_BYTES).map_err(OnnxFault::Io)?;
     translate::graph(stream::model(source)?)
+}
+
+/// The bytes of a file that describes `graph`, with operator set 13.
+///
+/// Reading them gives the same network: the same nodes by name, though constants may stand in
+/// another order.
+///
+/// # Errors
+/// [`NnError::Onnx`] where operator set 13 cannot express an operator.
+pub fn to_bytes(graph: &Graph) -> Result<Vec<u8>, NnError> {
+    let model = write::model(graph);
+    model
+        .map(|m| m.encode_to_vec())
+        .map_err(|fault| refused(&graph.node(graph.output()).name, fault))
+}
+
+/// Writes `graph` to a file, with operator set 13.
+///
+/// # Errors
+/// [`NnError::Onnx`] with the file's name.
+pub fn write(graph: &Graph, path: impl AsRef<Path>) -> Result<(), NnError> {
+    let path = path.as_ref();
+    let at = |fault| refused(&path.display().to_string(), fault);
+    let bytes = write::model(graph).map_err(at)?.encode_to_vec();
+    std::fs::write(path, bytes).map_err(|e| at(OnnxFault::Io(e)))
+}
+
+fn refused(origin: &str, fault: OnnxFault) -> NnError {
+    NnError::Onnx {
+        origin: origin.to_owned(),
+        fault: Box::new(fault),
+    }
 }
