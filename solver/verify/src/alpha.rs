@@ -31,7 +31,7 @@ pub struct Split {
 }
 
 /// Parameters of the ascent.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Params {
     /// Gradient steps.
     pub steps: usize,
@@ -71,7 +71,8 @@ impl<T: Scalar> Slopes<T> {
         let layers = network.layers.len();
         let mut slopes = Self { alpha: vec![Vec::new(); layers], beta: vec![Vec::new(); layers] };
         for (k, _, function) in network.activations() {
-            if function == Function::Relu {
+            // Layers above the rows have no lines yet.
+            if function == Function::Relu && !lines.lower_slope[k].is_empty() {
                 let size = network.layers[k].size;
                 let row = |d: &u32| &lines.lower_slope[k][*d as usize * size..(*d as usize + 1) * size];
                 slopes.alpha[k] = domain.iter().flat_map(row).copied().collect();
@@ -207,7 +208,7 @@ impl<'a, T: Scalar> Ascent<'a, T> {
         let decay = params.decay.powi(step as i32);
         let adam = Adam::<T>::new(step);
         for (k, source, _) in self.network.activations() {
-            if slopes.alpha[k].is_empty() {
+            if slopes.alpha[k].is_empty() || bound.tape[k].is_empty() {
                 continue;
             }
             let size = self.network.layers[k].size;
@@ -245,7 +246,7 @@ impl<'a, T: Scalar> Ascent<'a, T> {
         slopes: &Slopes<T>,
     ) -> Vec<Vec<T>> {
         let (count, lines) = (rows.len(), &self.bounds.lines);
-        let last = self.network.activations().map(|(k, _, _)| k).max().unwrap_or(0);
+        let last = bound.tape.iter().rposition(|t| !t.is_empty()).unwrap_or(0);
         let mut values: Vec<Vec<T>> = Vec::with_capacity(last);
         for (k, layer) in self.network.layers.iter().enumerate().take(last) {
             let size = layer.size;

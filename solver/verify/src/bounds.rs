@@ -5,10 +5,12 @@
 //! smooth activation) are bounded again by back-substitution to the input, and the two are
 //! intersected. Then the activation's lines are known and the next layer can be bounded.
 
+use crate::alpha::{self, Slopes};
 use crate::crown::{InputBound, Lines, Multipliers, Rows, back_substitute};
 use crate::network::{Affine, Function, Kind, Network};
 use crate::relax;
 use crate::rounding::{Magnitudes, gamma};
+use rayon::prelude::*;
 use secateur_linalg::Scalar;
 
 /// Rows that go through one back-substitution.
@@ -60,12 +62,14 @@ pub struct Influence<T> {
 const FEW_INPUTS: usize = 64;
 
 /// How pre-activations are bounded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Method {
     /// Interval arithmetic alone.
     Interval,
     /// Intervals, tightened by CROWN.
     Crown,
+    /// The same, and what is still open tightened again with slopes optimised for each entry.
+    AlphaCrown(alpha::Params),
 }
 
 /// Bounds on the pre-activations of one domain: lower and upper per layer (empty for others).
@@ -108,10 +112,14 @@ pub fn bound<T: Scalar>(
                 }
             }
             let exact = matches!(&layer.kind, Kind::Affine(a) if a.terms.len() == 1 && a.terms[0].0 == 0);
-            if method == Method::Crown && !exact && matches!(layer.kind, Kind::Affine(_)) {
+            if method != Method::Interval && !exact && matches!(layer.kind, Kind::Affine(_)) {
                 let everything = network.activations().any(|(_, s, f)| s == k && f != Function::Relu);
                 let ends = (&mut lower[..], &mut upper[..]);
                 bounds.influence[k] = crown(network, boxes, &magnitudes, &bounds.lines, k, everything, ends);
+                if let Method::AlphaCrown(params) = method {
+                    let ends = (&mut lower[..], &mut upper[..]);
+                    alpha_crown(network, boxes, &magnitudes, &bounds, k, everything, params, ends);
+                }
             }
         }
         magnitudes.push(network, &lower, &upper);
@@ -165,6 +173,38 @@ fn crown<T: Scalar>(
         }
     }
     influence
+}
+
+/// Tightens the bounds of the open entries of affine layer `k` with slopes optimised for each.
+#[allow(clippy::too_many_arguments)]
+fn alpha_crown<T: Scalar>(
+    network: &Network<T>,
+    boxes: &Boxes<T>,
+    magnitudes: &Magnitudes<T>,
+    bounds: &Bounds<T>,
+    k: usize,
+    everything: bool,
+    params: alpha::Params,
+    (lower, upper): (&mut [T], &mut [T]),
+) {
+    let size = network.layers[k].size;
+    let open = |at: usize| everything || (lower[at] < T::ZERO && upper[at] > T::ZERO);
+    let chosen: Vec<usize> = (0..boxes.batch * size).filter(|at| open(*at)).collect();
+    let tighten = |chosen: &[usize]| -> Vec<T> {
+        let signs = [T::ONE, -T::ONE];
+        let pair = |at: &usize| signs.map(|s| ((at / size) as u32, (at % size) as u32, s));
+        let neurons: Vec<_> = chosen.iter().flat_map(pair).collect();
+        let rows = Rows::units(network, magnitudes, k, &neurons);
+        let slopes = Slopes::initial(network, &bounds.lines, &rows.domain, &[]);
+        // An entry whose sign is known needs no tighter bound.
+        let done = |_: usize, m: T| !everything && m >= T::ZERO;
+        alpha::optimise(network, magnitudes, bounds, boxes, &rows, &[], slopes, params, done).minimum
+    };
+    let found: Vec<Vec<T>> = chosen.par_chunks(ROWS_AT_ONCE / 16).map(tighten).collect();
+    for (at, pair) in chosen.iter().zip(found.iter().flat_map(|f| f.chunks_exact(2))) {
+        lower[*at] = pair[0].max(lower[*at]);
+        upper[*at] = (-pair[1]).min(upper[*at]);
+    }
 }
 
 /// Bounds of an entry from its rows `r` (plus sign) and `r + 1` (minus sign).

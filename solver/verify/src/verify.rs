@@ -80,6 +80,10 @@ impl Run<'_> {
             return self.split_inputs(network, property, &specification);
         }
         self.method = "relu splitting";
+        if std::env::var("F32").is_ok() {
+            let narrow = network.cast::<f32>();
+            return self.split_relus(&narrow, &Specification::<f32>::new(property));
+        }
         self.split_relus(network, &specification)
     }
 
@@ -138,10 +142,10 @@ impl Run<'_> {
         outcome
     }
 
-    fn split_relus(
+    fn split_relus<T: Scalar>(
         &mut self,
-        network: &Network<f64>,
-        specification: &Specification<f64>,
+        network: &Network<T>,
+        specification: &Specification<T>,
     ) -> Result<Outcome, VerifyError> {
         let root_ascent = alpha::Params { steps: 40, alpha_rate: 0.25, beta_rate: 0.25, decay: 0.96 };
         let node_ascent = alpha::Params { steps: 15, alpha_rate: 0.05, beta_rate: 0.2, decay: 0.95 };
@@ -155,8 +159,12 @@ impl Run<'_> {
         let mut stuck = 0;
         for (region_index, region) in specification.regions.iter().enumerate() {
             let boxes = Boxes { batch: 1, lower: region.lower.clone(), upper: region.upper.clone() };
-            let (bounds, magnitudes) = bounds::bound(network, &boxes, Method::Crown, &[]);
+            let steps = std::env::var("STEPS").map_or(20, |v| v.parse().unwrap());
+            let method = Method::AlphaCrown(alpha::Params { steps, ..root_ascent });
+            let (bounds, magnitudes) = bounds::bound(network, &boxes, method, &[]);
+            eprintln!("root {:.2}", self.clock.elapsed().as_secs_f64());
             let root = Root::new(network, bounds, magnitudes);
+            eprintln!("open {}", root.open.len());
             for objectives in &region.disjuncts {
                 let root = &root;
                 let splitting = ReluSplitting { network, region, region_index, objectives, root, params };
