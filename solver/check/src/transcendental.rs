@@ -1,0 +1,237 @@
+//! Enclosures of transcendental functions, by integers only.
+//!
+//! Every function takes an interval of dyadic numbers and returns one that holds all values, with a width of
+//! about $2^{-\text{bits}}$ (relative for [`exp`], absolute for the others) when the argument is one point.
+//! The proofs have three parts: a Taylor polynomial on a small argument with a bound of its remainder,
+//! an identity that leads back to the argument, and outward rounding of each step by [`Interval`].
+
+use crate::interval::{Dyadic, Interval};
+use dashu_int::IBig;
+
+/// Arguments of at least this magnitude, as a power of two, are not reduced: the value is enclosed coarsely.
+const LARGE: i64 = 20;
+
+/// Arguments are halved until they are below this power of two.
+const SMALL: i64 = -8;
+
+/// $\{e^x\}$; `None` when an argument is $2^{20}$ or more.
+///
+/// # Soundness
+/// $e^x$ increases, so the ends suffice, and $e^{-x} = 1 / e^x$, so $x \ge 0$ suffices. Let $r = x / 2^k < 2^{-8}$.
+/// $e^r = \sum_{n < N} r^n / n! + \rho$ with $0 \le \rho \le 2 r^N / N!$, because the ratio of successive terms
+/// is below $1/2$. All terms are positive: rounding $r$ and each term down, or up, bounds the sum from below, or
+/// above. Then $e^x = (e^r)^{2^k}$, by $k$ squarings of positive intervals. A squaring doubles the relative width,
+/// so $k$ guard bits are carried. For $x \le -2^{20}$, $0 < e^x < 2^{-2^{20}}$ because $e > 2$.
+pub fn exp(x: &Interval, bits: usize) -> Option<Interval> {
+    let lower = exp_point(&x.lower, bits)?;
+    if x.is_point() {
+        return Some(lower);
+    }
+    Some(Interval::new(lower.lower, exp_point(&x.upper, bits)?.upper))
+}
+
+fn exp_point(x: &Dyadic, bits: usize) -> Option<Interval> {
+    let Some(top) = x.top() else {
+        return Some(Interval::point(Dyadic::one()));
+    };
+    if *x >= Dyadic::power_of_two(LARGE) {
+        return None;
+    }
+    if *x <= Dyadic::power_of_two(LARGE).negated() {
+        return Some(Interval::new(Dyadic::zero(), Dyadic::power_of_two(-(1 << LARGE))));
+    }
+    if x.is_negative() {
+        let inverse = exp_point(&x.negated(), bits + 2)?;
+        return Interval::point(Dyadic::one()).over(&inverse, bits + 2);
+    }
+    let halvings = usize::try_from(top - SMALL).unwrap_or(0);
+    let working = bits + halvings + 16;
+    let reduced = Dyadic::new(x.mantissa.clone(), x.exponent - halvings as i64);
+    let mut value = exp_series(&reduced, working);
+    for _ in 0..halvings {
+        value = value.times(&value).rounded(working);
+    }
+    Some(value)
+}
+
+/// $e^r$ for $0 \le r < 2^{-8}$, in fixed point with `working` fractional bits.
+fn exp_series(r: &Dyadic, working: usize) -> Interval {
+    let scale = -(working as i64);
+    let one = IBig::ONE << working;
+    let (r_lower, r_upper) = (r.floor_at(scale), r.ceil_at(scale));
+    let (mut term_lower, mut term_upper) = (one.clone(), one);
+    let (mut sum_lower, mut sum_upper) = (IBig::ZERO, IBig::ZERO);
+    let mut n = 0_u32;
+    while term_upper > IBig::ONE {
+        sum_lower += &term_lower;
+        sum_upper += &term_upper;
+        n += 1;
+        // All are non-negative: integer division and shifts round down.
+        term_lower = ((term_lower * &r_lower) >> working) / IBig::from(n);
+        let product = term_upper * &r_upper;
+        term_upper = crate::interval::ceil_shift(&product, working);
+        term_upper = (term_upper + IBig::from(n) - IBig::ONE) / IBig::from(n);
+    }
+    // The remainder is at most twice the first term left out.
+    sum_upper += term_upper * IBig::from(2);
+    Interval::new(Dyadic::new(sum_lower, scale), Dyadic::new(sum_upper, scale))
+}
+
+/// $\{1 / (1 + e^{-x})\}$.
+///
+/// # Soundness
+/// The function increases, so the ends suffice. With $E = e^{-|x|} \in (0, 1]$ it is $1 / (1 + E)$, decreasing in
+/// $E$, for $x \ge 0$, and $E / (1 + E)$, increasing in $E$, for $x < 0$.
+pub fn sigmoid(x: &Interval, bits: usize) -> Interval {
+    let lower = sigmoid_point(&x.lower, bits);
+    if x.is_point() {
+        lower
+    } else {
+        Interval::new(lower.lower, sigmoid_point(&x.upper, bits).upper)
+    }
+}
+
+fn sigmoid_point(x: &Dyadic, bits: usize) -> Interval {
+    let working = bits + 4;
+    let negative = x.is_negative();
+    let magnitude = if negative { x.clone() } else { x.negated() };
+    let unit = Interval::new(Dyadic::zero(), Dyadic::one());
+    let Some(e) = exp_point(&magnitude, working) else {
+        return unit;
+    };
+    let at = |e: &Dyadic| {
+        let above = Dyadic::one().plus(e);
+        if negative {
+            e.over(&above, working)
+        } else {
+            Dyadic::one().over(&above, working)
+        }
+    };
+    match (at(&e.lower), at(&e.upper)) {
+        (Some(first), Some(last)) => {
+            let (first, last) = if negative { (first, last) } else { (last, first) };
+            Interval::new(first.lower, last.upper).rounded(working)
+        }
+        _ => unit,
+    }
+}
+
+/// $\{\tanh x\}$.
+///
+/// # Soundness
+/// $\tanh x = 2 \sigma(2x) - 1$ with the logistic function $\sigma$ of [`sigmoid`].
+pub fn tanh(x: &Interval, bits: usize) -> Interval {
+    let double = |v: &Dyadic| Dyadic::new(v.mantissa.clone(), v.exponent + 1);
+    let doubled = Interval {
+        lower: double(&x.lower),
+        upper: double(&x.upper),
+    };
+    let sigmoid = sigmoid(&doubled, bits + 2);
+    let minus_one = Dyadic::one().negated();
+    Interval::new(
+        double(&sigmoid.lower).plus(&minus_one),
+        double(&sigmoid.upper).plus(&minus_one),
+    )
+}
+
+/// $\{\sin x\}$.
+///
+/// # Soundness
+/// See [`cos`]; the sine is odd.
+pub fn sin(x: &Interval, bits: usize) -> Interval {
+    around(x, bits, |at, bits| {
+        let (sin, _) = sin_cos(&if at.is_negative() { at.negated() } else { at.clone() }, bits);
+        if at.is_negative() { sin.negated() } else { sin }
+    })
+}
+
+/// $\{\cos x\}$.
+///
+/// # Soundness
+/// Both functions have slopes of magnitude at most 1, so on an interval the value at its lower end is widened by
+/// its width. At a point $x \ge 0$ let $t = x / 2^k < 2^{-8}$. The Taylor polynomials of sine and cosine have a
+/// remainder of magnitude at most the first term left out (Lagrange: the next derivative is at most 1 in
+/// magnitude). Then $\sin 2t = 2 \sin t \cos t$ and $\cos 2t = \cos^2 t - \sin^2 t$, $k$ times, each step
+/// rounded outward to a fixed number of fractional bits and cut to $[-1, 1]$. A doubling multiplies the
+/// width by less than 4, so $2k$ guard bits are carried. Nothing is known of $\pi$.
+pub fn cos(x: &Interval, bits: usize) -> Interval {
+    around(x, bits, |at, bits| {
+        sin_cos(&if at.is_negative() { at.negated() } else { at.clone() }, bits).1
+    })
+}
+
+fn unit_ball() -> Interval {
+    Interval {
+        lower: Dyadic::one().negated(),
+        upper: Dyadic::one(),
+    }
+}
+
+fn cut(x: Interval) -> Interval {
+    let ball = unit_ball();
+    Interval {
+        lower: x.lower.max(ball.lower),
+        upper: x.upper.min(ball.upper),
+    }
+}
+
+fn around(x: &Interval, bits: usize, f: impl Fn(&Dyadic, usize) -> Interval) -> Interval {
+    let width = x.upper.minus(&x.lower);
+    if [&x.lower, &x.upper, &width]
+        .iter()
+        .any(|v| v.top().is_some_and(|top| top > LARGE))
+    {
+        return unit_ball();
+    }
+    let value = f(&x.lower, bits);
+    cut(Interval::new(value.lower.minus(&width), value.upper.plus(&width)))
+}
+
+/// Sine and cosine of $0 \le x < 2^{20}$.
+fn sin_cos(x: &Dyadic, bits: usize) -> (Interval, Interval) {
+    let Some(top) = x.top() else {
+        return (Interval::point(Dyadic::zero()), Interval::point(Dyadic::one()));
+    };
+    let halvings = usize::try_from(top - SMALL).unwrap_or(0);
+    let working = bits + 2 * halvings + 16;
+    let scale = -(working as i64);
+    let reduced = Dyadic::new(x.mantissa.clone(), x.exponent - halvings as i64);
+    let t = fixed(&Interval::point(reduced), scale);
+    let square = fixed(&t.times(&t), scale);
+    let mut sin = alternating(t, &square, 1, scale);
+    let mut cos = alternating(Interval::point(Dyadic::one()), &square, 0, scale);
+    for _ in 0..halvings {
+        let product = sin.times(&cos);
+        let difference = cos.times(&cos).minus(&sin.times(&sin));
+        sin = cut(fixed(&product.plus(&product), scale));
+        cos = cut(fixed(&difference, scale));
+    }
+    (sin, cos)
+}
+
+/// Outward rounding to multiples of $2^{\text{scale}}$.
+fn fixed(x: &Interval, scale: i64) -> Interval {
+    Interval {
+        lower: Dyadic::new(x.lower.floor_at(scale), scale),
+        upper: Dyadic::new(x.upper.ceil_at(scale), scale),
+    }
+}
+
+/// $a_0 - a_1 + a_2 - \dots$ with $a_{n+1} = a_n\, t^2 / ((d + 1)(d + 2))$ at degree $d$, widened by the first term left out.
+fn alternating(first: Interval, square: &Interval, degree: u32, scale: i64) -> Interval {
+    let mut sum = Interval::point(Dyadic::zero());
+    let (mut term, mut degree, mut subtract) = (first, degree, false);
+    let one = IBig::ONE;
+    while term.upper.mantissa_at(scale) > one {
+        sum = if subtract { sum.minus(&term) } else { sum.plus(&term) };
+        subtract = !subtract;
+        let divisor = IBig::from((degree + 1) * (degree + 2));
+        degree += 2;
+        let product = fixed(&term.times(square), scale);
+        // All are non-negative: integer division rounds down.
+        let lower = product.lower.mantissa_at(scale) / &divisor;
+        let upper = (product.upper.mantissa_at(scale) + &divisor - &one) / &divisor;
+        term = Interval::new(Dyadic::new(lower, scale), Dyadic::new(upper, scale));
+    }
+    Interval::new(sum.lower.minus(&term.upper), sum.upper.plus(&term.upper))
+}
