@@ -1,2 +1,73 @@
-//! The command line.
-fn main() {}
+//! The command line: `secateur verify`, `bench`, `inspect` and `eval`.
+//!
+//! | what | file |
+//! |---|---|
+//! | decide a property of a network | [`verify`] |
+//! | run suites of such questions | [`bench`] |
+//! | show a network | [`inspect`] |
+//! | evaluate a network | [`eval`] |
+//! | witnesses as text, exactly | [`witness`], [`decimal`] |
+//! | progress on the terminal, and Ctrl-C | [`progress`], [`interrupt`] |
+//! | what can be wrong, and which exit code says so | [`error`], [`exit`] |
+
+mod bench;
+mod decimal;
+mod error;
+mod eval;
+mod exit;
+mod inspect;
+mod interrupt;
+mod output;
+mod progress;
+mod verify;
+mod witness;
+
+use clap::{Parser, Subcommand};
+use exit::Exit;
+use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
+use std::process::ExitCode;
+
+/// Formal verification and theory research workbench for neural networks.
+#[derive(Parser)]
+#[command(name = "secateur", version, after_help = exit::HELP)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Verify(verify::Arguments),
+    Bench(bench::Arguments),
+    Inspect(inspect::Arguments),
+    Eval(eval::Arguments),
+}
+
+fn main() -> ExitCode {
+    std::panic::set_hook(Box::new(report_fault));
+    let work = || match Arguments::parse().command {
+        Command::Verify(arguments) => verify::run(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
+        Command::Inspect(arguments) => inspect::run(&arguments),
+        Command::Eval(arguments) => eval::run(&arguments),
+    };
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(Ok(exit)) => exit.into(),
+        Ok(Err(error)) => {
+            eprintln!("error: {error}");
+            error.exit().into()
+        }
+        Err(_) => Exit::Fault.into(),
+    }
+}
+
+/// Says where a panic came from, once per panic.
+fn report_fault(panic: &PanicHookInfo<'_>) {
+    let place = panic
+        .location()
+        .map_or_else(String::new, |place| format!(" at {place}"));
+    let payload = panic.payload();
+    let text = payload.downcast_ref::<&str>().copied();
+    let message = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message");
+    eprintln!("internal fault{place}: {message}\nThis is a bug in secateur, not in what it was given.");
+}

@@ -16,6 +16,7 @@ mod number;
 mod syntax;
 
 pub use fault::VnnlibFault;
+pub use number::decimal;
 
 use crate::error::NnError;
 use crate::gzip;

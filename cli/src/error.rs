@@ -1,0 +1,94 @@
+//! Everything that ends a command early.
+
+use crate::exit::Exit;
+use secateur_bench_suites::error::BenchError;
+use secateur_nn::NnError;
+use secateur_verify::VerifyError;
+use std::path::PathBuf;
+use thiserror::Error;
+
+/// Why a command did not come to its end.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum CliError {
+    /// A network or property was refused.
+    #[error(transparent)]
+    Network(#[from] NnError),
+    /// The verifier cannot take the question.
+    #[error(transparent)]
+    Verify(#[from] VerifyError),
+    /// A suite or its results file was refused.
+    #[error(transparent)]
+    Bench(#[from] BenchError),
+    /// A file that cannot be read.
+    #[error("{}: {source}", .path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// A file that cannot be written.
+    #[error("{}: cannot be written: {source}", .path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// An input vector that is not a list of numbers.
+    #[error("{origin}: expected a decimal number at position {position}, found `{found}`")]
+    Number {
+        /// Where the text came from.
+        origin: String,
+        /// Index of the coordinate.
+        position: usize,
+        /// What is there.
+        found: String,
+    },
+    /// A witness that does not list its inputs in order.
+    #[error("{origin}: expected `X_{expected}` as the next input of the witness, found `{found}`")]
+    Witness {
+        /// Where the text came from.
+        origin: String,
+        /// The next input.
+        expected: usize,
+        /// What is there.
+        found: String,
+    },
+    /// An input vector of the wrong length.
+    #[error("{origin}: the network takes {expected} numbers (input shape {shape:?}), found {found}")]
+    InputLength {
+        /// Where the numbers came from.
+        origin: String,
+        /// How many the network takes.
+        expected: usize,
+        /// The input's shape.
+        shape: Vec<usize>,
+        /// How many there are.
+        found: usize,
+    },
+    /// Standard output went away.
+    #[error("standard output cannot be written: {0}")]
+    Output(std::io::Error),
+    /// The signal handler cannot be installed.
+    #[error("cannot listen to Ctrl-C: {0}")]
+    Signal(#[from] ctrlc::Error),
+    /// The program cannot find itself.
+    #[error("cannot find the program's own file: {0}")]
+    Program(std::io::Error),
+}
+
+impl CliError {
+    /// The exit code that goes with it.
+    pub fn exit(&self) -> Exit {
+        match self {
+            CliError::Output(_)
+            | CliError::Signal(_)
+            | CliError::Program(_)
+            | CliError::Verify(VerifyError::Threads(_))
+            | CliError::Bench(BenchError::Start { .. } | BenchError::Wait(_)) => Exit::Fault,
+            _ => Exit::BadInput,
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! `secateur verify`: decides a property of a network.
+
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::progress::Display;
+use crate::{decimal, interrupt, output, witness};
+use clap::Args;
+use secateur_bench_suites::record::{
+    SettingsRecord, StatisticsRecord, VerificationRecord, WitnessRecord, finite, peak_memory,
+};
+use secateur_bench_suites::verdict::Verdict;
+use secateur_nn::{onnx, vnnlib};
+use secateur_verify::{Branching, Outcome, Report, Settings};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// Decide whether some input that the property allows has an unsafe output.
+///
+/// The first line of standard output is `sat` (such an input exists and follows), `unsat` (none exists), `unknown` or
+/// `timeout`.
+#[derive(Args)]
+pub struct Arguments {
+    /// The network (ONNX, may be gzipped).
+    model: PathBuf,
+    /// The property (VNNLIB, may be gzipped).
+    spec: PathBuf,
+    /// Limit in seconds, reading of the files included.
+    #[arg(long, value_name = "S", value_parser = seconds)]
+    timeout: Option<Duration>,
+    /// Worker threads; 0 takes every core.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    threads: usize,
+    /// Seed of the attack's random starts.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+    /// How to split: auto, input, babsr, fsb or kfsb.
+    #[arg(long, value_name = "RULE", default_value_t = Branching::Auto)]
+    branching: Branching,
+    /// Write the witness of a `sat` verdict to a file as well.
+    #[arg(long, value_name = "FILE")]
+    counterexample: Option<PathBuf>,
+    /// Write a record of the run as JSON to a file, or with `-` to standard output instead of the text.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// No progress on standard error.
+    #[arg(long)]
+    quiet: bool,
+}
+
+/// Reads a positive number of seconds.
+pub fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse::<f64>().ok().filter(|s| *s > 0.0);
+    seconds
+        .and_then(|s| Duration::try_from_secs_f64(s).ok())
+        .ok_or_else(|| "expected a positive number of seconds".to_owned())
+}
+
+/// Runs the command.
+pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
+    let begin = Instant::now();
+    for file in [&arguments.counterexample, &arguments.json]
+        .into_iter()
+        .flatten()
+        .filter(|f| !is_dash(f))
+    {
+        output::check_writable(file)?;
+    }
+    let display = Display::new(arguments.quiet, interrupt::listen()?);
+    let graph = onnx::read(&arguments.model)?;
+    let property = vnnlib::read(&arguments.spec)?;
+    property.check_against(&graph)?;
+    let settings = Settings {
+        timeout: arguments.timeout.map(|limit| limit.saturating_sub(begin.elapsed())),
+        threads: arguments.threads,
+        seed: arguments.seed,
+        branching: arguments.branching,
+    };
+    let report = secateur_verify::verify(&graph, &property, &settings, &display)?;
+    display.clear();
+    answer(arguments, &report, begin)
+}
+
+/// Says what was found, on every channel that was asked for.
+fn answer(arguments: &Arguments, report: &Report, begin: Instant) -> Result<Exit, CliError> {
+    let verdict = report.outcome.verdict();
+    let text = match &report.outcome {
+        Outcome::Sat(found) => format!("{verdict}\n{}", witness::print(found)),
+        _ => format!("{verdict}\n"),
+    };
+    let record = output::json(&record(arguments, report, begin))?;
+    let instead = arguments.json.as_deref().is_some_and(is_dash);
+    output::print(if instead { &record } else { &text })?;
+    if let Some(reason) = reason(&report.outcome) {
+        eprintln!("{verdict}: {reason}");
+    }
+    if let Some(file) = arguments.json.as_deref().filter(|f| !is_dash(f)) {
+        output::write(file, &record)?;
+    }
+    if let (Some(file), Outcome::Sat(found)) = (&arguments.counterexample, &report.outcome) {
+        output::write(file, &witness::print(found))?;
+    }
+    Ok(match report.outcome {
+        Outcome::Sat(_) | Outcome::Unsat => Exit::Done,
+        _ => Exit::Undecided,
+    })
+}
+
+fn record(arguments: &Arguments, report: &Report, begin: Instant) -> VerificationRecord {
+    let statistics = &report.statistics;
+    VerificationRecord {
+        model: arguments.model.display().to_string(),
+        property: arguments.spec.display().to_string(),
+        verdict: match report.outcome {
+            Outcome::Sat(_) => Verdict::Sat,
+            Outcome::Unsat => Verdict::Unsat,
+            Outcome::Timeout => Verdict::Timeout,
+            Outcome::Unknown(_) | Outcome::Interrupted => Verdict::Unknown,
+        },
+        reason: reason(&report.outcome),
+        witness: match &report.outcome {
+            Outcome::Sat(found) => Some(WitnessRecord {
+                input: found.input.iter().map(decimal::print).collect(),
+                outputs: found.outputs.clone(),
+            }),
+            _ => None,
+        },
+        settings: SettingsRecord {
+            timeout: arguments.timeout.map(|limit| limit.as_secs_f64()),
+            threads: arguments.threads,
+            seed: arguments.seed,
+            branching: arguments.branching.to_string(),
+        },
+        statistics: StatisticsRecord {
+            domains: statistics.domains,
+            lower: finite(statistics.lower),
+            upper: finite(statistics.upper),
+            seconds: statistics.seconds,
+            method: statistics.method.clone(),
+        },
+        seconds: begin.elapsed().as_secs_f64(),
+        peak_memory: peak_memory(None),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    }
+}
+
+/// Why there is no verdict, where time is not the reason.
+fn reason(outcome: &Outcome) -> Option<String> {
+    match outcome {
+        Outcome::Unknown(reason) => Some(reason.to_string()),
+        Outcome::Interrupted => Some("interrupted".to_owned()),
+        Outcome::Sat(_) | Outcome::Unsat | Outcome::Timeout => None,
+    }
+}
+
+fn is_dash(path: &Path) -> bool {
+    path.as_os_str() == "-"
+}
