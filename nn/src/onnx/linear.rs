@@ -1,7 +1,7 @@
 //! Matrix products, normalisation, reductions, softmax.
 
 use super::fault::OnnxFault;
-use super::translate::Call;
+use super::translate::{Call, Slot};
 use crate::op::Op;
 
 /// Translates a node of this family; false when it is of another.
@@ -16,16 +16,16 @@ pub fn translate(call: &mut Call) -> Result<bool, OnnxFault> {
         "Softmax" => softmax(call)?,
         "ReduceSum" => {
             let (argument, axes, keep) = reduction(call, 13)?;
-            call.emit(Op::ReduceSum { axes, keep }, vec![argument])?;
+            reduce(call, argument, Op::ReduceSum { axes, keep })?;
         }
         "ReduceMean" => {
             let (argument, axes, keep) = reduction(call, 18)?;
-            call.emit(Op::ReduceMean { axes, keep }, vec![argument])?;
+            reduce(call, argument, Op::ReduceMean { axes, keep })?;
         }
         "GlobalAveragePool" => {
             let argument = call.input(0)?;
             let axes = (2..call.shape(&argument).len()).collect();
-            call.emit(Op::ReduceMean { axes, keep: true }, vec![argument])?;
+            reduce(call, argument, Op::ReduceMean { axes, keep: true })?;
         }
         _ => return Ok(false),
     }
@@ -79,7 +79,7 @@ fn softmax(call: &mut Call) -> Result<(), OnnxFault> {
 }
 
 /// Argument, axes and whether they are kept; the axes are an input from `version` on.
-fn reduction(call: &mut Call, version: i64) -> Result<(super::translate::Slot, Vec<usize>, bool), OnnxFault> {
+fn reduction(call: &mut Call, version: i64) -> Result<(Slot, Vec<usize>, bool), OnnxFault> {
     let argument = call.input(0)?;
     let rank = call.shape(&argument).len();
     let keep = call.attributes.int("keepdims")?.unwrap_or(1) != 0;
@@ -91,4 +91,13 @@ fn reduction(call: &mut Call, version: i64) -> Result<(super::translate::Slot, V
         call.place.axes(&given, rank)?
     };
     Ok((argument, axes, keep))
+}
+
+/// Applies a reduction; over no axes it does nothing.
+fn reduce(call: &mut Call, argument: Slot, op: Op) -> Result<(), OnnxFault> {
+    if matches!(&op, Op::ReduceSum { axes, .. } | Op::ReduceMean { axes, .. } if axes.is_empty()) {
+        call.alias(argument);
+        return Ok(());
+    }
+    call.emit(op, vec![argument])
 }

@@ -310,13 +310,14 @@ impl<'a> Writer<'a> {
                 [attributes, flags].concat()
             }
             Op::Softmax { axis } | Op::Concat { axis } => vec![int("axis", *axis as i64)],
-            Op::ReduceSum { axes, keep } => {
-                input.push(self.list(&name, "axes", &words(axes)));
-                vec![int("keepdims", *keep), int("noop_with_empty_axes", 1)]
-            }
-            Op::ReduceMean { axes, .. } if axes.is_empty() => {
+            // Over no axes nothing is reduced; `ReduceMean` could not say so.
+            Op::ReduceSum { axes, .. } | Op::ReduceMean { axes, .. } if axes.is_empty() => {
                 op = "Identity";
                 Vec::new()
+            }
+            Op::ReduceSum { axes, keep } => {
+                input.push(self.list(&name, "axes", &words(axes)));
+                vec![int("keepdims", *keep)]
             }
             Op::ReduceMean { axes, keep } => vec![ints("axes", axes), int("keepdims", *keep)],
             Op::Reshape { shape } => {
