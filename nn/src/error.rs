@@ -130,6 +130,14 @@ pub enum NnError {
         /// Its operator.
         op: &'static str,
     },
+    /// A derivative that is infinite or not a number.
+    #[error("node `{node}` ({op}): its derivative is not finite")]
+    NonFiniteDerivative {
+        /// The node.
+        node: String,
+        /// Its operator.
+        op: &'static str,
+    },
     /// An integer result outside 64 bits, or a division by zero.
     #[error("node `{node}` ({op}): an integer result is out of range")]
     IntegerRange {

@@ -8,6 +8,7 @@
 //! | differentiate: vjp, jvp, per-example gradients, Hessian-vector products | [`autodiff`] |
 //! | what is to be verified: input boxes and unsafe output sets | [`property`], [`vnnlib`] |
 
+pub mod autodiff;
 mod batch;
 pub mod error;
 pub mod eval;

@@ -132,6 +132,25 @@ impl<N: Number> Evaluator<N> {
         self.constants[id.index()] = Some(Array::Real(Arc::new(value)));
     }
 
+    /// The same network in another arithmetic.
+    pub(crate) fn map_constants<M: Number>(&self, f: impl Fn(NodeId, &Tensor<N>) -> Tensor<M>) -> Evaluator<M> {
+        let convert = |(index, constant): (usize, &Option<Array<N>>)| {
+            constant.as_ref().map(|constant| match constant {
+                Array::Real(t) => Array::Real(Arc::new(f(NodeId::new(index), t))),
+                Array::Integer(t) => Array::Integer(Arc::clone(t)),
+                Array::Truth(t) => Array::Truth(Arc::clone(t)),
+            })
+        };
+        Evaluator {
+            nodes: self.nodes.clone(),
+            arguments: self.arguments.clone(),
+            constants: self.constants.iter().enumerate().map(convert).collect(),
+            last_use: self.last_use.clone(),
+            input: self.input,
+            output: self.output,
+        }
+    }
+
     /// $f(x)$.
     ///
     /// # Errors
