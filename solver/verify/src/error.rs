@@ -28,4 +28,7 @@ pub enum VerifyError {
     /// The network or the property is malformed.
     #[error(transparent)]
     Network(#[from] secateur_nn::error::NnError),
+    /// The exact evaluator refused the network.
+    #[error(transparent)]
+    Check(#[from] secateur_check::CheckError),
 }

@@ -38,9 +38,9 @@ pub fn verify(
     observer: &dyn Observer,
 ) -> Result<Report, VerifyError> {
     let clock = Clock::start(settings.timeout, observer);
-    // CHECK property.check_against(graph)?;
+    property.check_against(graph)?;
     let network = lower(graph)?;
-    let judge = Judge::new(graph, property);
+    let judge = Judge::new(graph, property)?;
     let pool = rayon::ThreadPoolBuilder::new().num_threads(settings.threads).build()?;
     let mut run = Run { settings, clock, judge, tally: Tally::default(), method: "attack" };
     let outcome = pool.install(|| run.decide(&network, property))?;

@@ -1,27 +1,117 @@
 //! Candidates become witnesses here, or nowhere.
+//!
+//! A witness is an exact rational input inside the exact box of a case. It must violate the property
+//! twice: in exact arithmetic on the stored weights ([`secateur_check::replay()`]), and as executed in
+//! `f32` on the input rounded to `f32`. Coordinates are `f32` numbers wherever the box holds one.
 
 use crate::error::VerifyError;
 use crate::report::Witness;
 use dashu_ratio::RBig;
+use secateur_check::{Replay, replay};
+use secateur_linalg::Tensor;
+use secateur_nn::eval::Evaluator;
 use secateur_nn::graph::Graph;
-use secateur_nn::property::Property;
+use secateur_nn::property::{Conjunction, LinearConstraint, Property};
 
 /// Judges candidates for one question.
 pub struct Judge<'a> {
     graph: &'a Graph,
     property: &'a Property,
+    executed: Evaluator<f32>,
+    shape: Vec<usize>,
 }
 
 impl<'a> Judge<'a> {
     /// A judge for this network and property.
-    pub fn new(graph: &'a Graph, property: &'a Property) -> Self {
-        Self { graph, property }
+    ///
+    /// # Errors
+    /// The network cannot be evaluated in `f32`.
+    pub fn new(graph: &'a Graph, property: &'a Property) -> Result<Self, VerifyError> {
+        let shape = graph.node(graph.input()).shape.clone();
+        Ok(Self { graph, property, executed: Evaluator::new(graph)?, shape })
     }
 
-    /// The witness at or next to `input`, if it is one.
+    /// The witness at or next to `input` in the box of case `region`, if it is one.
+    ///
+    /// # Errors
+    /// The exact evaluator does not know an operator of the network.
+    #[track_caller]
     pub fn confirm(&self, region: usize, input: &[f64]) -> Result<Option<Witness>, VerifyError> {
-        let _ = (region, self.graph, self.property);
-        let exact = |v: &f64| RBig::try_from(*v).ok();
-        Ok(input.iter().map(exact).collect::<Option<Vec<RBig>>>().map(|input| Witness { input, outputs: Vec::new() }))
+        let case = &self.property.cases[region];
+        assert_eq!(input.len(), case.lower.len(), "a candidate has one coordinate per input");
+        let ends = case.lower.iter().zip(&case.upper);
+        let point: Vec<RBig> = input.iter().zip(ends).map(|(x, (low, high))| place(*x, low, high)).collect();
+        let Some(outputs) = self.execute(&point) else { return Ok(None) };
+        if !case.unsafe_set.iter().any(|c| holds(c, &point, &outputs)) {
+            return Ok(None);
+        }
+        match replay(self.graph, self.property, &point)? {
+            Replay::Violated { .. } => Ok(Some(Witness { input: point, outputs })),
+            _ => Ok(None),
+        }
+    }
+
+    /// The network's output in `f32`; `None` when it is not finite.
+    fn execute(&self, point: &[RBig]) -> Option<Vec<f32>> {
+        let input = point.iter().map(|v| v.to_f64().value() as f32).collect();
+        self.executed.forward(&Tensor::new(self.shape.clone(), input)).ok().map(Tensor::into_data)
+    }
+}
+
+/// The number next to `x` in `[low, high]`: of type `f32` if there is one, else `f64`, else `low`.
+fn place(x: f64, low: &RBig, high: &RBig) -> RBig {
+    let inside = |v: &RBig| low <= v && v <= high;
+    let single = x as f32;
+    let singles = [single, single.next_up(), single.next_down()].map(f64::from);
+    let doubles = [x, x.next_up(), x.next_down()];
+    let near = singles.into_iter().chain(doubles).filter_map(|v| RBig::try_from(v).ok());
+    near.into_iter().find(inside).unwrap_or_else(|| low.clone())
+}
+
+/// Whether every constraint holds at the given numbers, exactly.
+fn holds(conjunction: &Conjunction, x: &[RBig], y: &[f32]) -> bool {
+    let satisfied = |c: &LinearConstraint| {
+        let mut sum = -c.bound.clone();
+        c.inputs.iter().for_each(|(i, a)| sum += a * &x[*i]);
+        for (j, b) in &c.outputs {
+            let Ok(y) = RBig::try_from(y[*j]) else { return false };
+            sum += b * y;
+        }
+        sum < RBig::ZERO || (!c.strict && sum == RBig::ZERO)
+    };
+    conjunction.iter().all(satisfied)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ratio(n: i32, d: u32) -> RBig {
+        RBig::from_parts(n.into(), d.into())
+    }
+
+    #[test]
+    fn coordinates_stay_in_the_exact_box() {
+        let (low, high) = (ratio(1, 10), ratio(3, 10));
+        for x in [0.0, 0.1, 0.2, 0.3, 1.0] {
+            let placed = place(x, &low, &high);
+            assert!(low <= placed && placed <= high);
+        }
+        // A point box on a number that no float is.
+        assert_eq!(place(0.1, &low, &low), low);
+        // 0.2 is rounded to f32 when the box has room for it.
+        assert_eq!(place(0.2, &low, &high), RBig::try_from(0.2f32).expect("finite"));
+    }
+
+    #[test]
+    fn strict_constraints_exclude_ties() {
+        let tie = |strict| LinearConstraint {
+            inputs: vec![(0, RBig::from(1))],
+            outputs: vec![(0, RBig::from(-2))],
+            bound: RBig::ZERO,
+            strict,
+        };
+        assert!(holds(&vec![tie(false)], &[RBig::from(2)], &[1.0]));
+        assert!(!holds(&vec![tie(true)], &[RBig::from(2)], &[1.0]));
     }
 }
