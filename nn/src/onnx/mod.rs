@@ -18,6 +18,8 @@ mod layout;
 mod linear;
 mod order;
 mod proto;
+#[cfg(test)]
+mod refusals;
 mod resize;
 mod stream;
 mod tensor;

@@ -116,7 +116,7 @@ fn whole_factors(call: &Call, factors: &[f64], shape: &[usize]) -> Result<Vec<us
     let fits = |f: &Vec<usize>| {
         f.iter()
             .zip(shape)
-            .all(|(f, n)| f.checked_mul(*n).is_some_and(|m| m <= 1 << 24))
+            .all(|(f, n)| f.checked_mul(*n).is_some_and(|m| m <= 1 << 20))
     };
     all.filter(fits)
         .ok_or_else(|| call.place.setting("scales", format!("{factors:?}")))

@@ -11,7 +11,7 @@ use crate::shape::{self, TensorType};
 use std::collections::{HashMap, HashSet};
 
 /// How many entries constant folding may make in total.
-const FOLDED_ENTRIES: usize = 1 << 26;
+const FOLDED_ENTRIES: usize = 1 << 25;
 
 /// What a tensor name stands for while reading.
 #[derive(Clone)]
