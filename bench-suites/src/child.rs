@@ -84,15 +84,7 @@ pub fn measure(
     if stop.load(Ordering::Relaxed) {
         return Ok(None);
     }
-    Ok(Some(judge(
-        status,
-        &output,
-        &complaints,
-        seconds,
-        limit,
-        memory,
-        killed,
-    )))
+    Ok(Some(judge(status, &output, &complaints, seconds, limit, memory, killed)))
 }
 
 fn start(program: &Program, model: &Path, property: &Path, limit: Duration) -> Result<Child, BenchError> {
@@ -100,14 +92,8 @@ fn start(program: &Program, model: &Path, property: &Path, limit: Duration) -> R
     command.arg("verify").arg(model).arg(property);
     command.args(["--quiet", "--json", "-", "--timeout", &limit.as_secs_f64().to_string()]);
     command.args(["--threads", &program.threads.to_string()]);
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    command.spawn().map_err(|source| BenchError::Start {
-        program: program.path.clone(),
-        source,
-    })
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.spawn().map_err(|source| BenchError::Start { program: program.path.clone(), source })
 }
 
 /// Reads a pipe to its end on a thread, so that a full pipe never blocks the process.
@@ -138,14 +124,8 @@ fn judge(
 ) -> Measurement {
     let record: Option<VerificationRecord> = serde_json::from_slice(output).ok();
     let memory = record.as_ref().and_then(|r| r.peak_memory).or(polled);
-    let measured = |verdict, detail: String, fault, record| Measurement {
-        verdict,
-        seconds,
-        memory,
-        record,
-        detail,
-        fault,
-    };
+    let measured =
+        |verdict, detail: String, fault, record| Measurement { verdict, seconds, memory, record, detail, fault };
     if killed {
         return measured(Verdict::Timeout, "killed after the limit".to_owned(), false, None);
     }

@@ -46,10 +46,7 @@ pub struct ResultRow {
 impl ResultRow {
     /// The line for what was measured on an instance.
     pub fn new(suite: &Suite, instance: &Instance, limit: f64, measured: &Measurement) -> Self {
-        let statistics = measured
-            .record
-            .as_ref()
-            .map(|VerificationRecord { statistics, .. }| statistics);
+        let statistics = measured.record.as_ref().map(|VerificationRecord { statistics, .. }| statistics);
         ResultRow {
             suite: suite.name.clone(),
             onnx: instance.onnx.clone(),
@@ -88,17 +85,11 @@ impl Results {
     /// [`BenchError::ResultsExist`] rather than overwrite one; a path that cannot be written.
     pub fn create(path: &Path) -> Result<Results, BenchError> {
         match OpenOptions::new().write(true).create_new(true).open(path) {
-            Ok(file) => Ok(Results {
-                path: path.to_owned(),
-                file,
-            }),
+            Ok(file) => Ok(Results { path: path.to_owned(), file }),
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
                 Err(BenchError::ResultsExist { path: path.to_owned() })
             }
-            Err(source) => Err(BenchError::Io {
-                path: path.to_owned(),
-                source,
-            }),
+            Err(source) => Err(BenchError::Io { path: path.to_owned(), source }),
         }
     }
 
@@ -107,10 +98,7 @@ impl Results {
     /// # Errors
     /// A path that cannot be read or written, and lines that are not results.
     pub fn resume(path: &Path) -> Result<(Results, Vec<ResultRow>), BenchError> {
-        let io = |source| BenchError::Io {
-            path: path.to_owned(),
-            source,
-        };
+        let io = |source| BenchError::Io { path: path.to_owned(), source };
         if !path.exists() {
             return Ok((Results::create(path)?, Vec::new()));
         }
@@ -128,13 +116,7 @@ impl Results {
         }
         let file = OpenOptions::new().append(true).open(path).map_err(io)?;
         file.set_len(whole as u64).map_err(io)?;
-        Ok((
-            Results {
-                path: path.to_owned(),
-                file,
-            },
-            rows,
-        ))
+        Ok((Results { path: path.to_owned(), file }, rows))
     }
 
     /// Appends a line, in one write, and hands it to the disk.
@@ -142,10 +124,7 @@ impl Results {
     /// # Errors
     /// The file cannot be written.
     pub fn append(&mut self, row: &ResultRow) -> Result<(), BenchError> {
-        let io = |source| BenchError::Io {
-            path: self.path.clone(),
-            source,
-        };
+        let io = |source| BenchError::Io { path: self.path.clone(), source };
         let header = self.file.metadata().map_err(io)?.len() == 0;
         let mut writer = csv::WriterBuilder::new().has_headers(header).from_writer(Vec::new());
         writer.serialize(row).map_err(|error| io(error.into()))?;

@@ -57,18 +57,12 @@ pub fn run(
             continue;
         }
         if stop.load(Ordering::Relaxed) {
-            return Ok(Summary {
-                rows,
-                interrupted: true,
-            });
+            return Ok(Summary { rows, interrupted: true });
         }
         watcher.begin(index, total, suite, instance);
         let limit = settings.timeout.map_or(instance.limit, |cap| instance.limit.min(cap));
         let Some(measured) = verify(suite, instance, settings, limit, stop)? else {
-            return Ok(Summary {
-                rows,
-                interrupted: true,
-            });
+            return Ok(Summary { rows, interrupted: true });
         };
         let row = ResultRow::new(suite, instance, limit.as_secs_f64(), &measured);
         if let Some(results) = &mut results {
@@ -77,10 +71,7 @@ pub fn run(
         watcher.end(&row);
         rows.push(row);
     }
-    Ok(Summary {
-        rows,
-        interrupted: false,
-    })
+    Ok(Summary { rows, interrupted: false })
 }
 
 fn verify(
@@ -95,9 +86,7 @@ fn verify(
 }
 
 fn select<'a>(suites: &'a [Suite], filter: Option<&Regex>) -> Vec<(&'a Suite, &'a Instance)> {
-    let all = suites
-        .iter()
-        .flat_map(|suite| suite.instances.iter().map(move |instance| (suite, instance)));
+    let all = suites.iter().flat_map(|suite| suite.instances.iter().map(move |instance| (suite, instance)));
     all.filter(|(suite, instance)| {
         let name = format!("{}/{} {}", suite.name, instance.onnx, instance.vnnlib);
         filter.is_none_or(|filter| filter.is_match(&name))

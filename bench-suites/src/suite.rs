@@ -47,10 +47,7 @@ impl Suite {
 /// # Errors
 /// A directory without suites, unreadable files, and lines without their columns.
 pub fn discover(root: &Path) -> Result<Vec<Suite>, BenchError> {
-    let io = |source| BenchError::Io {
-        path: root.to_owned(),
-        source,
-    };
+    let io = |source| BenchError::Io { path: root.to_owned(), source };
     if root.join("instances.csv").is_file() {
         return Ok(vec![read(root)?]);
     }
@@ -62,9 +59,7 @@ pub fn discover(root: &Path) -> Result<Vec<Suite>, BenchError> {
         }
     }
     if directories.is_empty() {
-        return Err(BenchError::NoSuite {
-            directory: root.to_owned(),
-        });
+        return Err(BenchError::NoSuite { directory: root.to_owned() });
     }
     directories.sort();
     directories.iter().map(|d| read(d)).collect()
@@ -92,22 +87,10 @@ fn read(directory: &Path) -> Result<Suite, BenchError> {
         let limit = Duration::try_from_secs_f64(seconds).map_err(|_| wrong())?;
         let key = (plain(onnx).to_owned(), plain(vnnlib).to_owned());
         let expected = known.get(&key).copied().flatten();
-        instances.push(Instance {
-            onnx: key.0,
-            vnnlib: key.1,
-            limit,
-            expected,
-        });
+        instances.push(Instance { onnx: key.0, vnnlib: key.1, limit, expected });
     }
-    let name = directory
-        .canonicalize()
-        .ok()
-        .and_then(|d| d.file_name().map(|n| n.to_string_lossy().into_owned()));
-    Ok(Suite {
-        name: name.unwrap_or_default(),
-        directory: directory.to_owned(),
-        instances,
-    })
+    let name = directory.canonicalize().ok().and_then(|d| d.file_name().map(|n| n.to_string_lossy().into_owned()));
+    Ok(Suite { name: name.unwrap_or_default(), directory: directory.to_owned(), instances })
 }
 
 type Known = HashMap<(String, String), Option<Verdict>>;
@@ -147,15 +130,9 @@ fn plain(name: &str) -> &str {
 }
 
 fn rows(path: &Path) -> Result<Vec<(u64, Vec<String>)>, BenchError> {
-    let text = std::fs::read(path).map_err(|source| BenchError::Io {
-        path: path.to_owned(),
-        source,
-    })?;
-    let mut reader = csv::ReaderBuilder::new()
-        .has_headers(false)
-        .flexible(true)
-        .trim(csv::Trim::All)
-        .from_reader(text.as_slice());
+    let text = std::fs::read(path).map_err(|source| BenchError::Io { path: path.to_owned(), source })?;
+    let mut reader =
+        csv::ReaderBuilder::new().has_headers(false).flexible(true).trim(csv::Trim::All).from_reader(text.as_slice());
     let mut rows = Vec::new();
     for (index, row) in reader.records().enumerate() {
         let row = row.map_err(|error| BenchError::Line {
@@ -198,13 +175,8 @@ mod tests {
         fs::write(a.join("n.onnx.gz"), "").expect("written");
         let suites = discover(root.path()).expect("two suites");
         assert_eq!(suites.iter().map(|s| s.name.as_str()).collect::<Vec<_>>(), ["a", "b"]);
-        let [first, second] = suites[0].instances.as_slice() else {
-            panic!("two instances")
-        };
-        assert_eq!(
-            (first.limit, first.expected),
-            (Duration::from_millis(2500), Some(Verdict::Unsat))
-        );
+        let [first, second] = suites[0].instances.as_slice() else { panic!("two instances") };
+        assert_eq!((first.limit, first.expected), (Duration::from_millis(2500), Some(Verdict::Unsat)));
         assert_eq!(second.expected, None);
         assert_eq!(suites[0].resolve("n.onnx"), a.join("n.onnx.gz"));
         assert_eq!(suites[0].resolve("m.onnx"), a.join("m.onnx"));
@@ -217,11 +189,7 @@ mod tests {
             ("n.onnx,p.vnnlib\n", None, "line 1"),
             ("n.onnx,p.vnnlib,1\nn.onnx,p.vnnlib,soon\n", None, "line 2"),
             ("n.onnx,p.vnnlib,-1\n", None, "line 1"),
-            (
-                "n.onnx,p.vnnlib,1\n",
-                Some("n.onnx,p.vnnlib,maybe\n"),
-                "expected.csv, line 1",
-            ),
+            ("n.onnx,p.vnnlib,1\n", Some("n.onnx,p.vnnlib,maybe\n"), "expected.csv, line 1"),
         ];
         for (instances, expected, place) in table {
             let directory = suite(root.path(), "s", instances, expected);

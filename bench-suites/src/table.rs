@@ -28,11 +28,7 @@ pub struct Line {
 impl Line {
     /// Summarises rows under a name.
     pub fn of(suite: &str, rows: &[&ResultRow]) -> Self {
-        let count = |agreement| {
-            rows.iter()
-                .filter(|r| r.verdict.compare(r.expected) == agreement)
-                .count()
-        };
+        let count = |agreement| rows.iter().filter(|r| r.verdict.compare(r.expected) == agreement).count();
         let mut seconds: Vec<f64> = rows.iter().map(|r| r.seconds).collect();
         seconds.sort_by(f64::total_cmp);
         Line {
@@ -75,13 +71,7 @@ impl Table {
 
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let width = self
-            .lines
-            .iter()
-            .map(|l| l.suite.chars().count())
-            .max()
-            .unwrap_or(0)
-            .max(5);
+        let width = self.lines.iter().map(|l| l.suite.chars().count()).max().unwrap_or(0).max(5);
         writeln!(
             f,
             "{:width$} {:>5} {:>5} {:>7} {:>7} {:>5} | {:>11} {:>8} {:>4} | {:>8} {:>8} {:>8} {:>8}",
@@ -102,9 +92,8 @@ impl fmt::Display for Table {
         for line in &self.lines {
             let [sat, unsat, unknown, timeout, error] = line.verdicts;
             let [median, mean, max] = line.seconds;
-            let memory = line
-                .memory
-                .map_or_else(|| "-".to_owned(), |m| format!("{:.0}", m as f64 / f64::from(1 << 20)));
+            let memory =
+                line.memory.map_or_else(|| "-".to_owned(), |m| format!("{:.0}", m as f64 / f64::from(1 << 20)));
             let agree = format!("{} of {}", line.agree, line.known);
             writeln!(
                 f,
@@ -127,11 +116,7 @@ fn median(sorted: &[f64]) -> f64 {
 }
 
 fn mean(values: &[f64]) -> f64 {
-    if values.is_empty() {
-        0.0
-    } else {
-        values.iter().sum::<f64>() / values.len() as f64
-    }
+    if values.is_empty() { 0.0 } else { values.iter().sum::<f64>() / values.len() as f64 }
 }
 
 #[cfg(test)]
@@ -166,9 +151,7 @@ mod tests {
             row("b", Verdict::Timeout, Some(Verdict::Unsat), 4.0),
         ];
         let table = Table::of(&rows);
-        let [a, b, all] = table.lines.as_slice() else {
-            panic!("two suites and a total")
-        };
+        let [a, b, all] = table.lines.as_slice() else { panic!("two suites and a total") };
         assert_eq!((a.agree, a.disagree, a.new, a.known), (1, 1, 1, 2));
         assert_eq!(a.seconds, [2.0, 3.0, 6.0]);
         assert_eq!((b.verdicts, b.agree, b.disagree), ([0, 0, 0, 1, 0], 0, 0));

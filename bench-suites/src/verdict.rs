@@ -22,13 +22,7 @@ pub enum Verdict {
 
 impl Verdict {
     /// Every verdict, in the order of the tables.
-    pub const ALL: [Verdict; 5] = [
-        Verdict::Sat,
-        Verdict::Unsat,
-        Verdict::Unknown,
-        Verdict::Timeout,
-        Verdict::Error,
-    ];
+    pub const ALL: [Verdict; 5] = [Verdict::Sat, Verdict::Unsat, Verdict::Unknown, Verdict::Timeout, Verdict::Error];
 
     /// The word.
     pub fn name(self) -> &'static str {
@@ -114,11 +108,7 @@ mod tests {
                 let disagree = found.compare(Some(expected)) == Agreement::Disagree;
                 assert_eq!(disagree, found.decided() && expected.decided() && found != expected);
             }
-            let fresh = if found.decided() {
-                Agreement::New
-            } else {
-                Agreement::Undecided
-            };
+            let fresh = if found.decided() { Agreement::New } else { Agreement::Undecided };
             assert_eq!(found.compare(None), fresh);
         }
     }

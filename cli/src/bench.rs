@@ -47,10 +47,7 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
     let (results, done) = open(arguments.results.as_deref(), arguments.resume)?;
     let path = std::env::current_exe().map_err(CliError::Program)?;
     let settings = Settings {
-        program: Program {
-            path,
-            threads: arguments.threads,
-        },
+        program: Program { path, threads: arguments.threads },
         timeout: arguments.timeout,
         filter: arguments.filter.clone(),
     };
@@ -78,11 +75,7 @@ fn conclude(summary: &Summary) -> Result<Exit, CliError> {
         let expected = row.expected.map_or("nothing", Verdict::name);
         if row.verdict.compare(row.expected) == Agreement::Disagree {
             failed = true;
-            output::print(&format!(
-                "DISAGREEMENT: {}: found {}, expected {expected}\n",
-                name(row),
-                row.verdict
-            ))?;
+            output::print(&format!("DISAGREEMENT: {}: found {}, expected {expected}\n", name(row), row.verdict))?;
         } else if row.fault {
             failed = true;
             output::print(&format!("FAULT: {}: {}\n", name(row), row.detail))?;
@@ -108,13 +101,7 @@ struct Lines;
 impl Watcher for Lines {
     fn begin(&mut self, index: usize, total: usize, suite: &Suite, instance: &Instance) {
         if std::io::stderr().is_terminal() {
-            eprint!(
-                "\r\x1b[K[{}/{total}] {}/{} {}",
-                index + 1,
-                suite.name,
-                instance.onnx,
-                instance.vnnlib
-            );
+            eprint!("\r\x1b[K[{}/{total}] {}/{} {}", index + 1, suite.name, instance.onnx, instance.vnnlib);
         }
     }
 
@@ -123,13 +110,7 @@ impl Watcher for Lines {
             eprint!("\r\x1b[K");
         }
         let agreement = row.verdict.compare(row.expected);
-        let line = format!(
-            "{:7} {agreement:8} {:>9.3} s  {}  {}",
-            row.verdict,
-            row.seconds,
-            name(row),
-            row.detail
-        );
+        let line = format!("{:7} {agreement:8} {:>9.3} s  {}  {}", row.verdict, row.seconds, name(row), row.detail);
         // A reader that has gone away does not end the run; the results file is what counts.
         let _ = output::print(&format!("{}\n", line.trim_end()));
     }

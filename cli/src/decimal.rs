@@ -16,11 +16,7 @@ pub fn print(value: &RBig) -> String {
     let scaled = numerator * UBig::from(10_u8).pow(places) / value.denominator();
     let digits = format!("{scaled:0>width$}", scaled = scaled.to_string(), width = places + 1);
     let (whole, fraction) = digits.split_at(digits.len() - places);
-    if fraction.is_empty() {
-        format!("{sign}{whole}.0")
-    } else {
-        format!("{sign}{whole}.{fraction}")
-    }
+    if fraction.is_empty() { format!("{sign}{whole}.0") } else { format!("{sign}{whole}.{fraction}") }
 }
 
 /// Decimal places of $1/q$ for $q = 2^a 5^b$: $\max(a, b)$; nothing for another $q$.
@@ -57,10 +53,7 @@ mod tests {
         for (value, text) in table {
             assert_eq!(print(&value.parse().expect("a rational")), text);
         }
-        assert_eq!(
-            print(&RBig::try_from(0.1_f32).expect("finite")),
-            "0.100000001490116119384765625"
-        );
+        assert_eq!(print(&RBig::try_from(0.1_f32).expect("finite")), "0.100000001490116119384765625");
     }
 
     proptest! {

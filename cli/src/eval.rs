@@ -58,12 +58,7 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
     let shape = &graph.node(graph.input()).shape;
     let expected = shape.iter().product();
     if input.len() != expected {
-        return Err(CliError::InputLength {
-            origin,
-            expected,
-            shape: shape.clone(),
-            found: input.len(),
-        });
+        return Err(CliError::InputLength { origin, expected, shape: shape.clone(), found: input.len() });
     }
     let (shape, outputs) = match arguments.precision {
         Precision::F32 => evaluate(&graph, input.iter().map(|v| v.to_f32().value()).collect::<Vec<f32>>())?,
@@ -71,12 +66,7 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
     };
     let text = if arguments.json {
         let model = arguments.model.display().to_string();
-        output::json(&Evaluation {
-            model,
-            precision: arguments.precision,
-            shape,
-            outputs,
-        })?
+        output::json(&Evaluation { model, precision: arguments.precision, shape, outputs })?
     } else {
         outputs.iter().map(|v| format!("{v}\n")).collect()
     };
@@ -88,10 +78,7 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
 fn evaluate<N: Number + Debug>(graph: &Graph, input: Vec<N>) -> Result<(Vec<usize>, Vec<String>), CliError> {
     let shape = graph.node(graph.input()).shape.clone();
     let output = forward(graph, &Tensor::new(shape, input))?;
-    Ok((
-        output.shape().to_vec(),
-        output.data().iter().map(|v| format!("{v:?}")).collect(),
-    ))
+    Ok((output.shape().to_vec(), output.data().iter().map(|v| format!("{v:?}")).collect()))
 }
 
 /// The text of an input and what to call it in a message.
@@ -99,9 +86,7 @@ fn read(input: &str) -> Result<(String, String), CliError> {
     if input == "-" {
         let mut text = String::new();
         let path = PathBuf::from("standard input");
-        std::io::stdin()
-            .read_to_string(&mut text)
-            .map_err(|source| CliError::Read { path, source })?;
+        std::io::stdin().read_to_string(&mut text).map_err(|source| CliError::Read { path, source })?;
         return Ok((text, "standard input".to_owned()));
     }
     let path = Path::new(input);
@@ -109,10 +94,7 @@ fn read(input: &str) -> Result<(String, String), CliError> {
     if is_list && !path.exists() {
         return Ok((input.to_owned(), "--input".to_owned()));
     }
-    let text = std::fs::read_to_string(path).map_err(|source| CliError::Read {
-        path: path.to_owned(),
-        source,
-    })?;
+    let text = std::fs::read_to_string(path).map_err(|source| CliError::Read { path: path.to_owned(), source })?;
     Ok((text, input.to_owned()))
 }
 

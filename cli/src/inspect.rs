@@ -55,11 +55,7 @@ struct Layer {
 pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
     let graph = onnx::read(&arguments.model)?;
     let description = describe(&arguments.model.display().to_string(), &graph);
-    output::print(&if arguments.json {
-        output::json(&description)?
-    } else {
-        table(&description)
-    })?;
+    output::print(&if arguments.json { output::json(&description)? } else { table(&description) })?;
     Ok(Exit::Done)
 }
 
@@ -74,19 +70,12 @@ fn describe(model: &str, graph: &Graph) -> Description {
         if is_nonlinear(&node.op) {
             *nonlinear.entry(node.op.name()).or_insert(0) += size;
         }
-        let constants = graph
-            .arguments(id)
-            .into_iter()
-            .filter(|argument| graph.users(*argument).first() == Some(&id));
+        let constants = graph.arguments(id).into_iter().filter(|argument| graph.users(*argument).first() == Some(&id));
         layers.push(Layer {
             name: node.name.clone(),
             op: node.op.name(),
             shape: node.shape.clone(),
-            parameters: constants
-                .collect::<std::collections::BTreeSet<_>>()
-                .iter()
-                .map(|c| stored(graph, *c))
-                .sum(),
+            parameters: constants.collect::<std::collections::BTreeSet<_>>().iter().map(|c| stored(graph, *c)).sum(),
         });
     }
     Description {
@@ -140,57 +129,22 @@ fn endpoint(graph: &Graph, id: NodeId) -> Endpoint {
         ElementType::I64 => "i64",
         ElementType::Bool => "bool",
     };
-    Endpoint {
-        name: node.name.clone(),
-        shape: node.shape.clone(),
-        element,
-    }
+    Endpoint { name: node.name.clone(), shape: node.shape.clone(), element }
 }
 
 fn table(description: &Description) -> String {
-    let width = description
-        .layers
-        .iter()
-        .map(|layer| layer.name.chars().count())
-        .max()
-        .unwrap_or(0)
-        .max(5);
+    let width = description.layers.iter().map(|layer| layer.name.chars().count()).max().unwrap_or(0).max(5);
     let shapes: Vec<String> = description.layers.iter().map(|layer| shape(&layer.shape)).collect();
     let shape_width = shapes.iter().map(|s| s.chars().count()).max().unwrap_or(0).max(5);
-    let mut text = format!(
-        "{:width$}  {:18}  {:shape_width$}  {:>10}\n",
-        "layer", "operator", "shape", "parameters"
-    );
+    let mut text = format!("{:width$}  {:18}  {:shape_width$}  {:>10}\n", "layer", "operator", "shape", "parameters");
     // Writing to a string does not fail.
     for (layer, shape) in description.layers.iter().zip(&shapes) {
-        let _ = writeln!(
-            text,
-            "{:width$}  {:18}  {shape:shape_width$}  {:>10}",
-            layer.name, layer.op, layer.parameters
-        );
+        let _ =
+            writeln!(text, "{:width$}  {:18}  {shape:shape_width$}  {:>10}", layer.name, layer.op, layer.parameters);
     }
-    let Description {
-        input,
-        output,
-        parameters,
-        relus,
-        nonlinear,
-        ..
-    } = description;
-    let _ = writeln!(
-        text,
-        "\ninput       {} {} {}",
-        input.name,
-        input.element,
-        shape(&input.shape)
-    );
-    let _ = writeln!(
-        text,
-        "output      {} {} {}",
-        output.name,
-        output.element,
-        shape(&output.shape)
-    );
+    let Description { input, output, parameters, relus, nonlinear, .. } = description;
+    let _ = writeln!(text, "\ninput       {} {} {}", input.name, input.element, shape(&input.shape));
+    let _ = writeln!(text, "output      {} {} {}", output.name, output.element, shape(&output.shape));
     let _ = writeln!(text, "parameters  {parameters}\nrelus       {relus}");
     for (op, units) in nonlinear.iter().filter(|(op, _)| **op != "Relu") {
         let _ = writeln!(text, "{:10}  {units}", op.to_lowercase());

@@ -63,9 +63,7 @@ fn main() -> ExitCode {
 
 /// Says where a panic came from, once per panic.
 fn report_fault(panic: &PanicHookInfo<'_>) {
-    let place = panic
-        .location()
-        .map_or_else(String::new, |place| format!(" at {place}"));
+    let place = panic.location().map_or_else(String::new, |place| format!(" at {place}"));
     let payload = panic.payload();
     let text = payload.downcast_ref::<&str>().copied();
     let message = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message");

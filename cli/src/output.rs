@@ -16,20 +16,14 @@ pub fn print(text: &str) -> Result<(), CliError> {
 
 /// Writes a file.
 pub fn write(path: &Path, text: &str) -> Result<(), CliError> {
-    std::fs::write(path, text).map_err(|source| CliError::Write {
-        path: path.to_owned(),
-        source,
-    })
+    std::fs::write(path, text).map_err(|source| CliError::Write { path: path.to_owned(), source })
 }
 
 /// Refuses a file that could not be written later, before any work is done for it.
 pub fn check_writable(path: &Path) -> Result<(), CliError> {
     let exists = path.exists();
     let opened = std::fs::OpenOptions::new().append(true).create(true).open(path);
-    opened.map_err(|source| CliError::Write {
-        path: path.to_owned(),
-        source,
-    })?;
+    opened.map_err(|source| CliError::Write { path: path.to_owned(), source })?;
     if !exists {
         // The trial file is empty; that it stays behind when it cannot be removed harms nobody.
         let _ = std::fs::remove_file(path);

@@ -14,11 +14,7 @@ pub struct Display {
 impl Display {
     /// A display on standard error, or none when `quiet`.
     pub fn new(quiet: bool, stop: Arc<AtomicBool>) -> Self {
-        let target = if quiet {
-            ProgressDrawTarget::hidden()
-        } else {
-            ProgressDrawTarget::stderr()
-        };
+        let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
         let line = ProgressBar::with_draw_target(None, target);
         if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed_precise} {msg}") {
             line.set_style(style);
@@ -37,17 +33,8 @@ impl Observer for Display {
         if self.line.is_hidden() {
             return;
         }
-        let Progress {
-            phase,
-            domains,
-            open,
-            lower,
-            upper,
-            ..
-        } = progress;
-        self.line.set_message(format!(
-            "{phase}: {domains} domains, {open} open, lower {lower:.4}, upper {upper:.4}"
-        ));
+        let Progress { phase, domains, open, lower, upper, .. } = progress;
+        self.line.set_message(format!("{phase}: {domains} domains, {open} open, lower {lower:.4}, upper {upper:.4}"));
         self.line.tick();
     }
 

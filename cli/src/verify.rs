@@ -58,11 +58,7 @@ pub fn seconds(text: &str) -> Result<Duration, String> {
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
     let begin = Instant::now();
-    for file in [&arguments.counterexample, &arguments.json]
-        .into_iter()
-        .flatten()
-        .filter(|f| !is_dash(f))
-    {
+    for file in [&arguments.counterexample, &arguments.json].into_iter().flatten().filter(|f| !is_dash(f)) {
         output::check_writable(file)?;
     }
     let display = Display::new(arguments.quiet, interrupt::listen()?);

@@ -10,16 +10,8 @@ use std::fmt::Write;
 /// Writes a witness: inputs as exact decimals, outputs with the digits that identify the `f32`.
 pub fn print(witness: &Witness) -> String {
     let mut text = String::from("(");
-    let inputs = witness
-        .input
-        .iter()
-        .enumerate()
-        .map(|(i, v)| format!("(X_{i} {})", decimal::print(v)));
-    let outputs = witness
-        .outputs
-        .iter()
-        .enumerate()
-        .map(|(j, v)| format!("(Y_{j} {v:?})"));
+    let inputs = witness.input.iter().enumerate().map(|(i, v)| format!("(X_{i} {})", decimal::print(v)));
+    let outputs = witness.outputs.iter().enumerate().map(|(j, v)| format!("(Y_{j} {v:?})"));
     for (index, pair) in inputs.chain(outputs).enumerate() {
         let separator = if index == 0 { "" } else { "\n" };
         // Writing to a string does not fail.
@@ -34,24 +26,14 @@ pub fn print(witness: &Witness) -> String {
 /// # Errors
 /// The first place where something else stands.
 pub fn parse(text: &str, origin: &str) -> Result<Vec<RBig>, CliError> {
-    let words: Vec<&str> = text
-        .split(|c: char| c.is_whitespace() || matches!(c, ',' | '(' | ')'))
-        .filter(|w| !w.is_empty())
-        .collect();
+    let words: Vec<&str> =
+        text.split(|c: char| c.is_whitespace() || matches!(c, ',' | '(' | ')')).filter(|w| !w.is_empty()).collect();
     let named = words.iter().any(|word| word.starts_with("X_"));
-    if named {
-        parse_named(&words, origin)
-    } else {
-        parse_plain(&words, origin)
-    }
+    if named { parse_named(&words, origin) } else { parse_plain(&words, origin) }
 }
 
 fn parse_plain(words: &[&str], origin: &str) -> Result<Vec<RBig>, CliError> {
-    words
-        .iter()
-        .enumerate()
-        .map(|(position, word)| number(word, position, origin))
-        .collect()
+    words.iter().enumerate().map(|(position, word)| number(word, position, origin)).collect()
 }
 
 /// Reads `sat? X_0 v X_1 v … Y_0 v …`, where `v` may be a quotient `/ p q`.
@@ -64,11 +46,7 @@ fn parse_named(words: &[&str], origin: &str) -> Result<Vec<RBig>, CliError> {
             break;
         }
         if name != format!("X_{position}") {
-            return Err(CliError::Witness {
-                origin: origin.to_owned(),
-                expected: position,
-                found: name.to_owned(),
-            });
+            return Err(CliError::Witness { origin: origin.to_owned(), expected: position, found: name.to_owned() });
         }
         let quotient = words.next_if_eq(&"/").is_some();
         let value = number(words.next().unwrap_or_default(), position, origin)?;
@@ -76,11 +54,7 @@ fn parse_named(words: &[&str], origin: &str) -> Result<Vec<RBig>, CliError> {
             let word = words.next().unwrap_or_default();
             let divisor = number(word, position, origin)?;
             if divisor.is_zero() {
-                return Err(CliError::Number {
-                    origin: origin.to_owned(),
-                    position,
-                    found: word.to_owned(),
-                });
+                return Err(CliError::Number { origin: origin.to_owned(), position, found: word.to_owned() });
             }
             input.push(value / divisor);
         } else {
@@ -91,11 +65,7 @@ fn parse_named(words: &[&str], origin: &str) -> Result<Vec<RBig>, CliError> {
 }
 
 fn number(word: &str, position: usize, origin: &str) -> Result<RBig, CliError> {
-    let found = || CliError::Number {
-        origin: origin.to_owned(),
-        position,
-        found: word.to_owned(),
-    };
+    let found = || CliError::Number { origin: origin.to_owned(), position, found: word.to_owned() };
     vnnlib::decimal(word).ok_or_else(found)
 }
 
@@ -110,10 +80,7 @@ mod tests {
     #[test]
     fn a_witness_comes_back_exactly() {
         let input = rationals(&["-1/3", "303531156/1000000000", "13421773/134217728", "-7"]);
-        let text = print(&Witness {
-            input: input.clone(),
-            outputs: vec![0.1, -2.0],
-        });
+        let text = print(&Witness { input: input.clone(), outputs: vec![0.1, -2.0] });
         assert_eq!(
             text,
             "((X_0 (/ -1.0 3.0))\n(X_1 0.303531156)\n(X_2 0.100000001490116119384765625)\n(X_3 -7.0)\n(Y_0 0.1)\n(Y_1 -2.0))\n"
@@ -135,10 +102,7 @@ mod tests {
     fn the_place_of_a_fault_is_named() {
         let table = [
             ("1,two", "position 1, found `two`"),
-            (
-                "((X_0 1.0) (X_2 1.0))",
-                "`X_1` as the next input of the witness, found `X_2`",
-            ),
+            ("((X_0 1.0) (X_2 1.0))", "`X_1` as the next input of the witness, found `X_2`"),
             ("((X_0", "position 0, found ``"),
             ("((X_0 (/ 1 0)))", "position 0, found `0`"),
         ];
