@@ -1,6 +1,5 @@
 //! The ONNX reader and writer: what they read, what they refuse, and that neither loses anything.
 
-use proptest::prelude::*;
 use secateur_linalg::Tensor;
 use secateur_nn::graph::{Graph, Node};
 use secateur_nn::{eval, onnx};
