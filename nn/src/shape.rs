@@ -1,7 +1,9 @@
 //! Shape inference: the shape and element type of an operator's output, or why there is none.
 
+mod windows;
+
 use crate::error::NnError;
-use crate::op::{ElementType, Op, Window};
+use crate::op::{ElementType, Op};
 
 /// The most entries that one tensor may have.
 pub const MAX_ENTRIES: usize = 1 << 31;
@@ -18,9 +20,7 @@ pub struct TensorType {
 /// Number of entries of a shape, `None` above [`MAX_ENTRIES`] (where empty axes count as 1, so that
 /// every partial product of extents is small too).
 pub fn entries(shape: &[usize]) -> Option<usize> {
-    let bound = shape
-        .iter()
-        .try_fold(1_usize, |n, &d| n.checked_mul(d.max(1)).filter(|n| *n <= MAX_ENTRIES))?;
+    let bound = shape.iter().try_fold(1_usize, |n, &d| n.checked_mul(d.max(1)).filter(|n| *n <= MAX_ENTRIES))?;
     Some(if shape.contains(&0) { 0 } else { bound })
 }
 
@@ -54,10 +54,7 @@ pub fn infer(name: &str, op: &Op, arguments: &[TensorType]) -> Result<TensorType
         rule,
     })?;
     if entries(&shape).is_none() {
-        return Err(NnError::TooLarge {
-            node: name.to_owned(),
-            shape,
-        });
+        return Err(NnError::TooLarge { node: name.to_owned(), shape });
     }
     Ok(TensorType { shape, element })
 }
@@ -92,12 +89,7 @@ impl Call<'_> {
             return Ok(());
         }
         let (node, op, found) = (self.name.to_owned(), self.op.name(), self.arguments.len());
-        Err(NnError::ArgumentCount {
-            node,
-            op,
-            expected,
-            found,
-        })
+        Err(NnError::ArgumentCount { node, op, expected, found })
     }
 
     fn element(&self) -> Result<ElementType, NnError> {
@@ -111,11 +103,7 @@ impl Call<'_> {
             Op::Constant(value) => return Ok(value.element_type()),
             Op::Cast(element) => return Ok(*element),
             Op::Equal => (same, "one element type", Bool),
-            Op::Where => (
-                found[0] == Bool && found[1] == found[2],
-                "a condition and two values of one type",
-                found[1],
-            ),
+            Op::Where => (found[0] == Bool && found[1] == found[2], "a condition and two values of one type", found[1]),
             Op::Add | Op::Sub | Op::Mul | Op::Div | Op::Min | Op::Max | Op::Pow => {
                 (same && number, "numbers of one element type", found[0])
             }
@@ -150,12 +138,7 @@ impl Call<'_> {
         if holds {
             return Ok(result);
         }
-        Err(NnError::Element {
-            node: self.name.to_owned(),
-            op: self.op.name(),
-            expected,
-            found,
-        })
+        Err(NnError::Element { node: self.name.to_owned(), op: self.op.name(), expected, found })
     }
 
     fn at(&self, position: usize) -> &[usize] {
@@ -188,11 +171,9 @@ impl Call<'_> {
             Op::MatMul => matmul(self.at(0), self.at(1)),
             Op::Gemm { trans_a, trans_b, .. } => self.gemm(*trans_a, *trans_b),
             Op::Conv { window, groups } => self.conv(window, *groups),
-            Op::ConvTranspose {
-                window,
-                groups,
-                output_padding,
-            } => self.conv_transpose(window, *groups, output_padding),
+            Op::ConvTranspose { window, groups, output_padding } => {
+                self.conv_transpose(window, *groups, output_padding)
+            }
             Op::BatchNormalization { .. } => self.batch_normalization(),
             Op::MaxPool { window, ceil_mode } | Op::AveragePool { window, ceil_mode, .. } => {
                 self.pool(window, *ceil_mode)
@@ -203,10 +184,7 @@ impl Call<'_> {
             }
             Op::ReduceSum { axes, keep } => reduce(self.at(0), axes, *keep),
             Op::ReduceMean { axes, keep } => {
-                ensure(
-                    axes.iter().all(|a| self.at(0).get(*a) != Some(&0)),
-                    "a mean needs entries",
-                )?;
+                ensure(axes.iter().all(|a| self.at(0).get(*a) != Some(&0)), "a mean needs entries")?;
                 reduce(self.at(0), axes, *keep)
             }
             Op::Reshape { shape } => {
@@ -217,10 +195,7 @@ impl Call<'_> {
             Op::Transpose { axes } => {
                 let mut sorted = axes.clone();
                 sorted.sort_unstable();
-                ensure(
-                    sorted.into_iter().eq(0..self.at(0).len()),
-                    "the axes must be a permutation",
-                )?;
+                ensure(sorted.into_iter().eq(0..self.at(0).len()), "the axes must be a permutation")?;
                 Ok(axes.iter().map(|a| self.at(0)[*a]).collect())
             }
             Op::Concat { axis } => self.concat(*axis),
@@ -228,23 +203,14 @@ impl Call<'_> {
             Op::Gather { axis, indices } => {
                 let shape = self.at(0);
                 ensure(*axis < shape.len(), "the axis must exist")?;
-                ensure(
-                    indices.data().iter().all(|i| *i < shape[*axis]),
-                    "every index must lie inside the axis",
-                )?;
+                ensure(indices.data().iter().all(|i| *i < shape[*axis]), "every index must lie inside the axis")?;
                 Ok([&shape[..*axis], indices.shape(), &shape[*axis + 1..]].concat())
             }
             Op::Pad { begin, end, .. } => {
                 let shape = self.at(0);
-                ensure(
-                    begin.len() == shape.len() && end.len() == shape.len(),
-                    "one padding per axis",
-                )?;
+                ensure(begin.len() == shape.len() && end.len() == shape.len(), "one padding per axis")?;
                 let padded = |i: usize| shape[i].checked_add(begin[i])?.checked_add(end[i]);
-                (0..shape.len())
-                    .map(padded)
-                    .collect::<Option<_>>()
-                    .ok_or("the padded extent must fit a word")
+                (0..shape.len()).map(padded).collect::<Option<_>>().ok_or("the padded extent must fit a word")
             }
             Op::Expand { shape } => {
                 let fits = broadcast(self.at(0), shape).is_some_and(|s| s == *shape);
@@ -254,12 +220,7 @@ impl Call<'_> {
             Op::Upsample { factors } => {
                 ensure(factors.len() == self.at(0).len(), "one factor per axis")?;
                 let product = |(d, f): (&usize, &usize)| d.checked_mul(*f);
-                self.at(0)
-                    .iter()
-                    .zip(factors)
-                    .map(product)
-                    .collect::<Option<_>>()
-                    .ok_or("the extent must fit a word")
+                self.at(0).iter().zip(factors).map(product).collect::<Option<_>>().ok_or("the extent must fit a word")
             }
         }
     }
@@ -277,87 +238,12 @@ impl Call<'_> {
         Ok(vec![m, n])
     }
 
-    fn conv(&self, window: &Window, groups: usize) -> Shape {
-        let (input, weight) = (self.at(0), self.at(1));
-        check_window(window, input)?;
-        ensure(
-            weight.len() == input.len() && weight[2..] == window.kernel,
-            "the weight must fit input and kernel",
-        )?;
-        ensure(
-            groups > 0 && weight[0] % groups == 0,
-            "the groups must divide the output channels",
-        )?;
-        ensure(
-            weight[1].checked_mul(groups) == Some(input[1]),
-            "weight and input must agree on the input channels",
-        )?;
-        self.check_bias(weight[0])?;
-        let mut shape = vec![input[0], weight[0]];
-        for axis in 0..window.kernel.len() {
-            shape.push(window_positions(window, axis, input[axis + 2], false)?);
-        }
-        Ok(shape)
-    }
-
-    fn conv_transpose(&self, window: &Window, groups: usize, output_padding: &[usize]) -> Shape {
-        let (input, weight) = (self.at(0), self.at(1));
-        check_window(window, input)?;
-        ensure(
-            weight.len() == input.len() && weight[2..] == window.kernel,
-            "the weight must fit input and kernel",
-        )?;
-        ensure(
-            groups > 0 && input[1] % groups == 0,
-            "the groups must divide the input channels",
-        )?;
-        ensure(
-            weight[0] == input[1],
-            "weight and input must agree on the input channels",
-        )?;
-        ensure(
-            output_padding.len() == window.kernel.len(),
-            "one output padding per spatial axis",
-        )?;
-        let channels = weight[1].checked_mul(groups).ok_or("the extent must fit a word")?;
-        self.check_bias(channels)?;
-        let mut shape = vec![input[0], channels];
-        for (axis, extra) in output_padding.iter().enumerate() {
-            let extent = (input[axis + 2].checked_sub(1))
-                .and_then(|n| n.checked_mul(window.strides[axis]))
-                .and_then(|n| n.checked_add(window_extent(window, axis)?))
-                .and_then(|n| n.checked_add(*extra))
-                .and_then(|n| n.checked_sub(window.pads_begin[axis]))
-                .and_then(|n| n.checked_sub(window.pads_end[axis]));
-            shape.push(extent.ok_or("the padding must not exceed the output")?);
-        }
-        Ok(shape)
-    }
-
-    fn check_bias(&self, channels: usize) -> Result<(), &'static str> {
-        let fits = self.arguments.get(2).is_none_or(|bias| bias.shape == [channels]);
-        ensure(fits, "the bias must have one entry per output channel")
-    }
-
     fn batch_normalization(&self) -> Shape {
         let input = self.at(0);
         ensure(input.len() >= 2, "the input needs a channel axis")?;
         let fits = self.arguments[1..].iter().all(|a| a.shape == [input[1]]);
         ensure(fits, "scale, shift, mean and variance need one entry per channel")?;
         Ok(input.to_vec())
-    }
-
-    fn pool(&self, window: &Window, ceil_mode: bool) -> Shape {
-        let input = self.at(0);
-        check_window(window, input)?;
-        let mut shape = input[..2].to_vec();
-        for axis in 0..window.kernel.len() {
-            let extent = window_extent(window, axis).ok_or("the extent must fit a word")?;
-            let inside = window.pads_begin[axis] < extent && window.pads_end[axis] < extent;
-            ensure(inside, "the padding must be smaller than the window")?;
-            shape.push(window_positions(window, axis, input[axis + 2], ceil_mode)?);
-        }
-        Ok(shape)
     }
 
     fn concat(&self, axis: usize) -> Shape {
@@ -368,9 +254,7 @@ impl Call<'_> {
             ensure(other.len() == shape.len(), "all arguments must have the same rank")?;
             let agree = (0..shape.len()).all(|i| i == axis || shape[i] == other[i]);
             ensure(agree, "the other axes must be equal")?;
-            shape[axis] = shape[axis]
-                .checked_add(other[axis])
-                .ok_or("the extent must fit a word")?;
+            shape[axis] = shape[axis].checked_add(other[axis]).ok_or("the extent must fit a word")?;
         }
         Ok(shape)
     }
@@ -406,10 +290,7 @@ fn reduce(shape: &[usize], axes: &[usize], keep: bool) -> Shape {
 
 fn slice(shape: &[usize], starts: &[usize], steps: &[isize], lengths: &[usize]) -> Shape {
     let rank = shape.len();
-    ensure(
-        starts.len() == rank && steps.len() == rank && lengths.len() == rank,
-        "one slice per axis",
-    )?;
+    ensure(starts.len() == rank && steps.len() == rank && lengths.len() == rank, "one slice per axis")?;
     for axis in 0..rank {
         ensure(steps[axis] != 0, "steps must not be zero")?;
         if let Some(moves) = lengths[axis].checked_sub(1) {
@@ -424,60 +305,13 @@ fn slice(shape: &[usize], starts: &[usize], steps: &[isize], lengths: &[usize]) 
     Ok(lengths.to_vec())
 }
 
-fn check_window(window: &Window, input: &[usize]) -> Result<(), &'static str> {
-    let spatial = window.kernel.len();
-    ensure(
-        spatial >= 1 && input.len() == spatial + 2,
-        "the input must be batch, channel and the window's axes",
-    )?;
-    let complete = [&window.strides, &window.pads_begin, &window.pads_end, &window.dilations];
-    ensure(
-        complete.iter().all(|v| v.len() == spatial),
-        "one stride, padding and dilation per spatial axis",
-    )?;
-    let positive = [&window.kernel, &window.strides, &window.dilations];
-    ensure(
-        positive.iter().all(|v| !v.contains(&0)),
-        "kernel, strides and dilations must be positive",
-    )
-}
-
-/// Entries that a dilated kernel spans along a spatial axis.
-fn window_extent(window: &Window, axis: usize) -> Option<usize> {
-    (window.kernel[axis] - 1)
-        .checked_mul(window.dilations[axis])?
-        .checked_add(1)
-}
-
-/// How often the window fits along a spatial axis. A window rounded up that would start in the
-/// trailing padding is left out.
-fn window_positions(window: &Window, axis: usize, extent: usize, ceil_mode: bool) -> Result<usize, &'static str> {
-    let start = extent.checked_add(window.pads_begin[axis]);
-    let padded = start
-        .and_then(|n| n.checked_add(window.pads_end[axis]))
-        .ok_or("the extent must fit a word")?;
-    let span = window_extent(window, axis).ok_or("the extent must fit a word")?;
-    let room = padded.checked_sub(span).ok_or("the window must fit the padded input")?;
-    let stride = window.strides[axis];
-    if !ceil_mode {
-        return Ok(room / stride + 1);
-    }
-    let positions = room.div_ceil(stride) + 1;
-    let beyond = (positions - 1)
-        .checked_mul(stride)
-        .is_none_or(|first| first >= extent + window.pads_begin[axis]);
-    Ok(if beyond { positions - 1 } else { positions })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::op::Window;
 
     fn of(op: &Op, shapes: &[&[usize]]) -> Result<Vec<usize>, NnError> {
-        let typed = |s: &&[usize]| TensorType {
-            shape: s.to_vec(),
-            element: ElementType::F32,
-        };
+        let typed = |s: &&[usize]| TensorType { shape: s.to_vec(), element: ElementType::F32 };
         infer("n", op, &shapes.iter().map(typed).collect::<Vec<_>>()).map(|t| t.shape)
     }
 
@@ -493,31 +327,12 @@ mod tests {
 
     #[test]
     fn shapes_follow_the_onnx_definitions() {
-        let gemm = Op::Gemm {
-            alpha: 1.0,
-            beta: 1.0,
-            trans_a: false,
-            trans_b: true,
-        };
-        let conv = Op::Conv {
-            window: window(3, 2, 1),
-            groups: 1,
-        };
-        let adjoint = Op::ConvTranspose {
-            window: window(3, 2, 1),
-            groups: 1,
-            output_padding: vec![1; 2],
-        };
-        let pool = |ceil_mode| Op::MaxPool {
-            window: window(2, 2, 0),
-            ceil_mode,
-        };
-        let slice = Op::Slice {
-            starts: vec![0, 4],
-            steps: vec![1, -2],
-            lengths: vec![2, 3],
-        };
-        let table: Vec<(Op, Vec<&[usize]>, &[usize])> = vec![
+        let gemm = Op::Gemm { alpha: 1.0, beta: 1.0, trans_a: false, trans_b: true };
+        let conv = Op::Conv { window: window(3, 2, 1), groups: 1 };
+        let adjoint = Op::ConvTranspose { window: window(3, 2, 1), groups: 1, output_padding: vec![1; 2] };
+        let pool = |ceil_mode| Op::MaxPool { window: window(2, 2, 0), ceil_mode };
+        let slice = Op::Slice { starts: vec![0, 4], steps: vec![1, -2], lengths: vec![2, 3] };
+        let table: [(Op, Vec<&[usize]>, &[usize]); 14] = [
             (Op::Add, vec![&[3, 1], &[2, 1, 4]], &[2, 3, 4]),
             (Op::MatMul, vec![&[5, 1, 2, 3], &[4, 3, 6]], &[5, 4, 2, 6]),
             (Op::MatMul, vec![&[3], &[2, 3, 4]], &[2, 4]),
@@ -527,25 +342,10 @@ mod tests {
             (adjoint, vec![&[1, 5, 4, 4], &[5, 3, 3, 3]], &[1, 3, 8, 8]),
             (pool(false), vec![&[1, 1, 5, 5]], &[1, 1, 2, 2]),
             (pool(true), vec![&[1, 1, 5, 5]], &[1, 1, 3, 3]),
-            (
-                Op::ReduceSum {
-                    axes: vec![0, 2],
-                    keep: false,
-                },
-                vec![&[2, 3, 4]],
-                &[3],
-            ),
+            (Op::ReduceSum { axes: vec![0, 2], keep: false }, vec![&[2, 3, 4]], &[3]),
             (Op::Concat { axis: 1 }, vec![&[1, 2], &[1, 3]], &[1, 5]),
             (slice, vec![&[2, 5]], &[2, 3]),
-            (
-                Op::Pad {
-                    begin: vec![0, 1],
-                    end: vec![2, 0],
-                    value: 0.0,
-                },
-                vec![&[1, 1]],
-                &[3, 2],
-            ),
+            (Op::Pad { begin: vec![0, 1], end: vec![2, 0], value: 0.0 }, vec![&[1, 1]], &[3, 2]),
             (Op::Upsample { factors: vec![1, 3] }, vec![&[1, 2]], &[1, 6]),
         ];
         for (op, shapes, expected) in table {
@@ -555,10 +355,7 @@ mod tests {
 
     #[test]
     fn a_ceiled_window_never_starts_in_the_trailing_padding() {
-        let pool = Op::MaxPool {
-            window: window(2, 2, 1),
-            ceil_mode: true,
-        };
+        let pool = Op::MaxPool { window: window(2, 2, 1), ceil_mode: true };
         assert_eq!(of(&pool, &[&[1, 1, 3, 3]]).unwrap(), [1, 1, 2, 2]);
     }
 
@@ -567,50 +364,20 @@ mod tests {
         let table: Vec<(Op, Vec<&[usize]>)> = vec![
             (Op::Add, vec![&[2], &[3]]),
             (Op::MatMul, vec![&[2, 3], &[2, 3]]),
-            (
-                Op::Conv {
-                    window: window(3, 1, 0),
-                    groups: 1,
-                },
-                vec![&[1, 3, 2, 2], &[5, 3, 3, 3]],
-            ),
-            (
-                Op::Conv {
-                    window: window(3, 0, 0),
-                    groups: 1,
-                },
-                vec![&[1, 3, 8, 8], &[5, 3, 3, 3]],
-            ),
+            (Op::Conv { window: window(3, 1, 0), groups: 1 }, vec![&[1, 3, 2, 2], &[5, 3, 3, 3]]),
+            (Op::Conv { window: window(3, 0, 0), groups: 1 }, vec![&[1, 3, 8, 8], &[5, 3, 3, 3]]),
             (Op::Reshape { shape: vec![4] }, vec![&[5]]),
             (Op::Transpose { axes: vec![0, 0] }, vec![&[1, 2]]),
-            (
-                Op::Slice {
-                    starts: vec![1],
-                    steps: vec![-1],
-                    lengths: vec![3],
-                },
-                vec![&[4]],
-            ),
+            (Op::Slice { starts: vec![1], steps: vec![-1], lengths: vec![3] }, vec![&[4]]),
             (Op::Expand { shape: vec![1] }, vec![&[2]]),
-            (
-                Op::Upsample {
-                    factors: vec![usize::MAX],
-                },
-                vec![&[3]],
-            ),
+            (Op::Upsample { factors: vec![usize::MAX] }, vec![&[3]]),
         ];
         for (op, shapes) in table {
             assert!(matches!(of(&op, &shapes), Err(NnError::Shape { .. })), "{op:?}");
         }
-        assert!(matches!(
-            of(&Op::Relu, &[&[1 << 20, 1 << 20]]),
-            Err(NnError::TooLarge { .. })
-        ));
+        assert!(matches!(of(&Op::Relu, &[&[1 << 20, 1 << 20]]), Err(NnError::TooLarge { .. })));
         assert!(matches!(of(&Op::Relu, &[]), Err(NnError::ArgumentCount { .. })));
-        let word = TensorType {
-            shape: vec![2],
-            element: ElementType::I64,
-        };
+        let word = TensorType { shape: vec![2], element: ElementType::I64 };
         assert!(matches!(infer("n", &Op::Tanh, &[word]), Err(NnError::Element { .. })));
     }
 }

@@ -36,8 +36,11 @@ fn boxed(assertions: &str) -> Property {
     read(&format!("{HEAD}{BOX}{assertions}"))
 }
 
-/// Line and fault of a text that is refused.
-fn refused(text: &str) -> (Option<usize>, VnnlibFault) {
+/// Line and fault.
+type Refusal = (Option<usize>, VnnlibFault);
+
+/// Why a text is refused.
+fn refused(text: &str) -> Refusal {
     match vnnlib::parse(text, "file.vnnlib") {
         Err(error @ NnError::Vnnlib { .. }) => {
             let shown = error.to_string();
@@ -171,7 +174,7 @@ fn refusals_name_line_and_reason() {
     let ports = "(declare-input X real [2]) (declare-output Y real [2])";
     let huge = "(declare-input X real [99999999]) (declare-output Y real [1])";
     let sizes = "(declare-input X real [9999999, 9999999]) (declare-output Y real [1])";
-    let table: Vec<((Option<usize>, VnnlibFault), Option<usize>, &str)> = vec![
+    let table: Vec<(Refusal, Option<usize>, &str)> = vec![
         (refused(""), None, "the file is empty"),
         (refused("; only a comment"), None, "the file is empty"),
         (refused(HEAD), None, "input `X_0` has no lower bound"),
