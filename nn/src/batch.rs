@@ -15,12 +15,8 @@ impl Graph {
     /// [`NnError::NotBatched`] names the first node that mixes samples or fixes their number.
     pub fn with_batch(&self, batch: usize) -> Result<Graph, NnError> {
         let input = self.node(self.input());
-        let refuse = |node: &Node, rule| NnError::NotBatched {
-            node: node.name.clone(),
-            op: node.op.name(),
-            rule,
-            batch,
-        };
+        let refuse =
+            |node: &Node, rule| NnError::NotBatched { node: node.name.clone(), op: node.op.name(), rule, batch };
         if input.shape.first() != Some(&1) {
             return Err(refuse(input, "the input's axis 0 is not 1"));
         }
@@ -51,10 +47,7 @@ impl Graph {
         }
         let (output, batched) = copies[self.output().index()];
         if !batched {
-            return Err(refuse(
-                self.node(self.output()),
-                "the output does not depend on the input",
-            ));
+            return Err(refuse(self.node(self.output()), "the output does not depend on the input"));
         }
         builder.finish(output)
     }
@@ -117,11 +110,7 @@ fn rebatch(node: &Node, ranks: &[usize], batched: &[bool], batch: usize) -> Resu
     };
     // A result without an axis 0 of 1 cannot have kept the samples apart.
     let kept = holds && node.shape.first() == Some(&1);
-    if kept {
-        Ok(op)
-    } else {
-        Err("it does not treat axis 0 as independent samples")
-    }
+    if kept { Ok(op) } else { Err("it does not treat axis 0 as independent samples") }
 }
 
 #[cfg(test)]
@@ -153,13 +142,7 @@ mod tests {
         let cases: [(Vec<usize>, Op); 5] = [
             (vec![1, 6], Op::Reshape { shape: vec![6] }),
             (vec![1, 6], Op::Transpose { axes: vec![1, 0] }),
-            (
-                vec![1, 6],
-                Op::ReduceSum {
-                    axes: vec![0],
-                    keep: true,
-                },
-            ),
+            (vec![1, 6], Op::ReduceSum { axes: vec![0], keep: true }),
             (vec![1, 6], Op::Softmax { axis: 0 }),
             (vec![2, 6], Op::Relu),
         ];
@@ -176,9 +159,6 @@ mod tests {
         let mut b = GraphBuilder::new("x", vec![1, 6], ElementType::F32);
         let column = b.constant("column", floats(&[4, 1])).unwrap();
         let y = b.add("y", Op::MatMul, &[column, b.input()]).unwrap();
-        assert!(matches!(
-            b.finish(y).unwrap().with_batch(3),
-            Err(NnError::NotBatched { .. })
-        ));
+        assert!(matches!(b.finish(y).unwrap().with_batch(3), Err(NnError::NotBatched { .. })));
     }
 }

@@ -46,10 +46,7 @@ pub enum NnError {
         found: Vec<ElementType>,
     },
     /// A tensor would have more entries than [`crate::shape::MAX_ENTRIES`].
-    #[error(
-        "tensor `{node}`: shape {shape:?} has more than {} entries",
-        crate::shape::MAX_ENTRIES
-    )]
+    #[error("tensor `{node}`: shape {shape:?} has more than {} entries", crate::shape::MAX_ENTRIES)]
     TooLarge {
         /// The tensor.
         node: String,

@@ -68,11 +68,8 @@ impl Graph {
 
     /// The arguments of a node, in order.
     pub fn arguments(&self, id: NodeId) -> Vec<NodeId> {
-        let mut arguments: Vec<_> = self
-            .dag
-            .edges_directed(id, Direction::Incoming)
-            .map(|e| (*e.weight(), e.source()))
-            .collect();
+        let mut arguments: Vec<_> =
+            self.dag.edges_directed(id, Direction::Incoming).map(|e| (*e.weight(), e.source())).collect();
         arguments.sort_unstable();
         arguments.into_iter().map(|(_, source)| source).collect()
     }
@@ -99,12 +96,7 @@ impl GraphBuilder {
         let name = name.into();
         let mut dag = DiGraph::default();
         let names = HashSet::from([name.clone()]);
-        let input = dag.add_node(Node {
-            name,
-            op: Op::Input,
-            shape,
-            element,
-        });
+        let input = dag.add_node(Node { name, op: Op::Input, shape, element });
         Self { dag, names, input }
     }
 
@@ -141,12 +133,7 @@ impl GraphBuilder {
         if !self.names.insert(name.clone()) {
             return Err(NnError::DuplicateName { node: name });
         }
-        let id = self.dag.add_node(Node {
-            name,
-            op,
-            shape,
-            element,
-        });
+        let id = self.dag.add_node(Node { name, op, shape, element });
         for (position, argument) in (0..).zip(arguments) {
             self.dag.add_edge(*argument, id, position);
         }
@@ -157,10 +144,7 @@ impl GraphBuilder {
     #[track_caller]
     fn tensor_type(&self, id: NodeId) -> TensorType {
         let node = &self.dag[id];
-        TensorType {
-            shape: node.shape.clone(),
-            element: node.element,
-        }
+        TensorType { shape: node.shape.clone(), element: node.element }
     }
 
     /// The finished graph, without the nodes that do not reach `output`. The input always stays.
@@ -171,26 +155,19 @@ impl GraphBuilder {
     pub fn finish(self, output: NodeId) -> Result<Graph, NnError> {
         let Self { dag, input, .. } = self;
         if shape::entries(&dag[input].shape).is_none() {
-            return Err(NnError::TooLarge {
-                node: dag[input].name.clone(),
-                shape: dag[input].shape.clone(),
-            });
+            return Err(NnError::TooLarge { node: dag[input].name.clone(), shape: dag[input].shape.clone() });
         }
         let mut reaches = vec![false; dag.node_count()];
         reaches[output.index()] = true;
         for id in dag.node_indices().rev().filter(|id| id.index() <= output.index()) {
             if reaches[id.index()] {
-                dag.neighbors_directed(id, Direction::Incoming)
-                    .for_each(|a| reaches[a.index()] = true);
+                dag.neighbors_directed(id, Direction::Incoming).for_each(|a| reaches[a.index()] = true);
             }
         }
         reaches[input.index()] = true;
         let kept = |id: NodeId| reaches[..id.index()].iter().filter(|r| **r).count();
         let (input, output) = (NodeId::new(kept(input)), NodeId::new(kept(output)));
-        let dag = dag.filter_map_owned(
-            |id, node| reaches[id.index()].then_some(node),
-            |_, position| Some(position),
-        );
+        let dag = dag.filter_map_owned(|id, node| reaches[id.index()].then_some(node), |_, position| Some(position));
         Ok(Graph { dag, input, output })
     }
 }
@@ -214,12 +191,7 @@ mod tests {
     #[test]
     fn an_unused_input_stays() {
         let mut b = GraphBuilder::new("x", vec![3], ElementType::F32);
-        let c = b
-            .constant(
-                "c",
-                Value::I64(std::sync::Arc::new(secateur_linalg::Tensor::vector(vec![1]))),
-            )
-            .unwrap();
+        let c = b.constant("c", Value::I64(std::sync::Arc::new(secateur_linalg::Tensor::vector(vec![1])))).unwrap();
         let graph = b.finish(c).unwrap();
         assert_eq!((graph.len(), graph.node(graph.input()).shape.as_slice()), (2, &[3][..]));
     }
@@ -227,9 +199,6 @@ mod tests {
     #[test]
     fn names_are_unique() {
         let mut b = GraphBuilder::new("x", vec![3], ElementType::F32);
-        assert!(matches!(
-            b.add("x", Op::Relu, &[b.input()]),
-            Err(NnError::DuplicateName { .. })
-        ));
+        assert!(matches!(b.add("x", Op::Relu, &[b.input()]), Err(NnError::DuplicateName { .. })));
     }
 }

@@ -9,18 +9,8 @@ use std::io::{self, BufRead, BufReader, Read};
 pub(crate) fn plain<'a>(source: impl Read + 'a, limit: u64) -> io::Result<Box<dyn BufRead + 'a>> {
     let mut source = BufReader::with_capacity(1 << 16, source);
     let packed = source.fill_buf()?.starts_with(&[0x1f, 0x8b]);
-    let plain: Box<dyn Read + 'a> = if packed {
-        Box::new(MultiGzDecoder::new(source))
-    } else {
-        Box::new(source)
-    };
-    Ok(Box::new(BufReader::with_capacity(
-        1 << 16,
-        Limited {
-            source: plain,
-            left: limit,
-        },
-    )))
+    let plain: Box<dyn Read + 'a> = if packed { Box::new(MultiGzDecoder::new(source)) } else { Box::new(source) };
+    Ok(Box::new(BufReader::with_capacity(1 << 16, Limited { source: plain, left: limit })))
 }
 
 struct Limited<R> {
@@ -54,10 +44,7 @@ mod tests {
 
     #[test]
     fn reading_stops_at_the_limit() {
-        let mut limited = Limited {
-            source: io::repeat(0),
-            left: 10,
-        };
+        let mut limited = Limited { source: io::repeat(0), left: 10 };
         let error = limited.read_to_end(&mut Vec::new()).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::FileTooLarge);
     }

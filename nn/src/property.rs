@@ -54,10 +54,7 @@ impl Property {
     /// [`NnError::Sizes`] with both numbers.
     pub fn check_against(&self, graph: &Graph) -> Result<(), NnError> {
         let entries = |id| graph.node(id).shape.iter().product();
-        let sizes = [
-            ("input", entries(graph.input()), self.inputs),
-            ("output", entries(graph.output()), self.outputs),
-        ];
+        let sizes = [("input", entries(graph.input()), self.inputs), ("output", entries(graph.output()), self.outputs)];
         match sizes.into_iter().find(|(_, expected, found)| expected != found) {
             Some((what, expected, found)) => Err(NnError::Sizes { what, expected, found }),
             None => Ok(()),

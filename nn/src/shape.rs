@@ -332,7 +332,8 @@ mod tests {
         let adjoint = Op::ConvTranspose { window: window(3, 2, 1), groups: 1, output_padding: vec![1; 2] };
         let pool = |ceil_mode| Op::MaxPool { window: window(2, 2, 0), ceil_mode };
         let slice = Op::Slice { starts: vec![0, 4], steps: vec![1, -2], lengths: vec![2, 3] };
-        let table: [(Op, Vec<&[usize]>, &[usize]); 14] = [
+        type Row<'a> = (Op, Vec<&'a [usize]>, &'a [usize]);
+        let table: [Row; 14] = [
             (Op::Add, vec![&[3, 1], &[2, 1, 4]], &[2, 3, 4]),
             (Op::MatMul, vec![&[5, 1, 2, 3], &[4, 3, 6]], &[5, 4, 2, 6]),
             (Op::MatMul, vec![&[3], &[2, 3, 4]], &[2, 4]),

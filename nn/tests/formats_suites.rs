@@ -42,10 +42,7 @@ fn every_network_loads_in_bounded_memory() {
         let graph = onnx::read(&path).unwrap_or_else(|e| panic!("{e}"));
         let (input, output) = (graph.node(graph.input()), graph.node(graph.output()));
         let (name, nodes, time) = (path.file_name(), graph.len(), start.elapsed());
-        println!(
-            "{name:?} {nodes} nodes {:?} -> {:?} in {time:?}",
-            input.shape, output.shape
-        );
+        println!("{name:?} {nodes} nodes {:?} -> {:?} in {time:?}", input.shape, output.shape);
     }
     if let Some(peak) = resident_peak_mib() {
         println!("peak {peak} MiB");
@@ -60,10 +57,7 @@ fn every_property_loads() {
         let property = vnnlib::read(&path).unwrap_or_else(|e| panic!("{e}"));
         let ways: usize = property.cases.iter().map(|c| c.unsafe_set.len()).sum();
         let (name, boxes, time) = (path.file_name(), property.cases.len(), start.elapsed());
-        println!(
-            "{name:?} {} inputs, {boxes} boxes, {ways} ways in {time:?}",
-            property.inputs
-        );
+        println!("{name:?} {} inputs, {boxes} boxes, {ways} ways in {time:?}", property.inputs);
         assert!(property.cases.iter().all(|c| !c.unsafe_set.is_empty()));
     }
 }
@@ -81,31 +75,20 @@ fn networks_and_properties_of_an_instance_have_the_same_sizes() {
                 let graph = onnx::read(&model).unwrap();
                 let sizes = [graph.input(), graph.output()].map(|id| graph.node(id).shape.iter().product::<usize>());
                 let mut small = GraphBuilder::new("x", vec![sizes[0]], ElementType::F32);
-                let whole = Op::Slice {
-                    starts: vec![0],
-                    steps: vec![1],
-                    lengths: vec![sizes[1]],
-                };
+                let whole = Op::Slice { starts: vec![0], steps: vec![1], lengths: vec![sizes[1]] };
                 // Only the sizes are kept: all networks together would not fit the memory bound.
                 let output = if sizes[1] <= sizes[0] {
                     small.add("y", whole, &[small.input()])
                 } else {
                     small.add(
                         "y",
-                        Op::Pad {
-                            begin: vec![0],
-                            end: vec![sizes[1] - sizes[0]],
-                            value: 0.0,
-                        },
+                        Op::Pad { begin: vec![0], end: vec![sizes[1] - sizes[0]], value: 0.0 },
                         &[small.input()],
                     )
                 };
                 small.finish(output.unwrap()).unwrap()
             });
-            vnnlib::read(&spec)
-                .unwrap()
-                .check_against(graph)
-                .unwrap_or_else(|e| panic!("{model} {spec}: {e}"));
+            vnnlib::read(&spec).unwrap().check_against(graph).unwrap_or_else(|e| panic!("{model} {spec}: {e}"));
             checked += 1;
         }
     }

@@ -15,50 +15,26 @@ pub struct Place {
 impl Place {
     /// The place of a node.
     pub fn of(node: &NodeProto) -> Self {
-        let name = if node.name.is_empty() {
-            node.output.first()
-        } else {
-            Some(&node.name)
-        };
-        Self {
-            node: name.cloned().unwrap_or_default(),
-            op: node.op_type.clone(),
-        }
+        let name = if node.name.is_empty() { node.output.first() } else { Some(&node.name) };
+        Self { node: name.cloned().unwrap_or_default(), op: node.op_type.clone() }
     }
 
     /// That a setting has a value which is not supported.
     pub fn setting(&self, setting: impl Into<String>, found: impl Into<String>) -> OnnxFault {
         let (node, op) = (self.node.clone(), self.op.clone());
-        OnnxFault::Setting {
-            node,
-            op,
-            setting: setting.into(),
-            found: found.into(),
-        }
+        OnnxFault::Setting { node, op, setting: setting.into(), found: found.into() }
     }
 
     /// An axis counted from the end when negative.
     pub fn axis(&self, axis: i64, rank: usize) -> Result<usize, OnnxFault> {
-        let wrapped = if axis < 0 {
-            axis.checked_add_unsigned(rank as u64)
-        } else {
-            Some(axis)
-        };
+        let wrapped = if axis < 0 { axis.checked_add_unsigned(rank as u64) } else { Some(axis) };
         let inside = wrapped.and_then(|a| usize::try_from(a).ok()).filter(|a| *a < rank);
-        inside.ok_or_else(|| OnnxFault::Axis {
-            node: self.node.clone(),
-            op: self.op.clone(),
-            axis,
-            rank,
-        })
+        inside.ok_or_else(|| OnnxFault::Axis { node: self.node.clone(), op: self.op.clone(), axis, rank })
     }
 
     /// Distinct axes in ascending order.
     pub fn axes(&self, axes: &[i64], rank: usize) -> Result<Vec<usize>, OnnxFault> {
-        let mut wrapped = axes
-            .iter()
-            .map(|a| self.axis(*a, rank))
-            .collect::<Result<Vec<_>, _>>()?;
+        let mut wrapped = axes.iter().map(|a| self.axis(*a, rank)).collect::<Result<Vec<_>, _>>()?;
         wrapped.sort_unstable();
         wrapped.dedup();
         Ok(wrapped)
@@ -67,13 +43,7 @@ impl Place {
     /// That a constant does not fit the shape it is about.
     pub fn misfit(&self, setting: &'static str, found: &[i64], shape: &[usize]) -> OnnxFault {
         let (node, op) = (self.node.clone(), self.op.clone());
-        OnnxFault::Misfit {
-            node,
-            op,
-            setting,
-            found: found.to_vec(),
-            shape: shape.to_vec(),
-        }
+        OnnxFault::Misfit { node, op, setting, found: found.to_vec(), shape: shape.to_vec() }
     }
 }
 
@@ -103,22 +73,17 @@ impl Attributes {
         let Some(found) = self.take(name) else { return Ok(None) };
         // Old files leave the type out; the value alone tells it then.
         let fits = found.r#type == code || found.r#type == 0;
-        fits.then(|| value(found))
-            .flatten()
-            .map(Some)
-            .ok_or_else(|| OnnxFault::AttributeType {
-                node: self.place.node.clone(),
-                op: self.place.op.clone(),
-                attribute: name.to_owned(),
-                expected,
-            })
+        fits.then(|| value(found)).flatten().map(Some).ok_or_else(|| OnnxFault::AttributeType {
+            node: self.place.node.clone(),
+            op: self.place.op.clone(),
+            attribute: name.to_owned(),
+            expected,
+        })
     }
 
     /// An integer, if given.
     pub fn int(&mut self, name: &str) -> Result<Option<i64>, OnnxFault> {
-        self.typed(name, (attribute::INT, "an integer"), |a| {
-            if a.r#type == 0 { a.i } else { Some(a.i.unwrap_or(0)) }
-        })
+        self.typed(name, (attribute::INT, "an integer"), |a| if a.r#type == 0 { a.i } else { Some(a.i.unwrap_or(0)) })
     }
 
     /// A flag, false unless given.

@@ -26,9 +26,7 @@ pub fn translate(call: &mut Call) -> Result<bool, OnnxFault> {
         "Floor" => unary(Op::Floor),
         "Exp" => unary(Op::Exp),
         "Sqrt" => unary(Op::Sqrt),
-        "LeakyRelu" => unary(Op::LeakyRelu {
-            slope: call.attributes.float("alpha")?.unwrap_or(0.01),
-        }),
+        "LeakyRelu" => unary(Op::LeakyRelu { slope: call.attributes.float("alpha")?.unwrap_or(0.01) }),
         "Min" => return chain(call, Op::Min),
         "Max" => return chain(call, Op::Max),
         "Sum" => return chain(call, Op::Add),
@@ -75,16 +73,10 @@ fn clip(call: &mut Call) -> Result<bool, OnnxFault> {
     let (min, max) = if call.opset() >= 11 {
         (call.optional_number(1)?, call.optional_number(2)?)
     } else {
-        (
-            call.attributes.float("min")?.map(f64::from),
-            call.attributes.float("max")?.map(f64::from),
-        )
+        (call.attributes.float("min")?.map(f64::from), call.attributes.float("max")?.map(f64::from))
     };
     // An infinite limit on its own side is none.
-    let (min, max) = (
-        min.filter(|v| *v != f64::NEG_INFINITY),
-        max.filter(|v| *v != f64::INFINITY),
-    );
+    let (min, max) = (min.filter(|v| *v != f64::NEG_INFINITY), max.filter(|v| *v != f64::INFINITY));
     for (name, limit) in [("min", min), ("max", max)] {
         if let Some(limit) = limit.filter(|v| !v.is_finite()) {
             return Err(call.place.setting(name, limit.to_string()));

@@ -60,10 +60,7 @@ fn sources(op: &Op, from: &[usize], to: &[usize]) -> Vec<usize> {
                 let source = (axis + from.len()).checked_sub(to.len());
                 source.map_or(0, |a| if from[a] == 1 { 0 } else { index * step[a] })
             }
-            Op::Gather {
-                axis: gathered,
-                indices,
-            } => {
+            Op::Gather { axis: gathered, indices } => {
                 let rank = indices.rank();
                 match axis {
                     a if a < *gathered => index * step[a],
@@ -165,19 +162,11 @@ fn expanded(value: &Value, shape: &[usize]) -> Value {
 fn select(arguments: &[&Value], shape: &[usize]) -> Option<Value> {
     fn choose<T: Copy>(c: &Tensor<bool>, a: &Tensor<T>, b: &Tensor<T>) -> Arc<Tensor<T>> {
         let pairs = a.data().iter().zip(b.data());
-        let data = c
-            .data()
-            .iter()
-            .zip(pairs)
-            .map(|(c, (a, b))| if *c { *a } else { *b })
-            .collect();
+        let data = c.data().iter().zip(pairs).map(|(c, (a, b))| if *c { *a } else { *b }).collect();
         Arc::new(Tensor::new(c.shape().to_vec(), data))
     }
-    let (condition, a, b) = (
-        expanded(arguments[0], shape),
-        expanded(arguments[1], shape),
-        expanded(arguments[2], shape),
-    );
+    let (condition, a, b) =
+        (expanded(arguments[0], shape), expanded(arguments[1], shape), expanded(arguments[2], shape));
     let Value::Bool(c) = condition else { return None };
     Some(match (a, b) {
         (Value::F32(a), Value::F32(b)) => Value::F32(choose(&c, &a, &b)),
@@ -206,21 +195,11 @@ fn binary(op: &Op, arguments: &[&Value], shape: &[usize]) -> Option<Value> {
     let (a, b) = (expanded(arguments[0], shape), expanded(arguments[1], shape));
     match (a, b) {
         (Value::I64(a), Value::I64(b)) => {
-            let data = a
-                .data()
-                .iter()
-                .zip(b.data())
-                .map(|(a, b)| integer(op, *a, *b))
-                .collect::<Option<_>>()?;
+            let data = a.data().iter().zip(b.data()).map(|(a, b)| integer(op, *a, *b)).collect::<Option<_>>()?;
             Some(Value::I64(Arc::new(Tensor::new(shape.to_vec(), data))))
         }
         (Value::F32(a), Value::F32(b)) => {
-            let data = a
-                .data()
-                .iter()
-                .zip(b.data())
-                .map(|(a, b)| exact(op, *a, *b))
-                .collect::<Option<_>>()?;
+            let data = a.data().iter().zip(b.data()).map(|(a, b)| exact(op, *a, *b)).collect::<Option<_>>()?;
             Some(Value::F32(Arc::new(Tensor::new(shape.to_vec(), data))))
         }
         _ => None,
@@ -295,10 +274,7 @@ mod tests {
     }
 
     fn run(op: Op, arguments: &[&Value]) -> Option<Value> {
-        let typed = |v: &&Value| TensorType {
-            shape: v.shape().to_vec(),
-            element: v.element_type(),
-        };
+        let typed = |v: &&Value| TensorType { shape: v.shape().to_vec(), element: v.element_type() };
         let result = infer("n", &op, &arguments.iter().map(typed).collect::<Vec<_>>()).unwrap();
         fold(&op, arguments, &result)
     }
@@ -309,33 +285,13 @@ mod tests {
         let gather = |axis, indices| Op::Gather { axis, indices };
         let table = [
             (Op::Transpose { axes: vec![1, 0] }, ints(&[3, 2], &[1, 4, 2, 5, 3, 6])),
-            (
-                Op::Slice {
-                    starts: vec![1, 2],
-                    steps: vec![1, -2],
-                    lengths: vec![1, 2],
-                },
-                ints(&[1, 2], &[6, 4]),
-            ),
-            (
-                Op::Expand { shape: vec![2, 2, 3] },
-                ints(&[2, 2, 3], &[1, 2, 3, 4, 5, 6, 1, 2, 3, 4, 5, 6]),
-            ),
+            (Op::Slice { starts: vec![1, 2], steps: vec![1, -2], lengths: vec![1, 2] }, ints(&[1, 2], &[6, 4])),
+            (Op::Expand { shape: vec![2, 2, 3] }, ints(&[2, 2, 3], &[1, 2, 3, 4, 5, 6, 1, 2, 3, 4, 5, 6])),
             (gather(1, Tensor::vector(vec![2, 0])), ints(&[2, 2], &[3, 1, 6, 4])),
             (gather(0, Tensor::scalar(1)), ints(&[3], &[4, 5, 6])),
-            (
-                gather(1, Tensor::new(vec![2, 1], vec![0, 1])),
-                ints(&[2, 2, 1], &[1, 2, 4, 5]),
-            ),
+            (gather(1, Tensor::new(vec![2, 1], vec![0, 1])), ints(&[2, 2, 1], &[1, 2, 4, 5])),
             (Op::Reshape { shape: vec![6] }, ints(&[6], &[1, 2, 3, 4, 5, 6])),
-            (
-                Op::Slice {
-                    starts: vec![0, 0],
-                    steps: vec![1, 1],
-                    lengths: vec![0, 3],
-                },
-                ints(&[0, 3], &[]),
-            ),
+            (Op::Slice { starts: vec![0, 0], steps: vec![1, 1], lengths: vec![0, 3] }, ints(&[0, 3], &[])),
         ];
         for (op, expected) in table {
             assert_eq!(run(op.clone(), &[&a]).unwrap(), expected, "{op:?}");
@@ -365,10 +321,7 @@ mod tests {
         assert_eq!(run(Op::Mul, &[&floats(&[0.1]), &floats(&[0.1])]), None);
         assert_eq!(run(Op::Sqrt, &[&floats(&[6.25])]).unwrap(), floats(&[2.5]));
         assert_eq!(run(Op::Sqrt, &[&floats(&[2.0])]), None);
-        assert_eq!(
-            run(Op::Cast(ElementType::I64), &[&floats(&[-2.5])]).unwrap(),
-            ints(&[1], &[-2])
-        );
+        assert_eq!(run(Op::Cast(ElementType::I64), &[&floats(&[-2.5])]).unwrap(), ints(&[1], &[-2]));
         assert_eq!(run(Op::Cast(ElementType::F32), &[&ints(&[1], &[(1 << 24) + 1])]), None);
     }
 }

@@ -62,10 +62,7 @@ fn reshape(call: &mut Call) -> Result<(), OnnxFault> {
         });
     }
     if let Some(axis) = open {
-        let rest = shape
-            .iter()
-            .try_fold(1_usize, |n, d| n.checked_mul(*d))
-            .ok_or_else(misfit)?;
+        let rest = shape.iter().try_fold(1_usize, |n, d| n.checked_mul(*d)).ok_or_else(misfit)?;
         let entries: usize = from.iter().product();
         shape[axis] = entries.checked_div(rest).ok_or_else(misfit)?;
     }
@@ -77,11 +74,7 @@ fn flatten(call: &mut Call) -> Result<(), OnnxFault> {
     let from = call.shape(&argument);
     let axis = call.attributes.int("axis")?.unwrap_or(1);
     // The rank itself is allowed: everything goes before the cut.
-    let cut = if axis == from.len() as i64 {
-        from.len()
-    } else {
-        call.place.axis(axis, from.len())?
-    };
+    let cut = if axis == from.len() as i64 { from.len() } else { call.place.axis(axis, from.len())? };
     let shape = vec![from[..cut].iter().product(), from[cut..].iter().product()];
     call.emit(Op::Reshape { shape }, vec![argument])
 }
@@ -112,15 +105,7 @@ fn unsqueeze(call: &mut Call) -> Result<(), OnnxFault> {
         return Err(call.place.misfit("axes", &given, &from));
     }
     let mut extents = from.iter();
-    let shape = (0..rank)
-        .filter_map(|a| {
-            if axes.contains(&a) {
-                Some(1)
-            } else {
-                extents.next().copied()
-            }
-        })
-        .collect();
+    let shape = (0..rank).filter_map(|a| if axes.contains(&a) { Some(1) } else { extents.next().copied() }).collect();
     call.emit(Op::Reshape { shape }, vec![argument])
 }
 
@@ -128,25 +113,16 @@ fn transpose(call: &mut Call) -> Result<(), OnnxFault> {
     let argument = call.input(0)?;
     let rank = call.shape(&argument).len();
     let axes = match call.attributes.ints("perm")? {
-        Some(perm) => perm
-            .iter()
-            .map(|a| call.place.axis(*a, rank))
-            .collect::<Result<_, _>>()?,
+        Some(perm) => perm.iter().map(|a| call.place.axis(*a, rank)).collect::<Result<_, _>>()?,
         None => (0..rank).rev().collect(),
     };
     call.emit(Op::Transpose { axes }, vec![argument])
 }
 
 fn concat(call: &mut Call) -> Result<(), OnnxFault> {
-    let arguments = (0..call.input_count().max(1))
-        .map(|i| call.input(i))
-        .collect::<Result<Vec<_>, _>>()?;
+    let arguments = (0..call.input_count().max(1)).map(|i| call.input(i)).collect::<Result<Vec<_>, _>>()?;
     let Some(axis) = call.attributes.int("axis")? else {
-        return Err(OnnxFault::MissingAttribute {
-            node: call.place.node.clone(),
-            op: call.op(),
-            attribute: "axis",
-        });
+        return Err(OnnxFault::MissingAttribute { node: call.place.node.clone(), op: call.op(), attribute: "axis" });
     };
     let axis = call.place.axis(axis, call.shape(&arguments[0]).len())?;
     call.emit(Op::Concat { axis }, arguments)
@@ -159,14 +135,8 @@ fn slice(call: &mut Call) -> Result<(), OnnxFault> {
     let starts = required(call, 1, given)?;
     let given = call.ints("ends", 2, 10)?;
     let ends = required(call, 2, given)?;
-    let axes = call
-        .ints("axes", 3, 10)?
-        .unwrap_or_else(|| (0..starts.len() as i64).collect());
-    let steps = if call.opset() >= 10 {
-        call.optional_ints(4)?
-    } else {
-        None
-    };
+    let axes = call.ints("axes", 3, 10)?.unwrap_or_else(|| (0..starts.len() as i64).collect());
+    let steps = if call.opset() >= 10 { call.optional_ints(4)? } else { None };
     let steps = steps.unwrap_or_else(|| vec![1; starts.len()]);
     let count = starts.len();
     if ends.len() != count || axes.len() != count || steps.len() != count {
@@ -176,9 +146,7 @@ fn slice(call: &mut Call) -> Result<(), OnnxFault> {
     let distinct = call.place.axes(&axes, from.len())?.len() == count;
     for i in 0..count {
         let axis = call.place.axis(axes[i], from.len())?;
-        let cut = distinct
-            .then(|| op.set(axis, from[axis], starts[i], ends[i], steps[i]))
-            .flatten();
+        let cut = distinct.then(|| op.set(axis, from[axis], starts[i], ends[i], steps[i])).flatten();
         cut.ok_or_else(|| call.place.misfit("steps", &steps, &from))?;
     }
     call.emit(op.into(), vec![argument])
@@ -194,11 +162,7 @@ struct Cut {
 impl Cut {
     /// All of a tensor.
     fn whole(shape: &[usize]) -> Self {
-        Self {
-            starts: vec![0; shape.len()],
-            steps: vec![1; shape.len()],
-            lengths: shape.to_vec(),
-        }
+        Self { starts: vec![0; shape.len()], steps: vec![1; shape.len()], lengths: shape.to_vec() }
     }
 
     /// NumPy's `start:end:step` along an axis; `None` where the step is 0.
@@ -225,11 +189,7 @@ impl Cut {
 
 impl From<Cut> for Op {
     fn from(cut: Cut) -> Self {
-        Op::Slice {
-            starts: cut.starts,
-            steps: cut.steps,
-            lengths: cut.lengths,
-        }
+        Op::Slice { starts: cut.starts, steps: cut.steps, lengths: cut.lengths }
     }
 }
 
@@ -286,11 +246,7 @@ fn gather(call: &mut Call) -> Result<(), OnnxFault> {
         None => return required(call, 1, None).map(|_| ()),
     };
     let extent = from[axis];
-    let wrap = |i: &i64| {
-        call.place
-            .axis(*i, extent)
-            .map_err(|_| call.place.misfit("indices", &[*i], &from))
-    };
+    let wrap = |i: &i64| call.place.axis(*i, extent).map_err(|_| call.place.misfit("indices", &[*i], &from));
     let wrapped = indices.data().iter().map(wrap).collect::<Result<Vec<_>, _>>()?;
     let indices = Tensor::new(indices.shape().to_vec(), wrapped);
     call.emit(Op::Gather { axis, indices }, vec![argument])
@@ -303,33 +259,19 @@ fn pad(call: &mut Call) -> Result<(), OnnxFault> {
     let rank = from.len();
     let given = call.ints("pads", 1, 11)?;
     let pads = required(call, 1, given)?;
-    let value = if call.opset() >= 11 {
-        call.optional_number(2)?
-    } else {
-        call.attributes.float("value")?.map(f64::from)
-    };
+    let value =
+        if call.opset() >= 11 { call.optional_number(2)? } else { call.attributes.float("value")?.map(f64::from) };
     let value = value.unwrap_or(0.0);
     if !value.is_finite() {
         return Err(call.place.setting("value", value.to_string()));
     }
-    let axes = match if call.opset() >= 18 {
-        call.optional_ints(3)?
-    } else {
-        None
-    } {
-        Some(axes) => axes
-            .iter()
-            .map(|a| call.place.axis(*a, rank))
-            .collect::<Result<Vec<_>, _>>()?,
+    let axes = match if call.opset() >= 18 { call.optional_ints(3)? } else { None } {
+        Some(axes) => axes.iter().map(|a| call.place.axis(*a, rank)).collect::<Result<Vec<_>, _>>()?,
         None => (0..rank).collect(),
     };
     let misfit = || call.place.misfit("pads", &pads, &from);
     if pads.len() != 2 * axes.len()
-        || call
-            .place
-            .axes(&axes.iter().map(|a| *a as i64).collect::<Vec<_>>(), rank)?
-            .len()
-            != axes.len()
+        || call.place.axes(&axes.iter().map(|a| *a as i64).collect::<Vec<_>>(), rank)?.len() != axes.len()
     {
         return Err(misfit());
     }
@@ -351,11 +293,7 @@ fn pad(call: &mut Call) -> Result<(), OnnxFault> {
             end[*axis] = after_size;
         }
     }
-    let cut_argument = if cut.lengths == from {
-        argument
-    } else {
-        call.step("cut", cut.into(), vec![argument])?
-    };
+    let cut_argument = if cut.lengths == from { argument } else { call.step("cut", cut.into(), vec![argument])? };
     call.emit(Op::Pad { begin, end, value }, vec![cut_argument])
 }
 
@@ -397,11 +335,7 @@ fn constant(call: &mut Call) -> Result<(), OnnxFault> {
         // Texts and sparse tensors are refused by name when the attributes are checked off.
         call.attributes.refuse_left()?;
         let (node, op) = (call.place.node.clone(), call.op());
-        return Err(OnnxFault::MissingAttribute {
-            node,
-            op,
-            attribute: "value",
-        });
+        return Err(OnnxFault::MissingAttribute { node, op, attribute: "value" });
     };
     call.emit_value(value);
     Ok(())
@@ -420,9 +354,7 @@ fn constant_of_shape(call: &mut Call) -> Result<(), OnnxFault> {
         None => Value::F32(Arc::new(Tensor::vector(vec![0.0]))),
     };
     if value.shape().iter().product::<usize>() != 1 {
-        return Err(call
-            .place
-            .setting("value", format!("a tensor of shape {:?}", value.shape())));
+        return Err(call.place.setting("value", format!("a tensor of shape {:?}", value.shape())));
     }
     let entry: Slot = call.value("entry", value);
     let scalar = call.step("scalar", Op::Reshape { shape: Vec::new() }, vec![entry])?;

@@ -49,9 +49,7 @@ fn batch_normalization(call: &mut Call) -> Result<(), OnnxFault> {
     call.attributes.expect_int("training_mode", 0)?;
     call.attributes.expect_int("spatial", 1)?;
     if call.output_count() > 1 {
-        return Err(call
-            .place
-            .setting("outputs beyond the first (training)", call.output_count().to_string()));
+        return Err(call.place.setting("outputs beyond the first (training)", call.output_count().to_string()));
     }
     let epsilon = call.attributes.float("epsilon")?.unwrap_or(1e-5);
     let arguments = (0..5).map(|i| call.input(i)).collect::<Result<_, _>>()?;
@@ -85,11 +83,7 @@ fn reduction(call: &mut Call, version: i64) -> Result<(Slot, Vec<usize>, bool), 
     let keep = call.attributes.int("keepdims")?.unwrap_or(1) != 0;
     let none_is_none = call.attributes.flag("noop_with_empty_axes")?;
     let given = call.ints("axes", 1, version)?.unwrap_or_default();
-    let axes = if given.is_empty() && !none_is_none {
-        (0..rank).collect()
-    } else {
-        call.place.axes(&given, rank)?
-    };
+    let axes = if given.is_empty() && !none_is_none { (0..rank).collect() } else { call.place.axes(&given, rank)? };
     Ok((argument, axes, keep))
 }
 

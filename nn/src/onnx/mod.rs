@@ -48,10 +48,7 @@ const MAX_BYTES: u64 = 2 << 30;
 /// [`NnError::Onnx`] with the file's name and an [`OnnxFault`] that names the place.
 pub fn read(path: impl AsRef<Path>) -> Result<Graph, NnError> {
     let path = path.as_ref();
-    let at = |fault| NnError::Onnx {
-        origin: path.display().to_string(),
-        fault: Box::new(fault),
-    };
+    let at = |fault| NnError::Onnx { origin: path.display().to_string(), fault: Box::new(fault) };
     let file = File::open(path).map_err(|e| at(OnnxFault::Io(e)))?;
     graph_of(file).map_err(at)
 }
@@ -61,10 +58,7 @@ pub fn read(path: impl AsRef<Path>) -> Result<Graph, NnError> {
 /// # Errors
 /// [`NnError::Onnx`] with `origin` and an [`OnnxFault`] that names the place.
 pub fn parse(bytes: &[u8], origin: &str) -> Result<Graph, NnError> {
-    graph_of(bytes).map_err(|fault| NnError::Onnx {
-        origin: origin.to_owned(),
-        fault: Box::new(fault),
-    })
+    graph_of(bytes).map_err(|fault| NnError::Onnx { origin: origin.to_owned(), fault: Box::new(fault) })
 }
 
 fn graph_of(source: impl Read) -> Result<Graph, OnnxFault> {
@@ -81,9 +75,7 @@ fn graph_of(source: impl Read) -> Result<Graph, OnnxFault> {
 /// [`NnError::Onnx`] where operator set 13 cannot express an operator.
 pub fn to_bytes(graph: &Graph) -> Result<Vec<u8>, NnError> {
     let model = write::model(graph);
-    model
-        .map(|m| m.encode_to_vec())
-        .map_err(|fault| refused(&graph.node(graph.output()).name, fault))
+    model.map(|m| m.encode_to_vec()).map_err(|fault| refused(&graph.node(graph.output()).name, fault))
 }
 
 /// Writes `graph` to a file, with operator set 13.
@@ -98,8 +90,5 @@ pub fn write(graph: &Graph, path: impl AsRef<Path>) -> Result<(), NnError> {
 }
 
 fn refused(origin: &str, fault: OnnxFault) -> NnError {
-    NnError::Onnx {
-        origin: origin.to_owned(),
-        fault: Box::new(fault),
-    }
+    NnError::Onnx { origin: origin.to_owned(), fault: Box::new(fault) }
 }

@@ -18,10 +18,7 @@ pub fn needed(nodes: Vec<NodeProto>, output: &str, known: impl Fn(&str) -> bool)
             }
         }
     }
-    let undefined = |user, tensor: &str| OnnxFault::Undefined {
-        user,
-        tensor: tensor.to_owned(),
-    };
+    let undefined = |user, tensor: &str| OnnxFault::Undefined { user, tensor: tensor.to_owned() };
     let mut pending = Vec::new();
     match producers.get(output) {
         Some(index) => pending.push(*index),
@@ -45,11 +42,7 @@ pub fn needed(nodes: Vec<NodeProto>, output: &str, known: impl Fn(&str) -> bool)
             }
         }
     }
-    let mut ready: BinaryHeap<_> = waiting
-        .iter()
-        .filter(|(_, n)| **n == 0)
-        .map(|(i, _)| Reverse(*i))
-        .collect();
+    let mut ready: BinaryHeap<_> = waiting.iter().filter(|(_, n)| **n == 0).map(|(i, _)| Reverse(*i)).collect();
     let mut order = Vec::with_capacity(waiting.len());
     while let Some(Reverse(index)) = ready.pop() {
         waiting.remove(&index);
@@ -64,9 +57,7 @@ pub fn needed(nodes: Vec<NodeProto>, output: &str, known: impl Fn(&str) -> bool)
         }
     }
     if let Some(stuck) = waiting.keys().min() {
-        return Err(OnnxFault::Cycle {
-            node: Place::of(&nodes[*stuck]).node,
-        });
+        return Err(OnnxFault::Cycle { node: Place::of(&nodes[*stuck]).node });
     }
     let mut nodes: Vec<_> = nodes.into_iter().map(Some).collect();
     Ok(order.into_iter().filter_map(|i| nodes[i].take()).collect())
@@ -78,12 +69,7 @@ mod tests {
 
     fn node(output: &str, input: &[&str]) -> NodeProto {
         let input = input.iter().map(|s| s.to_string()).collect();
-        NodeProto {
-            input,
-            output: vec![output.to_owned()],
-            op_type: "Op".to_owned(),
-            ..Default::default()
-        }
+        NodeProto { input, output: vec![output.to_owned()], op_type: "Op".to_owned(), ..Default::default() }
     }
 
     fn run(nodes: Vec<NodeProto>) -> Result<Vec<String>, OnnxFault> {
@@ -93,12 +79,7 @@ mod tests {
 
     #[test]
     fn producers_come_first_and_the_unneeded_go() {
-        let nodes = vec![
-            node("y", &["b", "a"]),
-            node("a", &["x"]),
-            node("dead", &["a"]),
-            node("b", &["a", "x"]),
-        ];
+        let nodes = vec![node("y", &["b", "a"]), node("a", &["x"]), node("dead", &["a"]), node("b", &["a", "x"])];
         assert_eq!(run(nodes).unwrap(), ["a", "b", "y"]);
     }
 

@@ -14,17 +14,10 @@ pub fn translate(call: &mut Call) -> Result<bool, OnnxFault> {
     call.attributes.expect_text("mode", "nearest")?;
     let argument = call.input(0)?;
     let shape = call.shape(&argument);
-    let mut rule = Rule {
-        coordinates: "asymmetric".to_owned(),
-        rounding: "floor".to_owned(),
-    };
+    let mut rule = Rule { coordinates: "asymmetric".to_owned(), rounding: "floor".to_owned() };
     let factors = if op == "Upsample" && call.opset() < 9 {
         let Some(scales) = call.attributes.floats("scales")? else {
-            return Err(OnnxFault::MissingAttribute {
-                node: call.place.node.clone(),
-                op,
-                attribute: "scales",
-            });
+            return Err(OnnxFault::MissingAttribute { node: call.place.node.clone(), op, attribute: "scales" });
         };
         scales.into_iter().map(f64::from).collect()
     } else if op == "Upsample" || call.opset() < 11 {
@@ -38,13 +31,9 @@ pub fn translate(call: &mut Call) -> Result<bool, OnnxFault> {
         whole_shape(call, &shape, scales, sizes, axes)?
     };
     let factors = whole_factors(call, &factors, &shape)?;
-    let sources: Vec<_> = (0..shape.len())
-        .map(|axis| rule.sources(shape[axis], factors[axis]))
-        .collect();
+    let sources: Vec<_> = (0..shape.len()).map(|axis| rule.sources(shape[axis], factors[axis])).collect();
     let repeats = |axis: usize| {
-        sources[axis]
-            .as_ref()
-            .is_some_and(|s| s.iter().enumerate().all(|(i, v)| *v == i / factors[axis]))
+        sources[axis].as_ref().is_some_and(|s| s.iter().enumerate().all(|(i, v)| *v == i / factors[axis]))
     };
     if (0..shape.len()).all(repeats) {
         call.emit(Op::Upsample { factors }, vec![argument])?;
@@ -54,10 +43,7 @@ pub fn translate(call: &mut Call) -> Result<bool, OnnxFault> {
     let mut result = argument;
     for (axis, source) in sources.into_iter().enumerate().filter(|(axis, _)| factors[*axis] != 1) {
         let indices = source.ok_or_else(|| call.place.setting("coordinate_transformation_mode", &*rule.coordinates))?;
-        let op = Op::Gather {
-            axis,
-            indices: Tensor::vector(indices),
-        };
+        let op = Op::Gather { axis, indices: Tensor::vector(indices) };
         result = call.step(&format!("axis {axis}"), op, vec![result])?;
     }
     call.alias(result);
@@ -83,17 +69,11 @@ fn whole_shape(
 ) -> Result<Vec<f64>, OnnxFault> {
     let sizes = sizes.unwrap_or_default();
     let axes = match axes {
-        Some(axes) => axes
-            .iter()
-            .map(|a| call.place.axis(*a, shape.len()))
-            .collect::<Result<Vec<_>, _>>()?,
+        Some(axes) => axes.iter().map(|a| call.place.axis(*a, shape.len())).collect::<Result<Vec<_>, _>>()?,
         None => (0..shape.len()).collect(),
     };
     let given = if scales.is_empty() {
-        axes.iter()
-            .zip(&sizes)
-            .map(|(axis, size)| *size as f64 / shape[*axis] as f64)
-            .collect()
+        axes.iter().zip(&sizes).map(|(axis, size)| *size as f64 / shape[*axis] as f64).collect()
     } else {
         scales
     };
@@ -102,9 +82,7 @@ fn whole_shape(
         return Err(call.place.misfit("sizes", &sizes, shape));
     }
     let mut factors = vec![1.0; shape.len()];
-    axes.into_iter()
-        .zip(given)
-        .for_each(|(axis, factor)| factors[axis] = factor);
+    axes.into_iter().zip(given).for_each(|(axis, factor)| factors[axis] = factor);
     Ok(factors)
 }
 
@@ -113,13 +91,8 @@ fn whole_factors(call: &Call, factors: &[f64], shape: &[usize]) -> Result<Vec<us
     let all: Option<Vec<_>> = factors.iter().map(whole).collect();
     let all = all.filter(|f| f.len() == shape.len());
     // The index lists below are as long as the result's axes.
-    let fits = |f: &Vec<usize>| {
-        f.iter()
-            .zip(shape)
-            .all(|(f, n)| f.checked_mul(*n).is_some_and(|m| m <= 1 << 20))
-    };
-    all.filter(fits)
-        .ok_or_else(|| call.place.setting("scales", format!("{factors:?}")))
+    let fits = |f: &Vec<usize>| f.iter().zip(shape).all(|(f, n)| f.checked_mul(*n).is_some_and(|m| m <= 1 << 20));
+    all.filter(fits).ok_or_else(|| call.place.setting("scales", format!("{factors:?}")))
 }
 
 /// Which input entry an output entry is nearest to.
@@ -185,16 +158,10 @@ mod tests {
             ("half_pixel", "floor", 2, vec![0, 0, 0, 1]),
         ];
         for (coordinates, rounding, factor, expected) in table {
-            let rule = Rule {
-                coordinates: coordinates.to_owned(),
-                rounding: rounding.to_owned(),
-            };
+            let rule = Rule { coordinates: coordinates.to_owned(), rounding: rounding.to_owned() };
             assert_eq!(rule.sources(2, factor).unwrap(), expected, "{coordinates} {rounding}");
         }
-        let corners = Rule {
-            coordinates: "align_corners".to_owned(),
-            rounding: "floor".to_owned(),
-        };
+        let corners = Rule { coordinates: "align_corners".to_owned(), rounding: "floor".to_owned() };
         assert_eq!(corners.sources(2, 2), None);
     }
 }

@@ -51,10 +51,7 @@ fn graph(walk: &mut Walk<impl BufRead>, length: u64, model: &mut Model) -> Resul
     const PART: &str = "graph";
     model.has_graph = true;
     let start = walk.offset;
-    let end = start.checked_add(length).ok_or(OnnxFault::Malformed {
-        offset: start,
-        part: PART,
-    })?;
+    let end = start.checked_add(length).ok_or(OnnxFault::Malformed { offset: start, part: PART })?;
     while walk.offset < end {
         match walk.field(PART)? {
             (1, Payload::Bytes(length)) => model.nodes.push(walk.message("node", length)?),
@@ -70,14 +67,7 @@ fn graph(walk: &mut Walk<impl BufRead>, length: u64, model: &mut Model) -> Resul
             (_, payload) => walk.skip(payload, PART)?,
         }
     }
-    if walk.offset > end {
-        Err(OnnxFault::Malformed {
-            offset: end,
-            part: PART,
-        })
-    } else {
-        Ok(())
-    }
+    if walk.offset > end { Err(OnnxFault::Malformed { offset: end, part: PART }) } else { Ok(()) }
 }
 
 /// What follows a field's tag.
@@ -99,10 +89,7 @@ impl<R: BufRead> Walk<R> {
         match self.source.read_exact(&mut byte) {
             Ok(()) => self.offset += 1,
             Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => {
-                return Err(OnnxFault::Truncated {
-                    offset: self.offset,
-                    part,
-                });
+                return Err(OnnxFault::Truncated { offset: self.offset, part });
             }
             Err(e) => return Err(OnnxFault::Io(e)),
         }
@@ -148,30 +135,15 @@ impl<R: BufRead> Walk<R> {
         let Payload::Bytes(length) = payload else { return Ok(()) };
         let skipped = io::copy(&mut self.source.by_ref().take(length), &mut io::sink()).map_err(OnnxFault::Io)?;
         self.offset += skipped;
-        if skipped < length {
-            Err(OnnxFault::Truncated {
-                offset: self.offset,
-                part,
-            })
-        } else {
-            Ok(())
-        }
+        if skipped < length { Err(OnnxFault::Truncated { offset: self.offset, part }) } else { Ok(()) }
     }
 
     fn message<M: Message + Default>(&mut self, part: &'static str, length: u64) -> Result<M, OnnxFault> {
         let mut bytes = Vec::new();
-        let count = self
-            .source
-            .by_ref()
-            .take(length)
-            .read_to_end(&mut bytes)
-            .map_err(OnnxFault::Io)? as u64;
+        let count = self.source.by_ref().take(length).read_to_end(&mut bytes).map_err(OnnxFault::Io)? as u64;
         self.offset += count;
         if count < length {
-            return Err(OnnxFault::Truncated {
-                offset: self.offset,
-                part,
-            });
+            return Err(OnnxFault::Truncated { offset: self.offset, part });
         }
         let offset = self.offset;
         M::decode(Bytes::from(bytes)).map_err(|source| OnnxFault::Decode { offset, part, source })

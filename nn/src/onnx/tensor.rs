@@ -15,10 +15,7 @@ pub fn value(name: &str, stored: TensorProto) -> Result<Value, OnnxFault> {
     }
     let extents: Option<Vec<usize>> = stored.dims.iter().map(|d| usize::try_from(*d).ok()).collect();
     let Some((shape, count)) = extents.and_then(|s| shape::entries(&s).map(|n| (s, n))) else {
-        return Err(OnnxFault::TensorDims {
-            tensor: tensor(),
-            dims: stored.dims,
-        });
+        return Err(OnnxFault::TensorDims { tensor: tensor(), dims: stored.dims });
     };
     let source = Source { name, count, stored };
     Ok(match source.stored.data_type {
@@ -71,19 +68,13 @@ impl Source<'_> {
             element::UINT64 => {
                 let words = self.entries(u64::from_le_bytes, |s| &s.uint64_data, |v| Some(*v))?;
                 let narrow = |(index, value): (usize, u64)| {
-                    let range = OnnxFault::TensorRange {
-                        tensor: self.name.to_owned(),
-                        index,
-                        value: value.to_string(),
-                    };
+                    let range =
+                        OnnxFault::TensorRange { tensor: self.name.to_owned(), index, value: value.to_string() };
                     i64::try_from(value).map_err(|_| range)
                 };
                 words.into_iter().enumerate().map(narrow).collect()
             }
-            code => Err(OnnxFault::TensorElement {
-                tensor: self.name.to_owned(),
-                code,
-            }),
+            code => Err(OnnxFault::TensorElement { tensor: self.name.to_owned(), code }),
         }
     }
 
@@ -129,11 +120,7 @@ impl Source<'_> {
             index,
             value: value.to_string(),
         };
-        typed
-            .iter()
-            .enumerate()
-            .map(|(i, v)| convert(v).ok_or_else(|| range(i, v)))
-            .collect()
+        typed.iter().enumerate().map(|(i, v)| convert(v).ok_or_else(|| range(i, v))).collect()
     }
 }
 
@@ -155,13 +142,7 @@ mod tests {
 
     #[test]
     fn halves_are_exact() {
-        let table = [
-            (0x3c00, 1.0),
-            (0xc000, -2.0),
-            (0x7bff, 65504.0),
-            (1, 2_f32.powi(-24)),
-            (0x3555, 0.333_251_95),
-        ];
+        let table = [(0x3c00, 1.0), (0xc000, -2.0), (0x7bff, 65504.0), (1, 2_f32.powi(-24)), (0x3555, 0.333_251_95)];
         for (bits, expected) in table {
             assert_eq!(widen_half(bits), expected);
         }
@@ -170,50 +151,23 @@ mod tests {
 
     #[test]
     fn every_storage_form_is_read() {
-        let base = TensorProto {
-            dims: vec![2],
-            ..Default::default()
-        };
-        let raw = |data_type, bytes: &'static [u8]| TensorProto {
-            data_type,
-            raw_data: Some(bytes.into()),
-            ..base.clone()
-        };
-        let words = |data_type, int32_data| TensorProto {
-            data_type,
-            int32_data,
-            ..base.clone()
-        };
+        let base = TensorProto { dims: vec![2], ..Default::default() };
+        let raw =
+            |data_type, bytes: &'static [u8]| TensorProto { data_type, raw_data: Some(bytes.into()), ..base.clone() };
+        let words = |data_type, int32_data| TensorProto { data_type, int32_data, ..base.clone() };
         let floats = Value::F32(Arc::new(Tensor::vector(vec![1.0, -2.0])));
         let integers = |a, b| Value::I64(Arc::new(Tensor::vector(vec![a, b])));
         let table = [
             (raw(element::FLOAT, &[0, 0, 0x80, 0x3f, 0, 0, 0, 0xc0]), floats.clone()),
-            (
-                TensorProto {
-                    data_type: element::FLOAT,
-                    float_data: vec![1.0, -2.0],
-                    ..base.clone()
-                },
-                floats.clone(),
-            ),
+            (TensorProto { data_type: element::FLOAT, float_data: vec![1.0, -2.0], ..base.clone() }, floats.clone()),
             (raw(element::FLOAT16, &[0, 0x3c, 0, 0xc0]), floats.clone()),
             (words(element::FLOAT16, vec![0x3c00, 0xc000]), floats.clone()),
             (raw(element::BFLOAT16, &[0x80, 0x3f, 0, 0xc0]), floats),
             (raw(element::INT8, &[255, 1]), integers(-1, 1)),
             (raw(element::UINT8, &[255, 1]), integers(255, 1)),
             (words(element::INT16, vec![-3, 4]), integers(-3, 4)),
-            (
-                TensorProto {
-                    data_type: element::UINT32,
-                    uint64_data: vec![7, 8],
-                    ..base.clone()
-                },
-                integers(7, 8),
-            ),
-            (
-                words(element::BOOL, vec![1, 0]),
-                Value::Bool(Arc::new(Tensor::vector(vec![true, false]))),
-            ),
+            (TensorProto { data_type: element::UINT32, uint64_data: vec![7, 8], ..base.clone() }, integers(7, 8)),
+            (words(element::BOOL, vec![1, 0]), Value::Bool(Arc::new(Tensor::vector(vec![true, false])))),
         ];
         for (stored, expected) in table {
             assert_eq!(value("t", stored).unwrap(), expected);
@@ -228,38 +182,14 @@ mod tests {
             raw_data: Some(vec![0; 8].into()),
             ..Default::default()
         };
-        assert!(matches!(
-            value("t", float(&[3])),
-            Err(OnnxFault::TensorData {
-                expected: 12,
-                found: 8,
-                ..
-            })
-        ));
+        assert!(matches!(value("t", float(&[3])), Err(OnnxFault::TensorData { expected: 12, found: 8, .. })));
         assert!(matches!(value("t", float(&[-1])), Err(OnnxFault::TensorDims { .. })));
-        assert!(matches!(
-            value("t", float(&[1 << 40, 1 << 40])),
-            Err(OnnxFault::TensorDims { .. })
-        ));
-        let elsewhere = TensorProto {
-            data_location: 1,
-            ..float(&[2])
-        };
+        assert!(matches!(value("t", float(&[1 << 40, 1 << 40])), Err(OnnxFault::TensorDims { .. })));
+        let elsewhere = TensorProto { data_location: 1, ..float(&[2]) };
         assert!(matches!(value("t", elsewhere), Err(OnnxFault::ExternalData { .. })));
-        let strings = TensorProto {
-            data_type: 8,
-            ..float(&[2])
-        };
-        assert!(matches!(
-            value("t", strings),
-            Err(OnnxFault::TensorElement { code: 8, .. })
-        ));
-        let wide = TensorProto {
-            dims: vec![1],
-            data_type: element::INT8,
-            int32_data: vec![300],
-            ..Default::default()
-        };
+        let strings = TensorProto { data_type: 8, ..float(&[2]) };
+        assert!(matches!(value("t", strings), Err(OnnxFault::TensorElement { code: 8, .. })));
+        let wide = TensorProto { dims: vec![1], data_type: element::INT8, int32_data: vec![300], ..Default::default() };
         assert!(matches!(value("t", wide), Err(OnnxFault::TensorRange { .. })));
     }
 }

@@ -32,24 +32,11 @@ pub fn graph(model: Model) -> Result<Graph, OnnxFault> {
     let opset = opset(&model.opsets)?;
     let mut slots = HashMap::with_capacity(model.initializers.len());
     for (name, value) in model.initializers {
-        if slots
-            .insert(
-                name.clone(),
-                Slot::Constant {
-                    name: name.clone(),
-                    value,
-                },
-            )
-            .is_some()
-        {
+        if slots.insert(name.clone(), Slot::Constant { name: name.clone(), value }).is_some() {
             return Err(OnnxFault::Duplicate { tensor: name });
         }
     }
-    let inputs = model
-        .inputs
-        .into_iter()
-        .filter(|i| !slots.contains_key(&i.name))
-        .collect();
+    let inputs = model.inputs.into_iter().filter(|i| !slots.contains_key(&i.name)).collect();
     let input = only("input", inputs)?;
     let output = only("output", model.outputs)?.name;
     let known = |name: &str| name == input.name || slots.contains_key(name);
@@ -68,34 +55,18 @@ pub fn graph(model: Model) -> Result<Graph, OnnxFault> {
     let (shape, element) = port(&input)?;
     let builder = GraphBuilder::new(input.name.clone(), shape, element);
     slots.insert(input.name, Slot::Node(builder.input()));
-    let mut translator = Translator {
-        builder,
-        opset,
-        slots,
-        uses,
-        names,
-        stored: HashMap::new(),
-        budget: FOLDED_ENTRIES,
-    };
+    let mut translator =
+        Translator { builder, opset, slots, uses, names, stored: HashMap::new(), budget: FOLDED_ENTRIES };
     for node in nodes {
         translator.translate(node)?;
     }
     let user = || "the output".to_owned();
-    let slot = translator.take(&output).ok_or_else(|| OnnxFault::Undefined {
-        user: user(),
-        tensor: output.clone(),
-    })?;
+    let slot = translator.take(&output).ok_or_else(|| OnnxFault::Undefined { user: user(), tensor: output.clone() })?;
     let id = translator.node(slot)?;
     match translator.builder.node(id).element {
         ElementType::F32 | ElementType::F64 => Ok(translator.builder.finish(id)?),
-        ElementType::I64 => Err(OnnxFault::PortElement {
-            tensor: output,
-            code: element::INT64,
-        }),
-        ElementType::Bool => Err(OnnxFault::PortElement {
-            tensor: output,
-            code: element::BOOL,
-        }),
+        ElementType::I64 => Err(OnnxFault::PortElement { tensor: output, code: element::INT64 }),
+        ElementType::Bool => Err(OnnxFault::PortElement { tensor: output, code: element::BOOL }),
     }
 }
 
@@ -117,10 +88,7 @@ fn is_own_domain(domain: &str) -> bool {
 fn only(what: &'static str, mut ports: Vec<ValueInfoProto>) -> Result<ValueInfoProto, OnnxFault> {
     match (ports.pop(), ports.is_empty()) {
         (Some(port), true) => Ok(port),
-        (last, _) => Err(OnnxFault::Ports {
-            what,
-            found: ports.into_iter().chain(last).map(|p| p.name).collect(),
-        }),
+        (last, _) => Err(OnnxFault::Ports { what, found: ports.into_iter().chain(last).map(|p| p.name).collect() }),
     }
 }
 
@@ -139,9 +107,7 @@ fn port(input: &ValueInfoProto) -> Result<(Vec<usize>, ElementType), OnnxFault> 
     let extent = |(axis, dim): (usize, &super::proto::Dimension)| {
         let fixed = dim.value.and_then(|v| usize::try_from(v).ok()).filter(|v| *v > 0);
         let open = (axis == 0 && dim.value.is_none_or(|v| v <= 0)).then_some(1);
-        fixed
-            .or(open)
-            .ok_or_else(|| OnnxFault::InputShape { input: name(), axis })
+        fixed.or(open).ok_or_else(|| OnnxFault::InputShape { input: name(), axis })
     };
     let shape: Vec<usize> = dims.iter().enumerate().map(extent).collect::<Result<_, _>>()?;
     if shape::entries(&shape).is_none() {
@@ -170,11 +136,7 @@ impl Translator {
     fn translate(&mut self, node: NodeProto) -> Result<(), OnnxFault> {
         let place = Place::of(&node);
         if !is_own_domain(&node.domain) {
-            return Err(OnnxFault::Domain {
-                node: place.node,
-                op: place.op,
-                domain: node.domain,
-            });
+            return Err(OnnxFault::Domain { node: place.node, op: place.op, domain: node.domain });
         }
         let mut inputs = Vec::with_capacity(node.input.len());
         for tensor in &node.input {
@@ -182,10 +144,7 @@ impl Translator {
                 None
             } else {
                 let user = || format!("node `{}` ({})", place.node, place.op);
-                Some(self.take(tensor).ok_or_else(|| OnnxFault::Undefined {
-                    user: user(),
-                    tensor: tensor.clone(),
-                })?)
+                Some(self.take(tensor).ok_or_else(|| OnnxFault::Undefined { user: user(), tensor: tensor.clone() })?)
             });
         }
         let mut call = Call {
@@ -204,10 +163,7 @@ impl Translator {
             || layout::translate(&mut call)?
             || resize::translate(&mut call)?;
         if !known {
-            return Err(OnnxFault::Operator {
-                node: call.place.node,
-                op: call.place.op,
-            });
+            return Err(OnnxFault::Operator { node: call.place.node, op: call.place.op });
         }
         call.finish()
     }
@@ -216,11 +172,7 @@ impl Translator {
     fn take(&mut self, tensor: &str) -> Option<Slot> {
         let left = self.uses.get_mut(tensor)?;
         *left = left.saturating_sub(1);
-        if *left == 0 {
-            self.slots.remove(tensor)
-        } else {
-            self.slots.get(tensor).cloned()
-        }
+        if *left == 0 { self.slots.remove(tensor) } else { self.slots.get(tensor).cloned() }
     }
 
     /// The node of a slot; a constant becomes one when first asked for.
@@ -233,11 +185,7 @@ impl Translator {
             return Ok(*id);
         }
         if let Some((index, value)) = first_not_finite(&value) {
-            return Err(OnnxFault::NotFinite {
-                tensor: name,
-                index,
-                value,
-            });
+            return Err(OnnxFault::NotFinite { tensor: name, index, value });
         }
         let id = self.builder.constant(name.clone(), value)?;
         self.stored.insert(name, id);
@@ -246,16 +194,10 @@ impl Translator {
 
     fn tensor_type(&self, slot: &Slot) -> TensorType {
         match slot {
-            Slot::Constant { value, .. } => TensorType {
-                shape: value.shape().to_vec(),
-                element: value.element_type(),
-            },
+            Slot::Constant { value, .. } => TensorType { shape: value.shape().to_vec(), element: value.element_type() },
             Slot::Node(id) => {
                 let node = self.builder.node(*id);
-                TensorType {
-                    shape: node.shape.clone(),
-                    element: node.element,
-                }
+                TensorType { shape: node.shape.clone(), element: node.element }
             }
         }
     }
@@ -271,10 +213,7 @@ impl Translator {
                 return Ok(Slot::Constant { name, value });
             }
         }
-        let arguments = arguments
-            .into_iter()
-            .map(|a| self.node(a))
-            .collect::<Result<Vec<_>, _>>()?;
+        let arguments = arguments.into_iter().map(|a| self.node(a)).collect::<Result<Vec<_>, _>>()?;
         Ok(Slot::Node(self.builder.add(name, op, &arguments)?))
     }
 }
@@ -291,11 +230,7 @@ impl Slot {
 
 fn first_not_finite(value: &Value) -> Option<(usize, f64)> {
     match value {
-        Value::F32(t) => t
-            .data()
-            .iter()
-            .position(|v| !v.is_finite())
-            .map(|i| (i, f64::from(t.data()[i]))),
+        Value::F32(t) => t.data().iter().position(|v| !v.is_finite()).map(|i| (i, f64::from(t.data()[i]))),
         Value::F64(t) => t.data().iter().position(|v| !v.is_finite()).map(|i| (i, t.data()[i])),
         Value::I64(_) | Value::Bool(_) => None,
     }
@@ -340,8 +275,7 @@ impl Call<'_> {
     /// An input that must be there. Each input is taken once.
     pub fn input(&mut self, position: usize) -> Result<Slot, OnnxFault> {
         let (node, op) = (self.place.node.clone(), self.place.op.clone());
-        self.optional(position)
-            .ok_or(OnnxFault::MissingInput { node, op, position })
+        self.optional(position).ok_or(OnnxFault::MissingInput { node, op, position })
     }
 
     /// An input that may be left out.
@@ -367,9 +301,7 @@ impl Call<'_> {
         match self.optional_value(position)? {
             None => Ok(None),
             Some(Value::I64(tensor)) => Ok(Some(tensor.data().to_vec())),
-            Some(other) => Err(self
-                .place
-                .setting(format!("input {position}"), format!("{:?}", other.element_type()))),
+            Some(other) => Err(self.place.setting(format!("input {position}"), format!("{:?}", other.element_type()))),
         }
     }
 
@@ -384,19 +316,13 @@ impl Call<'_> {
         };
         match number[..] {
             [number] => Ok(Some(number)),
-            _ => Err(self
-                .place
-                .setting(format!("input {position}"), format!("{:?}", value.shape()))),
+            _ => Err(self.place.setting(format!("input {position}"), format!("{:?}", value.shape()))),
         }
     }
 
     /// Integers that older operator sets have as an attribute and newer ones, from `version`, as an input.
     pub fn ints(&mut self, name: &str, position: usize, version: i64) -> Result<Option<Vec<i64>>, OnnxFault> {
-        if self.opset() >= version {
-            self.optional_ints(position)
-        } else {
-            self.attributes.ints(name)
-        }
+        if self.opset() >= version { self.optional_ints(position) } else { self.attributes.ints(name) }
     }
 
     /// Lengths of a tensor's axes.
@@ -430,11 +356,7 @@ impl Call<'_> {
     pub fn emit(&mut self, op: Op, arguments: Vec<Slot>) -> Result<(), OnnxFault> {
         let name = self.name(None);
         // An output without a name is not wanted, but its shape is checked all the same.
-        let name = if name.is_empty() {
-            self.name(Some("unnamed"))
-        } else {
-            name
-        };
+        let name = if name.is_empty() { self.name(Some("unnamed")) } else { name };
         let slot = self.translator.emit(name, op, arguments)?;
         self.results.push(slot);
         Ok(())
@@ -448,10 +370,7 @@ impl Call<'_> {
 
     /// A constant that the file does not name.
     pub fn value(&mut self, part: &str, value: Value) -> Slot {
-        Slot::Constant {
-            name: self.name(Some(part)),
-            value,
-        }
+        Slot::Constant { name: self.name(Some(part)), value }
     }
 
     /// The node's next output is this tensor under another name.

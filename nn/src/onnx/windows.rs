@@ -22,14 +22,7 @@ pub fn translate(call: &mut Call) -> Result<bool, OnnxFault> {
             let ceil_mode = call.attributes.flag("ceil_mode")?;
             let count_include_pad = call.attributes.flag("count_include_pad")?;
             let window = Geometry::new(call, None, call.shape(&argument))?.forward(call, ceil_mode)?;
-            call.emit(
-                Op::AveragePool {
-                    window,
-                    ceil_mode,
-                    count_include_pad,
-                },
-                vec![argument],
-            )?;
+            call.emit(Op::AveragePool { window, ceil_mode, count_include_pad }, vec![argument])?;
         }
         _ => return Ok(false),
     }
@@ -59,41 +52,25 @@ fn conv_transpose(call: &mut Call) -> Result<(), OnnxFault> {
     let spatial = geometry.input.len();
     let output_padding = extents(call, "output_padding", spatial)?.unwrap_or_else(|| vec![0; spatial]);
     let wanted = extents(call, "output_shape", spatial)?;
-    let Geometry {
-        mut window,
-        auto_pad,
-        input,
-    } = geometry;
+    let Geometry { mut window, auto_pad, input } = geometry;
     let same = matches!(auto_pad, AutoPad::SameUpper | AutoPad::SameLower);
     if same || wanted.is_some() {
         for axis in 0..spatial {
             let misfit = || call.place.misfit("output_shape", &[], &input);
-            let reach = (input[axis]
-                .checked_sub(1)
-                .and_then(|n| n.checked_mul(window.strides[axis])))
-            .zip((window.kernel[axis] - 1).checked_mul(window.dilations[axis]))
-            .and_then(|(a, b)| a.checked_add(b)?.checked_add(1)?.checked_add(output_padding[axis]));
+            let reach = (input[axis].checked_sub(1).and_then(|n| n.checked_mul(window.strides[axis])))
+                .zip((window.kernel[axis] - 1).checked_mul(window.dilations[axis]))
+                .and_then(|(a, b)| a.checked_add(b)?.checked_add(1)?.checked_add(output_padding[axis]));
             let target = match &wanted {
                 Some(shape) => Some(shape[axis]),
                 None => input[axis].checked_mul(window.strides[axis]),
             };
-            let total = reach
-                .zip(target)
-                .and_then(|(r, t)| r.checked_sub(t))
-                .ok_or_else(misfit)?;
+            let total = reach.zip(target).and_then(|(r, t)| r.checked_sub(t)).ok_or_else(misfit)?;
             let (small, large) = (total / 2, total - total / 2);
             let upper = matches!(auto_pad, AutoPad::SameUpper);
             (window.pads_begin[axis], window.pads_end[axis]) = if upper { (small, large) } else { (large, small) };
         }
     }
-    call.emit(
-        Op::ConvTranspose {
-            window,
-            groups,
-            output_padding,
-        },
-        arguments,
-    )
+    call.emit(Op::ConvTranspose { window, groups, output_padding }, arguments)
 }
 
 enum AutoPad {
@@ -124,19 +101,13 @@ impl Geometry {
             }
             (None, None) => {
                 let (node, op) = (call.place.node.clone(), call.op());
-                return Err(OnnxFault::MissingAttribute {
-                    node,
-                    op,
-                    attribute: "kernel_shape",
-                });
+                return Err(OnnxFault::MissingAttribute { node, op, attribute: "kernel_shape" });
             }
         };
         let strides = extents(call, "strides", spatial)?.unwrap_or_else(|| vec![1; spatial]);
         let dilations = extents(call, "dilations", spatial)?.unwrap_or_else(|| vec![1; spatial]);
         if strides.contains(&0) || dilations.contains(&0) {
-            return Err(call
-                .place
-                .setting("strides, dilations", format!("{strides:?}, {dilations:?}")));
+            return Err(call.place.setting("strides, dilations", format!("{strides:?}, {dilations:?}")));
         }
         let pads = extents(call, "pads", 2 * spatial)?.unwrap_or_else(|| vec![0; 2 * spatial]);
         let auto_pad = match call.attributes.text("auto_pad")?.as_deref() {
@@ -151,17 +122,7 @@ impl Geometry {
             AutoPad::Explicit => (begin.to_vec(), end.to_vec()),
             _ => (vec![0; spatial], vec![0; spatial]),
         };
-        Ok(Self {
-            window: Window {
-                kernel,
-                strides,
-                pads_begin,
-                pads_end,
-                dilations,
-            },
-            auto_pad,
-            input,
-        })
+        Ok(Self { window: Window { kernel, strides, pads_begin, pads_end, dilations }, auto_pad, input })
     }
 
     /// The window with its padding resolved so that SAME gives $\lceil \text{input} / \text{stride} \rceil$ positions.

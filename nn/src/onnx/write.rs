@@ -36,10 +36,7 @@ pub fn model(graph: &Graph) -> Result<ModelProto, OnnxFault> {
             node: writer.nodes,
             initializer: writer.initializers,
         }),
-        opset_import: vec![OperatorSetIdProto {
-            domain: String::new(),
-            version: 13,
-        }],
+        opset_import: vec![OperatorSetIdProto { domain: String::new(), version: 13 }],
     })
 }
 
@@ -53,21 +50,9 @@ fn code(element: ElementType) -> i32 {
 }
 
 fn port(name: String, node: &Node) -> ValueInfoProto {
-    let dim = node
-        .shape
-        .iter()
-        .map(|d| Dimension { value: Some(*d as i64) })
-        .collect();
-    let tensor_type = TensorTypeProto {
-        elem_type: code(node.element),
-        shape: Some(ShapeProto { dim }),
-    };
-    ValueInfoProto {
-        name,
-        r#type: Some(TypeProto {
-            tensor_type: Some(tensor_type),
-        }),
-    }
+    let dim = node.shape.iter().map(|d| Dimension { value: Some(*d as i64) }).collect();
+    let tensor_type = TensorTypeProto { elem_type: code(node.element), shape: Some(ShapeProto { dim }) };
+    ValueInfoProto { name, r#type: Some(TypeProto { tensor_type: Some(tensor_type) }) }
 }
 
 fn stored(name: &str, value: &Value) -> TensorProto {
@@ -87,41 +72,21 @@ fn stored(name: &str, value: &Value) -> TensorProto {
 }
 
 fn int(name: &str, value: impl Into<i64>) -> AttributeProto {
-    AttributeProto {
-        name: name.to_owned(),
-        r#type: attribute::INT,
-        i: Some(value.into()),
-        ..Default::default()
-    }
+    AttributeProto { name: name.to_owned(), r#type: attribute::INT, i: Some(value.into()), ..Default::default() }
 }
 
 fn ints(name: &str, values: &[usize]) -> AttributeProto {
     let ints = words(values);
-    AttributeProto {
-        name: name.to_owned(),
-        r#type: attribute::INTS,
-        ints,
-        ..Default::default()
-    }
+    AttributeProto { name: name.to_owned(), r#type: attribute::INTS, ints, ..Default::default() }
 }
 
 fn float(name: &str, value: f32) -> AttributeProto {
-    AttributeProto {
-        name: name.to_owned(),
-        r#type: attribute::FLOAT,
-        f: Some(value),
-        ..Default::default()
-    }
+    AttributeProto { name: name.to_owned(), r#type: attribute::FLOAT, f: Some(value), ..Default::default() }
 }
 
 fn text(name: &str, value: &'static str) -> AttributeProto {
     let s = Some(Bytes::from_static(value.as_bytes()));
-    AttributeProto {
-        name: name.to_owned(),
-        r#type: attribute::STRING,
-        s,
-        ..Default::default()
-    }
+    AttributeProto { name: name.to_owned(), r#type: attribute::STRING, s, ..Default::default() }
 }
 
 fn words(values: &[usize]) -> Vec<i64> {
@@ -149,20 +114,10 @@ struct Writer<'a> {
 impl<'a> Writer<'a> {
     fn new(graph: &'a Graph) -> Self {
         let taken = graph.nodes().map(|(_, node)| node.name.clone()).collect();
-        let mut writer = Self {
-            graph,
-            names: Vec::new(),
-            taken,
-            nodes: Vec::new(),
-            initializers: Vec::new(),
-        };
+        let mut writer = Self { graph, names: Vec::new(), taken, nodes: Vec::new(), initializers: Vec::new() };
         for (_, node) in graph.nodes() {
             // The empty name means "left out" in a file.
-            let name = if node.name.is_empty() {
-                writer.fresh("unnamed")
-            } else {
-                node.name.clone()
-            };
+            let name = if node.name.is_empty() { writer.fresh("unnamed") } else { node.name.clone() };
             writer.names.push(name);
         }
         writer
@@ -179,14 +134,7 @@ impl<'a> Writer<'a> {
 
     fn push(&mut self, op: &str, input: Vec<String>, output: &str, attribute: Vec<AttributeProto>) {
         let (output, name) = (vec![output.to_owned()], output.to_owned());
-        self.nodes.push(NodeProto {
-            input,
-            output,
-            name,
-            op_type: op.to_owned(),
-            attribute,
-            domain: String::new(),
-        });
+        self.nodes.push(NodeProto { input, output, name, op_type: op.to_owned(), attribute, domain: String::new() });
     }
 
     /// Stores integers that the node `owner` takes as an input; gives the input's name.
@@ -227,12 +175,7 @@ impl<'a> Writer<'a> {
 
     fn node(&mut self, id: NodeId, node: &Node) -> Result<(), OnnxFault> {
         let name = self.names[id.index()].clone();
-        let mut input: Vec<String> = self
-            .graph
-            .arguments(id)
-            .iter()
-            .map(|a| self.names[a.index()].clone())
-            .collect();
+        let mut input: Vec<String> = self.graph.arguments(id).iter().map(|a| self.names[a.index()].clone()).collect();
         let mut op = node.op.name();
         let attributes = match &node.op {
             Op::Input => return Ok(()),
@@ -271,21 +214,12 @@ impl<'a> Writer<'a> {
                 Vec::new()
             }
             Op::Cast(element) => vec![int("to", code(*element))],
-            Op::Gemm {
-                alpha,
-                beta,
-                trans_a,
-                trans_b,
-            } => {
+            Op::Gemm { alpha, beta, trans_a, trans_b } => {
                 let flags = [int("transA", *trans_a), int("transB", *trans_b)];
                 [vec![float("alpha", *alpha), float("beta", *beta)], flags.to_vec()].concat()
             }
             Op::Conv { window, groups } => [window_attributes(window), vec![int("group", *groups as i64)]].concat(),
-            Op::ConvTranspose {
-                window,
-                groups,
-                output_padding,
-            } => {
+            Op::ConvTranspose { window, groups, output_padding } => {
                 let more = vec![int("group", *groups as i64), ints("output_padding", output_padding)];
                 [window_attributes(window), more].concat()
             }
@@ -293,18 +227,11 @@ impl<'a> Writer<'a> {
             Op::MaxPool { window, ceil_mode } => {
                 [window_attributes(window), vec![int("ceil_mode", *ceil_mode)]].concat()
             }
-            Op::AveragePool {
-                window,
-                ceil_mode,
-                count_include_pad,
-            } => {
+            Op::AveragePool { window, ceil_mode, count_include_pad } => {
                 if window.dilations.iter().any(|d| *d != 1) {
                     return Err(unwritable(node, "dilations", format!("{:?}", window.dilations)));
                 }
-                let flags = vec![
-                    int("ceil_mode", *ceil_mode),
-                    int("count_include_pad", *count_include_pad),
-                ];
+                let flags = vec![int("ceil_mode", *ceil_mode), int("count_include_pad", *count_include_pad)];
                 let mut attributes = window_attributes(window);
                 attributes.retain(|a| a.name != "dilations");
                 [attributes, flags].concat()
@@ -331,16 +258,10 @@ impl<'a> Writer<'a> {
             Op::Slice { starts, steps, lengths } => {
                 let rank = starts.len();
                 let steps: Vec<i64> = steps.iter().map(|s| *s as i64).collect();
-                let ends: Vec<i64> = (0..rank)
-                    .map(|axis| slice_end(starts[axis], steps[axis], lengths[axis]))
-                    .collect();
+                let ends: Vec<i64> =
+                    (0..rank).map(|axis| slice_end(starts[axis], steps[axis], lengths[axis])).collect();
                 let axes: Vec<i64> = (0..rank as i64).collect();
-                for (what, values) in [
-                    ("starts", words(starts)),
-                    ("ends", ends),
-                    ("axes", axes),
-                    ("steps", steps),
-                ] {
+                for (what, values) in [("starts", words(starts)), ("ends", ends), ("axes", axes), ("steps", steps)] {
                     input.push(self.list(&name, what, &values));
                 }
                 Vec::new()
@@ -398,10 +319,5 @@ fn slice_end(start: usize, step: i64, length: usize) -> i64 {
 
 fn unwritable(node: &Node, setting: &str, found: String) -> OnnxFault {
     let (node, op) = (node.name.clone(), node.op.name().to_owned());
-    OnnxFault::Setting {
-        node,
-        op,
-        setting: setting.to_owned(),
-        found,
-    }
+    OnnxFault::Setting { node, op, setting: setting.to_owned(), found }
 }

@@ -28,21 +28,14 @@ impl Interval {
         let limit = if a.is_one() { c.clone() } else { c / a };
         let above = a.sign() == Sign::Positive;
         let side = if above { &mut self.upper } else { &mut self.lower };
-        if side
-            .as_ref()
-            .is_none_or(|bound| if above { limit < *bound } else { limit > *bound })
-        {
+        if side.as_ref().is_none_or(|bound| if above { limit < *bound } else { limit > *bound }) {
             *side = Some(limit);
         }
     }
 
     /// Whether $ax < c$ fails everywhere on the interval.
     fn excludes(&self, a: &RBig, c: &RBig) -> bool {
-        let least = if a.sign() == Sign::Positive {
-            &self.lower
-        } else {
-            &self.upper
-        };
+        let least = if a.sign() == Sign::Positive { &self.lower } else { &self.upper };
         least.as_ref().is_some_and(|x| a * x >= *c)
     }
 }
@@ -122,11 +115,7 @@ impl Cases {
         }
         let finish = |(changes, unsafe_set)| {
             let (lower, upper) = self.corners(inputs, &changes, declarations)?;
-            Ok(Case {
-                lower,
-                upper,
-                unsafe_set,
-            })
+            Ok(Case { lower, upper, unsafe_set })
         };
         let cases = found.into_iter().map(finish).collect::<Result<_, _>>()?;
         Ok(Property { inputs, outputs, cases })
@@ -180,11 +169,7 @@ impl Cases {
         // Nothing is reserved for the declared size: the first input without bounds ends the loop.
         let (mut lower, mut upper) = (Vec::new(), Vec::new());
         for index in 0..inputs {
-            let interval = changes
-                .get(&index)
-                .or_else(|| self.bounds.get(&index))
-                .cloned()
-                .unwrap_or_default();
+            let interval = changes.get(&index).or_else(|| self.bounds.get(&index)).cloned().unwrap_or_default();
             let missing = |side| {
                 let name = declarations.input_name(index);
                 At::file(VnnlibFault::MissingBound { name, side })
@@ -198,19 +183,11 @@ impl Cases {
 
 /// Whether a comparison of constants is true.
 fn holds(constraint: &LinearConstraint) -> bool {
-    if constraint.strict {
-        RBig::ZERO < constraint.bound
-    } else {
-        RBig::ZERO <= constraint.bound
-    }
+    if constraint.strict { RBig::ZERO < constraint.bound } else { RBig::ZERO <= constraint.bound }
 }
 
 fn contradiction(index: usize, interval: &Interval, line: usize, declarations: &Declarations) -> At {
-    let shown = |bound: &Option<RBig>| {
-        bound
-            .as_ref()
-            .map_or_else(String::new, |b| b.to_f64().value().to_string())
-    };
+    let shown = |bound: &Option<RBig>| bound.as_ref().map_or_else(String::new, |b| b.to_f64().value().to_string());
     let name = declarations.input_name(index);
     let (lower, upper) = (shown(&interval.lower), shown(&interval.upper));
     At::line(line, VnnlibFault::Contradiction { name, lower, upper })
@@ -221,11 +198,7 @@ fn expand(formula: &Formula) -> Result<Vec<Vec<&Atom>>, At> {
     let check = |branches: &[Vec<&Atom>], more: usize| {
         let terms = branches.iter().try_fold(0_usize, |n, b| n.checked_add(b.len() + 1));
         let within = terms.and_then(|n| n.checked_mul(more)).is_some_and(|n| n <= MAX_TERMS);
-        if within {
-            Ok(())
-        } else {
-            Err(At::file(VnnlibFault::TooManyCases { limit: MAX_TERMS }))
-        }
+        if within { Ok(()) } else { Err(At::file(VnnlibFault::TooManyCases { limit: MAX_TERMS })) }
     };
     match formula {
         Formula::Atom(atom) => Ok(vec![vec![atom]]),

@@ -39,13 +39,8 @@ impl Declarations {
     /// `(vnnlib-version <2.0>)`
     pub fn version(&mut self, version: &Expression) -> Result<(), At> {
         let text = version.word("a version")?;
-        let number = text
-            .strip_prefix('<')
-            .and_then(|t| t.strip_suffix('>'))
-            .and_then(|t| t.split_once('.'));
-        let major = number
-            .filter(|(_, minor)| minor.parse::<u64>().is_ok())
-            .and_then(|(major, _)| major.parse().ok());
+        let number = text.strip_prefix('<').and_then(|t| t.strip_suffix('>')).and_then(|t| t.split_once('.'));
+        let major = number.filter(|(_, minor)| minor.parse::<u64>().is_ok()).and_then(|(major, _)| major.parse().ok());
         match major {
             Some(major @ 1..=2) if self.version.is_none() => self.version = Some(major),
             Some(1..=2) => return Err(redeclared(version, "vnnlib-version")),
@@ -162,9 +157,7 @@ impl Declarations {
                 return Err(At::file(VnnlibFault::NoVariables { what }));
             }
             if let Some(missing) = (0..declared.len()).find(|i| !declared.contains(i)) {
-                return Err(At::file(VnnlibFault::Gap {
-                    missing: format!("{letter}_{missing}"),
-                }));
+                return Err(At::file(VnnlibFault::Gap { missing: format!("{letter}_{missing}") }));
             }
         }
         Ok((self.inputs.len(), self.outputs.len()))
@@ -177,18 +170,9 @@ impl Tensor {
         let shown = index.unwrap_or_default();
         let outside = || {
             let (name, index) = (self.name.clone(), shown.to_owned());
-            At::line(
-                line,
-                VnnlibFault::Index {
-                    name,
-                    index,
-                    shape: self.shape.clone(),
-                },
-            )
+            At::line(line, VnnlibFault::Index { name, index, shape: self.shape.clone() })
         };
-        let indices = naturals(shown)
-            .filter(|i| i.len() == self.shape.len())
-            .ok_or_else(outside)?;
+        let indices = naturals(shown).filter(|i| i.len() == self.shape.len()).ok_or_else(outside)?;
         let inside = indices.iter().zip(&self.shape).all(|(i, extent)| i < extent);
         let flat = indices
             .iter()
@@ -220,29 +204,14 @@ fn tensor(whole: &Expression, arguments: &[Expression]) -> Result<Tensor, At> {
         _ => return Err(whole.wrong_count("declaration", "a name, a type and a shape, as", arguments.len())),
     };
     let name = name.word("a variable")?.to_owned();
-    let Expression::Word {
-        text: sort_name,
-        index: Some(shape_text),
-        line,
-    } = sort
-    else {
+    let Expression::Word { text: sort_name, index: Some(shape_text), line } = sort else {
         return Err(sort.unexpected("a type with a shape, such as float32 [1, 3]"));
     };
-    if !matches!(
-        *sort_name,
-        "Real" | "real" | "float16" | "float32" | "float64" | "bfloat16"
-    ) {
+    if !matches!(*sort_name, "Real" | "real" | "float16" | "float32" | "float64" | "bfloat16") {
         return Err(sort.unknown("element type", sort_name));
     }
     let shape = naturals(shape_text).filter(|s| shape::entries(s).is_some_and(|n| n > 0));
-    let shape = shape.ok_or_else(|| {
-        At::line(
-            *line,
-            VnnlibFault::Shape {
-                text: format!("[{shape_text}]"),
-            },
-        )
-    })?;
+    let shape = shape.ok_or_else(|| At::line(*line, VnnlibFault::Shape { text: format!("[{shape_text}]") }))?;
     Ok(Tensor { name, shape })
 }
 

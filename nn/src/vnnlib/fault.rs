@@ -152,10 +152,7 @@ impl At {
 
     /// A fault on a line.
     pub fn line(line: usize, fault: VnnlibFault) -> Self {
-        Self {
-            line: Some(line),
-            fault,
-        }
+        Self { line: Some(line), fault }
     }
 
     /// The crate's error.
@@ -164,10 +161,6 @@ impl At {
             Some(line) => format!("{origin}:{line}"),
             None => origin.to_owned(),
         };
-        NnError::Vnnlib {
-            origin,
-            line: self.line,
-            fault: Box::new(self.fault),
-        }
+        NnError::Vnnlib { origin, line: self.line, fault: Box::new(self.fault) }
     }
 }

@@ -31,12 +31,7 @@ impl Formula {
     /// The formula that an expression denotes.
     pub fn new(expression: &Expression, declarations: &Declarations) -> Result<Self, At> {
         let (operator, arguments) = expression.call()?;
-        let parts = || {
-            arguments
-                .iter()
-                .map(|a| Formula::new(a, declarations))
-                .collect::<Result<Vec<_>, _>>()
-        };
+        let parts = || arguments.iter().map(|a| Formula::new(a, declarations)).collect::<Result<Vec<_>, _>>();
         match operator {
             "and" | "or" if arguments.is_empty() => return Err(expression.wrong_count(operator, "1 or more", 0)),
             "and" => return Ok(Formula::All(parts()?)),
@@ -55,10 +50,7 @@ impl Formula {
             ">=" | ">" => right.minus(left).at_most_zero(strict, line),
             _ => {
                 let below = left.minus(right);
-                let both = vec![
-                    below.clone().at_most_zero(strict, line),
-                    below.negated().at_most_zero(strict, line),
-                ];
+                let both = vec![below.clone().at_most_zero(strict, line), below.negated().at_most_zero(strict, line)];
                 if strict { Formula::Any(both) } else { Formula::All(both) }
             }
         })
@@ -83,28 +75,13 @@ impl Linear {
         if number::looks_like(text) && index.is_none() {
             let constant = number::decimal(text).ok_or_else(|| {
                 let text = text.chars().take(40).collect();
-                At::line(
-                    line,
-                    VnnlibFault::Number {
-                        text,
-                        limit: number::LIMIT,
-                    },
-                )
+                At::line(line, VnnlibFault::Number { text, limit: number::LIMIT })
             })?;
-            return Ok(Self {
-                constant,
-                ..Self::default()
-            });
+            return Ok(Self { constant, ..Self::default() });
         }
         Ok(match declarations.variable(text, index, line)? {
-            Variable::Input(i) => Self {
-                inputs: vec![(i, RBig::ONE)],
-                ..Self::default()
-            },
-            Variable::Output(i) => Self {
-                outputs: vec![(i, RBig::ONE)],
-                ..Self::default()
-            },
+            Variable::Input(i) => Self { inputs: vec![(i, RBig::ONE)], ..Self::default() },
+            Variable::Output(i) => Self { outputs: vec![(i, RBig::ONE)], ..Self::default() },
         })
     }
 
@@ -140,19 +117,13 @@ impl Linear {
 
     fn negated(mut self) -> Self {
         let negate = |value: &mut RBig| *value = -std::mem::take(value);
-        self.inputs
-            .iter_mut()
-            .chain(&mut self.outputs)
-            .for_each(|(_, a)| negate(a));
+        self.inputs.iter_mut().chain(&mut self.outputs).for_each(|(_, a)| negate(a));
         negate(&mut self.constant);
         self
     }
 
     fn times(mut self, factor: &RBig) -> Self {
-        self.inputs
-            .iter_mut()
-            .chain(&mut self.outputs)
-            .for_each(|(_, a)| *a *= factor);
+        self.inputs.iter_mut().chain(&mut self.outputs).for_each(|(_, a)| *a *= factor);
         self.constant *= factor;
         self
     }
@@ -175,15 +146,7 @@ impl Linear {
     /// This expression $\le 0$, or $< 0$.
     fn at_most_zero(self, strict: bool, line: usize) -> Formula {
         let (inputs, outputs) = (collected(self.inputs), collected(self.outputs));
-        Formula::Atom(Atom {
-            constraint: LinearConstraint {
-                inputs,
-                outputs,
-                bound: -self.constant,
-                strict,
-            },
-            line,
-        })
+        Formula::Atom(Atom { constraint: LinearConstraint { inputs, outputs, bound: -self.constant, strict }, line })
     }
 }
 

@@ -41,17 +41,9 @@ pub fn decimal(word: &str) -> Option<RBig> {
         Ok(small) => UBig::from(small),
         Err(_) => UBig::from_str_radix(&digits, 10).ok()?,
     };
-    let value = if negative {
-        -IBig::from(value)
-    } else {
-        IBig::from(value)
-    };
+    let value = if negative { -IBig::from(value) } else { IBig::from(value) };
     let power = UBig::from(10_u8).pow(usize::try_from(shift.unsigned_abs()).ok()?);
-    Some(if shift < 0 {
-        RBig::from_parts(value, power)
-    } else {
-        RBig::from(value * IBig::from(power))
-    })
+    Some(if shift < 0 { RBig::from_parts(value, power) } else { RBig::from(value * IBig::from(power)) })
 }
 
 #[cfg(test)]
@@ -83,21 +75,7 @@ mod tests {
 
     #[test]
     fn other_words_are_refused() {
-        for text in [
-            "",
-            "-",
-            ".",
-            "e5",
-            "1e",
-            "1e99999999",
-            "0x10",
-            "1.2.3",
-            "1_000",
-            "inf",
-            "nan",
-            "--1",
-            "1e-2000",
-        ] {
+        for text in ["", "-", ".", "e5", "1e", "1e99999999", "0x10", "1.2.3", "1_000", "inf", "nan", "--1", "1e-2000"] {
             assert_eq!(decimal(text), None, "{text}");
         }
         assert_eq!(decimal(&"9".repeat(LIMIT + 1)), None);

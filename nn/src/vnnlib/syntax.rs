@@ -43,11 +43,7 @@ impl<'a> Expression<'a> {
     fn shown(&self) -> String {
         match self {
             Expression::Word { text, index: None, .. } => (*text).to_owned(),
-            Expression::Word {
-                text,
-                index: Some(index),
-                ..
-            } => format!("{text}[{index}]"),
+            Expression::Word { text, index: Some(index), .. } => format!("{text}[{index}]"),
             Expression::Quoted { .. } => "\"…\"".to_owned(),
             Expression::List { items, .. } => match items.first() {
                 Some(Expression::Word { text, .. }) => format!("({text} …)"),
@@ -77,36 +73,17 @@ impl<'a> Expression<'a> {
 
     /// The error that this stands where something else should.
     pub fn unexpected(&self, expected: &'static str) -> At {
-        At::line(
-            self.line(),
-            VnnlibFault::Unexpected {
-                expected,
-                found: self.shown(),
-            },
-        )
+        At::line(self.line(), VnnlibFault::Unexpected { expected, found: self.shown() })
     }
 
     /// The error that a name is not known.
     pub fn unknown(&self, what: &'static str, name: &str) -> At {
-        At::line(
-            self.line(),
-            VnnlibFault::Unknown {
-                what,
-                name: name.to_owned(),
-            },
-        )
+        At::line(self.line(), VnnlibFault::Unknown { what, name: name.to_owned() })
     }
 
     /// The error that an operator has too many or too few arguments.
     pub fn wrong_count(&self, name: &str, expected: &'static str, found: usize) -> At {
-        At::line(
-            self.line(),
-            VnnlibFault::ArgumentCount {
-                name: name.to_owned(),
-                expected,
-                found,
-            },
-        )
+        At::line(self.line(), VnnlibFault::ArgumentCount { name: name.to_owned(), expected, found })
     }
 }
 
@@ -122,11 +99,7 @@ impl<'a> Reader<'a> {
     pub fn new(text: &'a str) -> Self {
         // A mark of byte order is no part of the text.
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        Self {
-            text,
-            position: 0,
-            line: 1,
-        }
+        Self { text, position: 0, line: 1 }
     }
 
     /// The next outermost expression.
@@ -163,19 +136,13 @@ impl<'a> Reader<'a> {
                 b'[' => {
                     let inside = self.until(']')?;
                     match open.last_mut().and_then(|(items, _)| items.last_mut()) {
-                        Some(Expression::Word {
-                            index: index @ None, ..
-                        }) => *index = Some(inside),
+                        Some(Expression::Word { index: index @ None, .. }) => *index = Some(inside),
                         _ => return Err(unexpected(line, "a name before an index", "[")),
                     }
                     continue;
                 }
                 b']' => return Err(unexpected(line, "an expression", "]")),
-                _ => Expression::Word {
-                    text: self.word(),
-                    index: None,
-                    line,
-                },
+                _ => Expression::Word { text: self.word(), index: None, line },
             };
             match open.last_mut() {
                 Some((items, _)) => items.push(done),
@@ -228,13 +195,7 @@ impl<'a> Reader<'a> {
 }
 
 fn unexpected(line: usize, expected: &'static str, found: &str) -> At {
-    At::line(
-        line,
-        VnnlibFault::Unexpected {
-            expected,
-            found: found.to_owned(),
-        },
-    )
+    At::line(line, VnnlibFault::Unexpected { expected, found: found.to_owned() })
 }
 
 #[cfg(test)]
@@ -250,14 +211,7 @@ mod tests {
         assert_eq!((name, arguments[0].line()), ("assert", 3));
         let (name, arguments) = arguments[0].call().unwrap();
         assert_eq!(name, "<=");
-        assert!(matches!(
-            arguments[0],
-            Expression::Word {
-                text: "X",
-                index: Some("0, 1"),
-                line: 3
-            }
-        ));
+        assert!(matches!(arguments[0], Expression::Word { text: "X", index: Some("0, 1"), line: 3 }));
         assert_eq!(reader.next().unwrap().unwrap().line(), 5);
         assert!(reader.next().unwrap().is_none());
     }
