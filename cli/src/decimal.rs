@@ -19,6 +19,21 @@ pub fn print(value: &RBig) -> String {
     if fraction.is_empty() { format!("{sign}{whole}.0") } else { format!("{sign}{whole}.{fraction}") }
 }
 
+/// Places of a decimal that is not exact.
+const PLACES: usize = 40;
+
+/// The greatest decimal of [`PLACES`] places that is not above `value`.
+pub fn print_below(value: &RBig) -> String {
+    let power = RBig::from(UBig::from(10_u8).pow(PLACES));
+    print(&(RBig::from((value * &power).floor()) / power))
+}
+
+/// The least decimal of [`PLACES`] places that is not below `value`.
+pub fn print_above(value: &RBig) -> String {
+    let power = RBig::from(UBig::from(10_u8).pow(PLACES));
+    print(&(RBig::from((value * &power).ceil()) / power))
+}
+
 /// Decimal places of $1/q$ for $q = 2^a 5^b$: $\max(a, b)$; nothing for another $q$.
 fn places(denominator: &UBig) -> Option<usize> {
     let twos = denominator.trailing_zeros().unwrap_or(0);
@@ -54,6 +69,14 @@ mod tests {
             assert_eq!(print(&value.parse().expect("a rational")), text);
         }
         assert_eq!(print(&RBig::try_from(0.1_f32).expect("finite")), "0.100000001490116119384765625");
+    }
+
+    #[test]
+    fn inexact_decimals_enclose() {
+        let third: RBig = "-1/3".parse().expect("a rational");
+        let (below, above) = (print_below(&third), print_above(&third));
+        assert_eq!(below, format!("-0.{}4", "3".repeat(PLACES - 1)));
+        assert_eq!(above, format!("-0.{}", "3".repeat(PLACES)));
     }
 
     proptest! {

@@ -2,6 +2,7 @@
 
 use crate::exit::Exit;
 use secateur_bench_suites::error::BenchError;
+use secateur_check::CheckError;
 use secateur_nn::NnError;
 use secateur_verify::VerifyError;
 use std::path::PathBuf;
@@ -14,9 +15,32 @@ pub enum CliError {
     /// A network or property was refused.
     #[error(transparent)]
     Network(#[from] NnError),
+    /// A property that speaks of another network.
+    #[error("{} does not fit {}: {source}", .property.display(), .model.display())]
+    Mismatch {
+        /// The property's file.
+        property: PathBuf,
+        /// The network's file.
+        model: PathBuf,
+        /// What does not fit.
+        source: NnError,
+    },
     /// The verifier cannot take the question.
-    #[error(transparent)]
-    Verify(#[from] VerifyError),
+    #[error("{}: {source}", .model.display())]
+    Verify {
+        /// The network's file.
+        model: PathBuf,
+        /// What it cannot take.
+        source: VerifyError,
+    },
+    /// The exact evaluator cannot take the network.
+    #[error("{}: {source}", .model.display())]
+    Check {
+        /// The network's file.
+        model: PathBuf,
+        /// What it cannot take.
+        source: CheckError,
+    },
     /// A suite or its results file was refused.
     #[error(transparent)]
     Bench(#[from] BenchError),
@@ -86,7 +110,7 @@ impl CliError {
             CliError::Output(_)
             | CliError::Signal(_)
             | CliError::Program(_)
-            | CliError::Verify(VerifyError::Threads(_))
+            | CliError::Verify { source: VerifyError::Threads(_), .. }
             | CliError::Bench(BenchError::Start { .. } | BenchError::Wait(_)) => Exit::Fault,
             _ => Exit::BadInput,
         }

@@ -2,8 +2,10 @@
 
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::{output, witness};
+use crate::{decimal, output, witness};
 use clap::{Args, ValueEnum};
+use dashu_ratio::RBig;
+use secateur_check::Enclosure;
 use secateur_linalg::Tensor;
 use secateur_nn::eval::{Number, forward};
 use secateur_nn::graph::Graph;
@@ -39,6 +41,8 @@ enum Precision {
     F32,
     /// Double precision.
     F64,
+    /// Real arithmetic of the stored weights: exact decimals, or enclosing intervals where no decimal is exact.
+    Exact,
 }
 
 /// An evaluation, described.
@@ -63,6 +67,7 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
     let (shape, outputs) = match arguments.precision {
         Precision::F32 => evaluate(&graph, input.iter().map(|v| v.to_f32().value()).collect::<Vec<f32>>())?,
         Precision::F64 => evaluate(&graph, input.iter().map(|v| v.to_f64().value()).collect::<Vec<f64>>())?,
+        Precision::Exact => evaluate_exactly(&arguments.model, &graph, &input)?,
     };
     let text = if arguments.json {
         let model = arguments.model.display().to_string();
@@ -79,6 +84,19 @@ fn evaluate<N: Number + Debug>(graph: &Graph, input: Vec<N>) -> Result<(Vec<usiz
     let shape = graph.node(graph.input()).shape.clone();
     let output = forward(graph, &Tensor::new(shape, input))?;
     Ok((output.shape().to_vec(), output.data().iter().map(|v| format!("{v:?}")).collect()))
+}
+
+/// Output shape and every output as an exact decimal, or as `[lower, upper]`.
+fn evaluate_exactly(model: &Path, graph: &Graph, input: &[RBig]) -> Result<(Vec<usize>, Vec<String>), CliError> {
+    let enclosures = secateur_check::evaluate(graph, input, secateur_check::Precision::EXACT)
+        .map_err(|source| CliError::Check { model: model.to_owned(), source })?;
+    let text = |enclosure: &Enclosure| {
+        if enclosure.is_exact() {
+            return decimal::print(&enclosure.lower);
+        }
+        format!("[{}, {}]", decimal::print_below(&enclosure.lower), decimal::print_above(&enclosure.upper))
+    };
+    Ok((graph.node(graph.output()).shape.clone(), enclosures.iter().map(text).collect()))
 }
 
 /// The text of an input and what to call it in a message.

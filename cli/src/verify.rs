@@ -64,14 +64,20 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
     let display = Display::new(arguments.quiet, interrupt::listen()?);
     let graph = onnx::read(&arguments.model)?;
     let property = vnnlib::read(&arguments.spec)?;
-    property.check_against(&graph)?;
+    let (model, spec) = (&arguments.model, &arguments.spec);
+    property.check_against(&graph).map_err(|source| CliError::Mismatch {
+        property: spec.clone(),
+        model: model.clone(),
+        source,
+    })?;
     let settings = Settings {
         timeout: arguments.timeout.map(|limit| limit.saturating_sub(begin.elapsed())),
         threads: arguments.threads,
         seed: arguments.seed,
         branching: arguments.branching,
     };
-    let report = secateur_verify::verify(&graph, &property, &settings, &display)?;
+    let report = secateur_verify::verify(&graph, &property, &settings, &display)
+        .map_err(|source| CliError::Verify { model: model.clone(), source })?;
     display.clear();
     answer(arguments, &report, begin)
 }
