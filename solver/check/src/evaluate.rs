@@ -25,16 +25,10 @@ pub struct Precision {
 
 impl Precision {
     /// 256 bits everywhere: fast, and enough unless a constraint holds or fails by less than about $2^{-200}$.
-    pub const ROUNDED: Self = Self {
-        bits: 256,
-        rounded: true,
-    };
+    pub const ROUNDED: Self = Self { bits: 256, rounded: true };
 
     /// No rounding of what is dyadic, and 2048 bits of the rest.
-    pub const EXACT: Self = Self {
-        bits: 2048,
-        rounded: false,
-    };
+    pub const EXACT: Self = Self { bits: 2048, rounded: false };
 
     fn of_results(self) -> Option<usize> {
         self.rounded.then_some(self.bits)
@@ -70,19 +64,14 @@ pub fn evaluate(graph: &Graph, point: &[RBig], precision: Precision) -> Result<V
     let shape = graph.node(graph.input()).shape.clone();
     let expected = shape.iter().product();
     if point.len() != expected {
-        return Err(CheckError::InputCount {
-            expected,
-            found: point.len(),
-        });
+        return Err(CheckError::InputCount { expected, found: point.len() });
     }
     let coordinates = point.iter().map(|v| enclosed(v, precision.bits)).collect();
     let mut input = Some(DyadicTensor::collect(shape, coordinates, None));
 
     let mut uses = vec![0_usize; graph.len()];
     uses[graph.output().index()] += 1;
-    graph
-        .nodes()
-        .for_each(|(id, _)| graph.arguments(id).iter().for_each(|a| uses[a.index()] += 1));
+    graph.nodes().for_each(|(id, _)| graph.arguments(id).iter().for_each(|a| uses[a.index()] += 1));
     let mut values: Vec<Option<Operand<'_>>> = vec![None; graph.len()];
     for (id, node) in graph.nodes() {
         let fault = |fault: Fault| fault.at(&node.name, node.op.name());
@@ -91,13 +80,13 @@ pub fn evaluate(graph: &Graph, point: &[RBig], precision: Precision) -> Result<V
         }
         let mut arguments = Vec::new();
         for argument in graph.arguments(id) {
+            let narrowed = node.op == Op::Cast(ElementType::F32) && graph.node(argument).element == ElementType::F64;
+            if narrowed {
+                return Err(fault(Fault::Unsupported));
+            }
             let place = &mut values[argument.index()];
             uses[argument.index()] -= 1;
-            let value = if uses[argument.index()] == 0 {
-                place.take()
-            } else {
-                place.clone()
-            };
+            let value = if uses[argument.index()] == 0 { place.take() } else { place.clone() };
             arguments.extend(value);
         }
         let value = match &node.op {
@@ -118,13 +107,8 @@ pub fn evaluate(graph: &Graph, point: &[RBig], precision: Precision) -> Result<V
     let output = graph.node(graph.output());
     let missing = || Fault::Unsupported.at(&output.name, output.op.name());
     let value = values[graph.output().index()].take().ok_or_else(missing)?;
-    let tensor = value
-        .tensor()
-        .map_err(|fault| fault.at(&output.name, output.op.name()))?;
-    let rational = |x: Interval| Enclosure {
-        lower: x.lower.to_rational(),
-        upper: x.upper.to_rational(),
-    };
+    let tensor = value.tensor().map_err(|fault| fault.at(&output.name, output.op.name()))?;
+    let rational = |x: Interval| Enclosure { lower: x.lower.to_rational(), upper: x.upper.to_rational() };
     Ok(tensor.intervals().map(rational).collect())
 }
 
@@ -136,14 +120,7 @@ pub fn evaluate(graph: &Graph, point: &[RBig], precision: Precision) -> Result<V
 pub fn enclose(graph: &Graph, input: &[f64]) -> Result<Vec<Enclosure>, CheckError> {
     let exact = |(index, v): (usize, &f64)| dyadic(*v).ok_or(CheckError::InputNotFinite { index });
     let point = input.iter().enumerate().map(exact).collect::<Result<Vec<_>, _>>()?;
-    evaluate(
-        graph,
-        &point,
-        Precision {
-            bits: 256,
-            rounded: false,
-        },
-    )
+    evaluate(graph, &point, Precision { bits: 256, rounded: false })
 }
 
 /// A rational as a dyadic interval: one point if its denominator is a power of two.
@@ -169,12 +146,7 @@ fn apply(node: &Node, arguments: Vec<Operand<'_>>, bits: usize) -> Result<Dyadic
     let mut operand = || arguments.next().ok_or(Fault::Unsupported);
     match &node.op {
         Op::MatMul => matmul(operand()?, operand()?, shape),
-        Op::Gemm {
-            alpha,
-            beta,
-            trans_a,
-            trans_b,
-        } => {
+        Op::Gemm { alpha, beta, trans_a, trans_b } => {
             let product = gemm_product(operand()?, operand()?, *trans_a, *trans_b, shape)?;
             let product = scaled(product, *alpha)?;
             match operand() {
@@ -193,27 +165,19 @@ fn apply(node: &Node, arguments: Vec<Operand<'_>>, bits: usize) -> Result<Dyadic
         Op::BatchNormalization { epsilon } => {
             let epsilon = decode_f32(*epsilon).ok_or(Fault::NotFinite(0))?.into();
             let x = operand()?.tensor()?;
-            let [scale, shift, mean, variance] = [
-                operand()?.tensor()?,
-                operand()?.tensor()?,
-                operand()?.tensor()?,
-                operand()?.tensor()?,
-            ];
+            let [scale, shift, mean, variance] =
+                [operand()?.tensor()?, operand()?.tensor()?, operand()?.tensor()?, operand()?.tensor()?];
             batch_normalization(x, [&scale, &shift, &mean, &variance], &epsilon, bits)
         }
         Op::MaxPool { window, .. } => max_pool(&operand()?.tensor()?, window, shape),
-        Op::AveragePool {
-            window,
-            count_include_pad,
-            ..
-        } => average_pool(&operand()?.tensor()?, window, *count_include_pad, shape, bits),
+        Op::AveragePool { window, count_include_pad, .. } => {
+            average_pool(&operand()?.tensor()?, window, *count_include_pad, shape, bits)
+        }
         Op::Softmax { axis } => softmax(&operand()?.tensor()?, *axis, bits),
         Op::ReduceSum { axes, .. } => Ok(sum(&operand()?.tensor()?, axes, shape)),
         Op::ReduceMean { axes, .. } => mean(&operand()?.tensor()?, axes, shape, bits),
         Op::Reshape { .. } => Ok(operand()?.tensor()?.reshaped(shape.to_vec())),
-        Op::Cast(ElementType::F64) => operand()?.tensor(),
-        // From F64 this would round.
-        Op::Cast(_) => Err(Fault::Unsupported),
+        Op::Cast(ElementType::F32 | ElementType::F64) => operand()?.tensor(),
         Op::Concat { axis } => {
             let mut parts = Vec::new();
             while let Ok(part) = operand() {

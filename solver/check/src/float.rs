@@ -18,18 +18,10 @@ pub struct Decoded {
 impl Decoded {
     fn new(negative: bool, mantissa: u64, exponent: i32) -> Self {
         if mantissa == 0 {
-            return Self {
-                negative,
-                mantissa,
-                exponent: 0,
-            };
+            return Self { negative, mantissa, exponent: 0 };
         }
         let zeros = mantissa.trailing_zeros();
-        Self {
-            negative,
-            mantissa: mantissa >> zeros,
-            exponent: exponent + zeros.cast_signed(),
-        }
+        Self { negative, mantissa: mantissa >> zeros, exponent: exponent + zeros.cast_signed() }
     }
 }
 
@@ -41,11 +33,7 @@ pub fn decode_f32(value: f32) -> Option<Decoded> {
     match biased {
         0xff => None,
         0 => Some(Decoded::new(negative, u64::from(fraction), -149)),
-        _ => Some(Decoded::new(
-            negative,
-            u64::from(fraction | 0x0080_0000),
-            biased.cast_signed() - 150,
-        )),
+        _ => Some(Decoded::new(negative, u64::from(fraction | 0x0080_0000), biased.cast_signed() - 150)),
     }
 }
 
@@ -64,20 +52,13 @@ pub fn decode_f64(value: f64) -> Option<Decoded> {
 impl From<Decoded> for Dyadic {
     fn from(decoded: Decoded) -> Self {
         let magnitude = IBig::from(decoded.mantissa);
-        Dyadic::new(
-            if decoded.negative { -magnitude } else { magnitude },
-            i64::from(decoded.exponent),
-        )
+        Dyadic::new(if decoded.negative { -magnitude } else { magnitude }, i64::from(decoded.exponent))
     }
 }
 
 /// The rational number that a float is; `None` for NaN and infinities.
 pub fn dyadic(value: f64) -> Option<RBig> {
-    let Decoded {
-        negative,
-        mantissa,
-        exponent,
-    } = decode_f64(value)?;
+    let Decoded { negative, mantissa, exponent } = decode_f64(value)?;
     let shift = exponent.unsigned_abs() as usize;
     let magnitude = if exponent >= 0 {
         RBig::from(UBig::from(mantissa) << shift)
@@ -93,52 +74,16 @@ mod tests {
 
     #[test]
     fn known_bits() {
-        let one = Decoded {
-            negative: false,
-            mantissa: 1,
-            exponent: 0,
-        };
+        let one = Decoded { negative: false, mantissa: 1, exponent: 0 };
         assert_eq!(decode_f32(1.0), Some(one));
         assert_eq!(decode_f64(1.0), Some(one));
-        let three_halves = Decoded {
-            negative: true,
-            mantissa: 3,
-            exponent: -1,
-        };
+        let three_halves = Decoded { negative: true, mantissa: 3, exponent: -1 };
         assert_eq!(decode_f32(-1.5), Some(three_halves));
         assert_eq!(decode_f64(-1.5), Some(three_halves));
-        assert_eq!(
-            decode_f32(f32::from_bits(1)),
-            Some(Decoded {
-                negative: false,
-                mantissa: 1,
-                exponent: -149
-            })
-        );
-        assert_eq!(
-            decode_f64(f64::from_bits(1)),
-            Some(Decoded {
-                negative: false,
-                mantissa: 1,
-                exponent: -1074
-            })
-        );
-        assert_eq!(
-            decode_f32(f32::MAX),
-            Some(Decoded {
-                negative: false,
-                mantissa: (1 << 24) - 1,
-                exponent: 104
-            })
-        );
-        assert_eq!(
-            decode_f64(f64::MAX),
-            Some(Decoded {
-                negative: false,
-                mantissa: (1 << 53) - 1,
-                exponent: 971
-            })
-        );
+        assert_eq!(decode_f32(f32::from_bits(1)), Some(Decoded { negative: false, mantissa: 1, exponent: -149 }));
+        assert_eq!(decode_f64(f64::from_bits(1)), Some(Decoded { negative: false, mantissa: 1, exponent: -1074 }));
+        assert_eq!(decode_f32(f32::MAX), Some(Decoded { negative: false, mantissa: (1 << 24) - 1, exponent: 104 }));
+        assert_eq!(decode_f64(f64::MAX), Some(Decoded { negative: false, mantissa: (1 << 53) - 1, exponent: 971 }));
         assert_eq!(decode_f32(0.0).map(|d| d.mantissa), Some(0));
         for special in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
             assert_eq!(decode_f64(special), None);

@@ -36,11 +36,7 @@ fn ceil_shift_magnitude(magnitude: UBig, shift: usize) -> UBig {
 pub fn quotients(dividend: &IBig, divisor: &UBig) -> (IBig, IBig) {
     let (sign, magnitude) = dividend.clone().into_parts();
     let quotient = &magnitude / divisor;
-    let above = if &quotient * divisor == magnitude {
-        quotient.clone()
-    } else {
-        &quotient + UBig::ONE
-    };
+    let above = if &quotient * divisor == magnitude { quotient.clone() } else { &quotient + UBig::ONE };
     match sign {
         Sign::Positive => (quotient.into(), above.into()),
         Sign::Negative => (-IBig::from(above), -IBig::from(quotient)),
@@ -95,15 +91,8 @@ impl Dyadic {
     /// The mantissa at a lower or equal exponent.
     #[track_caller]
     pub fn mantissa_at(&self, exponent: i64) -> IBig {
-        assert!(
-            exponent <= self.exponent || self.is_zero(),
-            "raising the exponent would lose bits"
-        );
-        if self.is_zero() {
-            IBig::ZERO
-        } else {
-            &self.mantissa << (self.exponent - exponent) as usize
-        }
+        assert!(exponent <= self.exponent || self.is_zero(), "raising the exponent would lose bits");
+        if self.is_zero() { IBig::ZERO } else { &self.mantissa << (self.exponent - exponent) as usize }
     }
 
     /// $\lfloor x / 2^e \rfloor$.
@@ -195,15 +184,8 @@ impl Dyadic {
         }
         let (root, rest) = (&self.mantissa << shift).unsigned_abs().sqrt_rem();
         let exponent = (self.exponent - shift as i64) / 2;
-        let above = if rest.is_zero() {
-            root.clone()
-        } else {
-            &root + UBig::ONE
-        };
-        Some(Interval::new(
-            Self::new(root.into(), exponent),
-            Self::new(above.into(), exponent),
-        ))
+        let above = if rest.is_zero() { root.clone() } else { &root + UBig::ONE };
+        Some(Interval::new(Self::new(root.into(), exponent), Self::new(above.into(), exponent)))
     }
 
     /// The number as a quotient of integers.
@@ -237,11 +219,7 @@ impl Ord for Dyadic {
     fn cmp(&self, other: &Self) -> Ordering {
         if self.is_negative() != other.is_negative() || self.is_zero() || other.is_zero() {
             let sign = |x: &Self| {
-                if x.is_zero() {
-                    0
-                } else {
-                    1 - 2 * i32::from(x.is_negative())
-                }
+                if x.is_zero() { 0 } else { 1 - 2 * i32::from(x.is_negative()) }
             };
             return sign(self).cmp(&sign(other));
         }
@@ -252,11 +230,7 @@ impl Ord for Dyadic {
             }
             unequal => unequal,
         };
-        if self.is_negative() {
-            magnitudes.reverse()
-        } else {
-            magnitudes
-        }
+        if self.is_negative() { magnitudes.reverse() } else { magnitudes }
     }
 }
 
@@ -278,10 +252,7 @@ impl Interval {
 
     /// $[x, x]$.
     pub fn point(value: Dyadic) -> Self {
-        Self {
-            lower: value.clone(),
-            upper: value,
-        }
+        Self { lower: value.clone(), upper: value }
     }
 
     /// Whether it is one point.
@@ -296,10 +267,7 @@ impl Interval {
 
     /// A superset with ends of at most `bits` bits.
     pub fn rounded(self, bits: usize) -> Self {
-        Self {
-            lower: self.lower.round_down(bits),
-            upper: self.upper.round_up(bits),
-        }
+        Self { lower: self.lower.round_down(bits), upper: self.upper.round_up(bits) }
     }
 
     /// $\{a + b\}$.
@@ -342,11 +310,7 @@ impl Interval {
             return None;
         }
         let mut hull = self.lower.over(&other.lower, bits)?;
-        for (a, b) in [
-            (&self.lower, &other.upper),
-            (&self.upper, &other.lower),
-            (&self.upper, &other.upper),
-        ] {
+        for (a, b) in [(&self.lower, &other.upper), (&self.upper, &other.lower), (&self.upper, &other.upper)] {
             let quotient = a.over(b, bits)?;
             hull = Self::new(hull.lower.min(quotient.lower), hull.upper.max(quotient.upper));
         }
@@ -411,10 +375,7 @@ mod tests {
             let exact = number(a, 3).to_rational() / number(b, -2).to_rational();
             assert!(found.lower.to_rational() <= exact && exact <= found.upper.to_rational());
             let width = found.upper.minus(&found.lower);
-            assert!(
-                width.top().is_none_or(|top| top <= found.upper.top().unwrap() - 99),
-                "{width:?}"
-            );
+            assert!(width.top().is_none_or(|top| top <= found.upper.top().unwrap() - 99), "{width:?}");
         }
         assert!(number(6, 3).over(&number(3, 0), 10).unwrap().is_point());
         assert!(number(1, 0).over(&Dyadic::zero(), 10).is_none());
@@ -453,12 +414,7 @@ mod tests {
             let two = number(2, exponent);
             let root = two.root(100).unwrap();
             assert!(root.lower.times(&root.lower) < two && two < root.upper.times(&root.upper) || root.is_point());
-            assert!(
-                root.upper
-                    .minus(&root.lower)
-                    .top()
-                    .is_none_or(|top| top <= root.lower.top().unwrap() - 99)
-            );
+            assert!(root.upper.minus(&root.lower).top().is_none_or(|top| top <= root.lower.top().unwrap() - 99));
         }
     }
 }

@@ -83,13 +83,7 @@ struct IntervalSums<'a> {
 fn computed_products(terms: &impl Terms, x: &DyadicTensor, w: &DyadicTensor) -> DyadicTensor {
     let shape = terms.shape();
     let zeros = vec![IBig::ZERO; shape.iter().product()];
-    let mut sums = IntervalSums {
-        x,
-        w,
-        index: 0,
-        lower: zeros.clone(),
-        upper: zeros,
-    };
+    let mut sums = IntervalSums { x, w, index: 0, lower: zeros.clone(), upper: zeros };
     terms.visit(&mut sums);
     let exponent = x.exponent() + w.exponent();
     let upper = (sums.lower != sums.upper).then_some(sums.upper);
@@ -150,10 +144,8 @@ impl Terms for MatrixTerms {
             let mut at = |k: usize, j: usize| {
                 if visitor.weight(w + k * self.w.summed + j * self.w.free) {
                     for i in 0..self.rows {
-                        visitor.term(
-                            y + i * self.steps[0] + j * self.steps[1],
-                            x + i * self.x.free + k * self.x.summed,
-                        );
+                        visitor
+                            .term(y + i * self.steps[0] + j * self.steps[1], x + i * self.x.free + k * self.x.summed);
                     }
                 }
             };
@@ -179,10 +171,7 @@ fn matrix_product(
     shape: Vec<usize>,
     [rows, inner, columns]: [usize; 3],
 ) -> Result<DyadicTensor, Fault> {
-    let swap = matches!(
-        (&left.operand, &right.operand),
-        (Operand::Stored(_), Operand::Computed(_))
-    );
+    let swap = matches!((&left.operand, &right.operand), (Operand::Stored(_), Operand::Computed(_)));
     if swap {
         let terms = MatrixTerms {
             shape,
@@ -195,15 +184,7 @@ fn matrix_product(
         };
         return apply(&terms, right.operand, left.operand);
     }
-    let terms = MatrixTerms {
-        shape,
-        x: left.factor,
-        w: right.factor,
-        rows,
-        inner,
-        columns,
-        steps: [columns, 1],
-    };
+    let terms = MatrixTerms { shape, x: left.factor, w: right.factor, rows, inner, columns, steps: [columns, 1] };
     apply(&terms, left.operand, right.operand)
 }
 
@@ -221,31 +202,13 @@ pub fn matmul(a: Operand<'_>, b: Operand<'_>, shape: &[usize]) -> Result<DyadicT
     let (batch_b, [_, columns]) = matrix(b.shape(), false);
     let matrix_axes = usize::from(a.shape().len() > 1) + usize::from(b.shape().len() > 1);
     let batch = &shape[..shape.len() - matrix_axes];
-    let starts = |own: &[usize], size: usize| {
-        broadcast_offsets(own, batch)
-            .into_iter()
-            .map(|i| i * size)
-            .collect::<Vec<_>>()
-    };
-    let left = Factor {
-        free: inner,
-        summed: 1,
-        starts: starts(&batch_a, rows * inner),
-    };
-    let right = Factor {
-        free: 1,
-        summed: columns,
-        starts: starts(&batch_b, inner * columns),
-    };
+    let starts =
+        |own: &[usize], size: usize| broadcast_offsets(own, batch).into_iter().map(|i| i * size).collect::<Vec<_>>();
+    let left = Factor { free: inner, summed: 1, starts: starts(&batch_a, rows * inner) };
+    let right = Factor { free: 1, summed: columns, starts: starts(&batch_b, inner * columns) };
     matrix_product(
-        Side {
-            operand: a,
-            factor: left,
-        },
-        Side {
-            operand: b,
-            factor: right,
-        },
+        Side { operand: a, factor: left },
+        Side { operand: b, factor: right },
         shape.to_vec(),
         [rows, inner, columns],
     )
@@ -265,26 +228,12 @@ pub fn gemm_product(
     let (rows, columns) = (shape[0], shape[1]);
     let inner = a.shape()[usize::from(!trans_a)];
     let (free, summed) = if trans_a { (1, rows) } else { (inner, 1) };
-    let left = Factor {
-        free,
-        summed,
-        starts: vec![0],
-    };
+    let left = Factor { free, summed, starts: vec![0] };
     let (free, summed) = if trans_b { (inner, 1) } else { (1, columns) };
-    let right = Factor {
-        free,
-        summed,
-        starts: vec![0],
-    };
+    let right = Factor { free, summed, starts: vec![0] };
     matrix_product(
-        Side {
-            operand: a,
-            factor: left,
-        },
-        Side {
-            operand: b,
-            factor: right,
-        },
+        Side { operand: a, factor: left },
+        Side { operand: b, factor: right },
         shape.to_vec(),
         [rows, inner, columns],
     )
@@ -322,11 +271,7 @@ impl Terms for ConvolutionTerms {
         for a in 0..first {
             let group = a / (first / self.groups);
             for b in 0..second {
-                let (output, input) = if self.transposed {
-                    (group * second + b, a)
-                } else {
-                    (a, group * second + b)
-                };
+                let (output, input) = if self.transposed { (group * second + b, a) } else { (a, group * second + b) };
                 for (tap, pairs) in self.taps.iter().enumerate() {
                     if !visitor.weight((a * second + b) * self.taps.len() + tap) {
                         continue;

@@ -23,11 +23,7 @@ fn attribute(decoded: Option<Decoded>) -> Result<Dyadic, Fault> {
 /// See [`Fault`].
 pub fn unary(op: &Op, x: &DyadicTensor, bits: usize) -> Option<Result<DyadicTensor, Fault>> {
     let enclosed = |f: &dyn Fn(&Interval) -> Option<Interval>| {
-        let values = x
-            .intervals()
-            .enumerate()
-            .map(|(i, v)| f(&v).ok_or(Fault::Domain(i)))
-            .collect::<Result<_, _>>()?;
+        let values = x.intervals().enumerate().map(|(i, v)| f(&v).ok_or(Fault::Domain(i))).collect::<Result<_, _>>()?;
         DyadicTensor::collect(x.shape().to_vec(), values, Some(bits))
     };
     let same = |f: &dyn Fn(IBig) -> IBig| Ok(x.clone().increasing(x.exponent(), f));
@@ -35,12 +31,7 @@ pub fn unary(op: &Op, x: &DyadicTensor, bits: usize) -> Option<Result<DyadicTens
         Op::Neg => {
             let negated = |ends: &[IBig]| ends.iter().map(|m| -m).collect::<Vec<_>>();
             let upper = (!x.is_exact()).then(|| negated(x.lower()));
-            Ok(DyadicTensor::new(
-                x.shape().to_vec(),
-                x.exponent(),
-                negated(x.upper()),
-                upper,
-            ))
+            Ok(DyadicTensor::new(x.shape().to_vec(), x.exponent(), negated(x.upper()), upper))
         }
         Op::Relu => same(&|m| m.max(IBig::ZERO)),
         Op::LeakyRelu { slope } => attribute(decode_f32(*slope)).and_then(|slope| leaky_relu(x.clone(), &slope)),
@@ -53,9 +44,7 @@ pub fn unary(op: &Op, x: &DyadicTensor, bits: usize) -> Option<Result<DyadicTens
         Op::Floor if x.exponent() >= 0 => Ok(x.clone()),
         Op::Floor => {
             // Numbers of fewer bits than the shift are below 1 in magnitude: their floor is 0 or -1.
-            let shift = usize::try_from(x.exponent().unsigned_abs())
-                .unwrap_or(usize::MAX)
-                .min(x.bits() + 1);
+            let shift = usize::try_from(x.exponent().unsigned_abs()).unwrap_or(usize::MAX).min(x.bits() + 1);
             Ok(x.clone().increasing(0, |m| floor_shift(&m, shift)))
         }
         Op::Sigmoid => enclosed(&|v| Some(sigmoid(v, bits))),
@@ -74,11 +63,7 @@ fn leaky_relu(x: DyadicTensor, slope: &Dyadic) -> Result<DyadicTensor, Fault> {
     let (one, slope) = (Dyadic::one().mantissa_at(unit), slope.mantissa_at(unit));
     let exponent = x.exponent() + unit;
     let at = |m: &IBig| {
-        if m.sign() == Sign::Positive {
-            m * &one
-        } else {
-            m * &slope
-        }
+        if m.sign() == Sign::Positive { m * &one } else { m * &slope }
     };
     let (mut lower, mut upper) = (Vec::with_capacity(x.len()), Vec::with_capacity(x.len()));
     for (l, u) in x.lower().iter().zip(x.upper()) {
@@ -102,11 +87,7 @@ fn clip(x: DyadicTensor, min: Option<f64>, max: Option<f64>) -> Result<DyadicTen
         _ => Ok(None),
     };
     let (min, max) = (limit(min, f64::NEG_INFINITY)?, limit(max, f64::INFINITY)?);
-    let exponent = [&min, &max]
-        .into_iter()
-        .flatten()
-        .map(|d| d.exponent)
-        .fold(x.exponent(), i64::min);
+    let exponent = [&min, &max].into_iter().flatten().map(|d| d.exponent).fold(x.exponent(), i64::min);
     let x = x.at_exponent(exponent)?;
     let [min, max] = [min, max].map(|d| d.map(|d| d.mantissa_at(exponent)));
     Ok(x.increasing(exponent, |m| {
@@ -137,18 +118,9 @@ pub fn binary(
     let aligned = |f: &dyn Fn(&IBig, &IBig) -> IBig, crossed: bool| {
         let (a, b) = DyadicTensor::common(broadcast(a.clone(), shape)?, broadcast(b.clone(), shape)?)?;
         let ends = |x: &[IBig], y: &[IBig]| x.iter().zip(y).map(|(x, y)| f(x, y)).collect::<Vec<_>>();
-        let (against_lower, against_upper) = if crossed {
-            (b.upper(), b.lower())
-        } else {
-            (b.lower(), b.upper())
-        };
+        let (against_lower, against_upper) = if crossed { (b.upper(), b.lower()) } else { (b.lower(), b.upper()) };
         let upper = (!(a.is_exact() && b.is_exact())).then(|| ends(a.upper(), against_upper));
-        Ok(DyadicTensor::new(
-            shape.to_vec(),
-            a.exponent(),
-            ends(a.lower(), against_lower),
-            upper,
-        ))
+        Ok(DyadicTensor::new(shape.to_vec(), a.exponent(), ends(a.lower(), against_lower), upper))
     };
     Some(match op {
         Op::Add => aligned(&|x, y| x + y, false),
@@ -188,14 +160,8 @@ fn divide(a: DyadicTensor, b: DyadicTensor, shape: &[usize], bits: usize) -> Res
 fn power(a: DyadicTensor, b: DyadicTensor, shape: &[usize]) -> Result<DyadicTensor, Fault> {
     let (a, b) = (broadcast(a, shape)?, broadcast(b, shape)?);
     let known = |n: Interval| {
-        let whole = n
-            .is_point()
-            .then(|| n.lower.floor_at(0))
-            .filter(|whole| Dyadic::new(whole.clone(), 0) == n.lower);
-        whole
-            .and_then(|whole| usize::try_from(whole).ok())
-            .filter(|n| *n <= MAX_POWER)
-            .ok_or(Fault::Unsupported)
+        let whole = n.is_point().then(|| n.lower.floor_at(0)).filter(|whole| Dyadic::new(whole.clone(), 0) == n.lower);
+        whole.and_then(|whole| usize::try_from(whole).ok()).filter(|n| *n <= MAX_POWER).ok_or(Fault::Unsupported)
     };
     let powers = (a.intervals().zip(b.intervals()))
         .map(|(x, n)| {
@@ -203,11 +169,7 @@ fn power(a: DyadicTensor, b: DyadicTensor, shape: &[usize]) -> Result<DyadicTens
             let at = |v: &Dyadic| Dyadic::new(v.mantissa.pow(n), v.exponent * n as i64);
             let (first, last) = (at(&x.lower), at(&x.upper));
             let straddles = n > 0 && n % 2 == 0 && x.holds_zero();
-            let lower = if straddles {
-                Dyadic::zero()
-            } else {
-                first.clone().min(last.clone())
-            };
+            let lower = if straddles { Dyadic::zero() } else { first.clone().min(last.clone()) };
             Ok(Interval::new(lower, first.max(last)))
         })
         .collect::<Result<Vec<_>, _>>()?;

@@ -53,15 +53,9 @@ pub fn softmax(x: &DyadicTensor, axis: usize, bits: usize) -> Result<DyadicTenso
         };
         let largest = Interval::point(largest);
         let powers = (group.iter().zip(&arguments))
-            .map(|(i, a)| {
-                exp(&a.minus(&largest), bits)
-                    .map(|e| e.rounded(bits + 8))
-                    .ok_or(Fault::Domain(*i))
-            })
+            .map(|(i, a)| exp(&a.minus(&largest), bits).map(|e| e.rounded(bits + 8)).ok_or(Fault::Domain(*i)))
             .collect::<Result<Vec<_>, _>>()?;
-        let total = powers
-            .iter()
-            .fold(Interval::point(Dyadic::zero()), |sum, e| sum.plus(e));
+        let total = powers.iter().fold(Interval::point(Dyadic::zero()), |sum, e| sum.plus(e));
         for (i, e) in group.iter().zip(&powers) {
             let share = |own: &Dyadic, others: Dyadic| own.over(&own.plus(&others), bits).ok_or(Fault::Domain(*i));
             let lower = share(&e.lower, total.upper.minus(&e.upper))?.lower;
@@ -93,10 +87,7 @@ pub fn batch_normalization(
     let normalised = (0..x.len())
         .map(|i| {
             let c = i / per_channel % factors.len();
-            x.interval(i)
-                .minus(&mean.interval(c))
-                .times(&factors[c])
-                .plus(&shift.interval(c))
+            x.interval(i).minus(&mean.interval(c)).times(&factors[c]).plus(&shift.interval(c))
         })
         .collect();
     DyadicTensor::collect(x.shape().to_vec(), normalised, None)

@@ -58,14 +58,9 @@ pub fn replay_with(
 ) -> Result<Replay, CheckError> {
     assert!(!precisions.is_empty(), "at least one precision");
     check_sizes(graph, property, point)?;
-    let inside: Vec<usize> = (0..property.cases.len())
-        .filter(|i| holds_point(&property.cases[*i], point))
-        .collect();
+    let inside: Vec<usize> = (0..property.cases.len()).filter(|i| holds_point(&property.cases[*i], point)).collect();
     if inside.is_empty() {
-        return Ok(Replay::NotViolated {
-            inside,
-            outputs: Vec::new(),
-        });
+        return Ok(Replay::NotViolated { inside, outputs: Vec::new() });
     }
     let mut answer = Ok(Replay::Undecided { outputs: Vec::new() });
     for precision in precisions {
@@ -85,22 +80,13 @@ fn check_sizes(graph: &Graph, property: &Property, point: &[RBig]) -> Result<(),
     let size = |id| graph.node(id).shape.iter().product::<usize>();
     let (inputs, outputs) = (size(graph.input()), size(graph.output()));
     if property.inputs != inputs {
-        return Err(CheckError::PropertyInputs {
-            property: property.inputs,
-            network: inputs,
-        });
+        return Err(CheckError::PropertyInputs { property: property.inputs, network: inputs });
     }
     if property.outputs != outputs {
-        return Err(CheckError::PropertyOutputs {
-            property: property.outputs,
-            network: outputs,
-        });
+        return Err(CheckError::PropertyOutputs { property: property.outputs, network: outputs });
     }
     if point.len() != inputs {
-        return Err(CheckError::InputCount {
-            expected: inputs,
-            found: point.len(),
-        });
+        return Err(CheckError::InputCount { expected: inputs, found: point.len() });
     }
     let fits = |case: &Case| {
         let constraints = || case.unsafe_set.iter().flatten();
@@ -116,11 +102,7 @@ fn check_sizes(graph: &Graph, property: &Property, point: &[RBig]) -> Result<(),
 }
 
 fn holds_point(case: &Case, point: &[RBig]) -> bool {
-    point
-        .iter()
-        .zip(&case.lower)
-        .zip(&case.upper)
-        .all(|((x, lower), upper)| lower <= x && x <= upper)
+    point.iter().zip(&case.lower).zip(&case.upper).all(|((x, lower), upper)| lower <= x && x <= upper)
 }
 
 fn judge(property: &Property, inside: &[usize], point: &[RBig], outputs: Vec<Enclosure>) -> Replay {
@@ -129,31 +111,17 @@ fn judge(property: &Property, inside: &[usize], point: &[RBig], outputs: Vec<Enc
         for (conjunction, constraints) in property.cases[*case].unsafe_set.iter().enumerate() {
             let truths: Vec<Option<bool>> = constraints.iter().map(|c| truth(c, point, &outputs)).collect();
             if truths.iter().all(|t| *t == Some(true)) {
-                return Replay::Violated {
-                    case: *case,
-                    conjunction,
-                    outputs,
-                };
+                return Replay::Violated { case: *case, conjunction, outputs };
             }
             open |= truths.iter().all(|t| *t != Some(false));
         }
     }
-    if open {
-        Replay::Undecided { outputs }
-    } else {
-        Replay::NotViolated {
-            inside: inside.to_vec(),
-            outputs,
-        }
-    }
+    if open { Replay::Undecided { outputs } } else { Replay::NotViolated { inside: inside.to_vec(), outputs } }
 }
 
 /// Whether a constraint holds; `None` when it depends on where in their enclosures the outputs are.
 fn truth(constraint: &LinearConstraint, point: &[RBig], outputs: &[Enclosure]) -> Option<bool> {
-    let inputs = constraint
-        .inputs
-        .iter()
-        .fold(RBig::ZERO, |sum, (i, a)| sum + a * &point[*i]);
+    let inputs = constraint.inputs.iter().fold(RBig::ZERO, |sum, (i, a)| sum + a * &point[*i]);
     let (mut least, mut most) = (inputs.clone(), inputs);
     for (i, b) in &constraint.outputs {
         let (from, to) = (b * &outputs[*i].lower, b * &outputs[*i].upper);
@@ -162,11 +130,7 @@ fn truth(constraint: &LinearConstraint, point: &[RBig], outputs: &[Enclosure]) -
         most += to;
     }
     let holds = |value: &RBig| {
-        if constraint.strict {
-            *value < constraint.bound
-        } else {
-            *value <= constraint.bound
-        }
+        if constraint.strict { *value < constraint.bound } else { *value <= constraint.bound }
     };
     match (holds(&most), holds(&least)) {
         (true, _) => Some(true),

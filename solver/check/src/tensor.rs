@@ -26,32 +26,15 @@ impl DyadicTensor {
     /// A tensor from its integers; `upper` is `None` when every entry is one point.
     #[track_caller]
     pub fn new(shape: Vec<usize>, exponent: i64, lower: Vec<IBig>, upper: Option<Vec<IBig>>) -> Self {
-        assert_eq!(
-            shape.iter().product::<usize>(),
-            lower.len(),
-            "entries do not fill shape {shape:?}"
-        );
-        assert!(
-            upper.as_ref().is_none_or(|u| u.len() == lower.len()),
-            "lower and upper ends differ in number"
-        );
-        Self {
-            shape,
-            exponent,
-            lower,
-            upper,
-        }
+        assert_eq!(shape.iter().product::<usize>(), lower.len(), "entries do not fill shape {shape:?}");
+        assert!(upper.as_ref().is_none_or(|u| u.len() == lower.len()), "lower and upper ends differ in number");
+        Self { shape, exponent, lower, upper }
     }
 
     /// All zeros.
     pub fn zeros(shape: Vec<usize>) -> Self {
         let len = shape.iter().product();
-        Self {
-            shape,
-            exponent: 0,
-            lower: vec![IBig::ZERO; len],
-            upper: None,
-        }
+        Self { shape, exponent: 0, lower: vec![IBig::ZERO; len], upper: None }
     }
 
     /// The stored numbers, exactly.
@@ -60,30 +43,16 @@ impl DyadicTensor {
     /// A number that is not finite, or entries that are not floats.
     pub fn stored(value: &Value) -> Result<Self, Fault> {
         let decoded: Option<Result<Vec<Dyadic>, usize>> = match value {
-            Value::F32(t) => Some(
-                t.data()
-                    .iter()
-                    .enumerate()
-                    .map(|(i, v)| Ok(decode_f32(*v).ok_or(i)?.into()))
-                    .collect(),
-            ),
-            Value::F64(t) => Some(
-                t.data()
-                    .iter()
-                    .enumerate()
-                    .map(|(i, v)| Ok(decode_f64(*v).ok_or(i)?.into()))
-                    .collect(),
-            ),
+            Value::F32(t) => {
+                Some(t.data().iter().enumerate().map(|(i, v)| Ok(decode_f32(*v).ok_or(i)?.into())).collect())
+            }
+            Value::F64(t) => {
+                Some(t.data().iter().enumerate().map(|(i, v)| Ok(decode_f64(*v).ok_or(i)?.into())).collect())
+            }
             Value::I64(_) | Value::Bool(_) => None,
         };
-        let numbers = decoded
-            .ok_or(Fault::Element(value.element_type()))?
-            .map_err(Fault::NotFinite)?;
-        Self::collect(
-            value.shape().to_vec(),
-            numbers.into_iter().map(Interval::point).collect(),
-            None,
-        )
+        let numbers = decoded.ok_or(Fault::Element(value.element_type()))?.map_err(Fault::NotFinite)?;
+        Self::collect(value.shape().to_vec(), numbers.into_iter().map(Interval::point).collect(), None)
     }
 
     /// A tensor of intervals, rounded outward to `bits` bits of the largest when given, else exact.
@@ -92,12 +61,7 @@ impl DyadicTensor {
     /// [`Fault::Range`] when the integers would need more than [`MAX_BITS`] bits.
     #[track_caller]
     pub fn collect(shape: Vec<usize>, intervals: Vec<Interval>, bits: Option<usize>) -> Result<Self, Fault> {
-        let ends = || {
-            intervals
-                .iter()
-                .flat_map(|x| [&x.lower, &x.upper])
-                .filter(|x| !x.is_zero())
-        };
+        let ends = || intervals.iter().flat_map(|x| [&x.lower, &x.upper]).filter(|x| !x.is_zero());
         let Some(top) = ends().filter_map(Dyadic::top).max() else {
             return Ok(Self::zeros(shape));
         };
@@ -152,10 +116,7 @@ impl DyadicTensor {
     /// Entry `index`.
     pub fn interval(&self, index: usize) -> Interval {
         let end = |mantissas: &[IBig]| Dyadic::new(mantissas[index].clone(), self.exponent);
-        Interval {
-            lower: end(&self.lower),
-            upper: end(self.upper()),
-        }
+        Interval { lower: end(&self.lower), upper: end(self.upper()) }
     }
 
     /// All entries.
@@ -165,12 +126,7 @@ impl DyadicTensor {
 
     /// The largest number of bits of an integer.
     pub fn bits(&self) -> usize {
-        self.lower
-            .iter()
-            .chain(self.upper.iter().flatten())
-            .map(BitTest::bit_len)
-            .max()
-            .unwrap_or(0)
+        self.lower.iter().chain(self.upper.iter().flatten()).map(BitTest::bit_len).max().unwrap_or(0)
     }
 
     /// The same entries under another shape of the same size.
@@ -196,10 +152,7 @@ impl DyadicTensor {
             return Err(Fault::Range);
         }
         if bits > 0 {
-            self.lower
-                .iter_mut()
-                .chain(self.upper.iter_mut().flatten())
-                .for_each(|m| *m <<= shift);
+            self.lower.iter_mut().chain(self.upper.iter_mut().flatten()).for_each(|m| *m <<= shift);
         }
         self.exponent = exponent;
         Ok(self)
@@ -209,12 +162,7 @@ impl DyadicTensor {
     pub fn increasing(self, exponent: i64, f: impl Fn(IBig) -> IBig) -> Self {
         let lower = self.lower.into_iter().map(&f).collect();
         let upper = self.upper.map(|upper| upper.into_iter().map(&f).collect());
-        Self {
-            shape: self.shape,
-            exponent,
-            lower,
-            upper,
-        }
+        Self { shape: self.shape, exponent, lower, upper }
     }
 
     /// The entries at these indices, in a new shape; `fill` where there is none.
@@ -223,22 +171,9 @@ impl DyadicTensor {
     /// [`Fault::Range`] when the integers would need more than [`MAX_BITS`] bits.
     pub fn gather(self, shape: Vec<usize>, indices: &[Option<usize>], fill: &Dyadic) -> Result<Self, Fault> {
         let filled = !fill.is_zero() && indices.contains(&None);
-        let source = if filled {
-            self.exponent_at_most(fill.exponent)?
-        } else {
-            self
-        };
-        let fill = if filled {
-            fill.mantissa_at(source.exponent)
-        } else {
-            IBig::ZERO
-        };
-        let pick = |m: &[IBig]| {
-            indices
-                .iter()
-                .map(|i| i.map_or_else(|| fill.clone(), |i| m[i].clone()))
-                .collect()
-        };
+        let source = if filled { self.exponent_at_most(fill.exponent)? } else { self };
+        let fill = if filled { fill.mantissa_at(source.exponent) } else { IBig::ZERO };
+        let pick = |m: &[IBig]| indices.iter().map(|i| i.map_or_else(|| fill.clone(), |i| m[i].clone())).collect();
         let upper = source.upper.as_deref().map(pick);
         Ok(Self::new(shape, source.exponent, pick(&source.lower), upper))
     }
@@ -293,11 +228,7 @@ impl DyadicTensor {
             _ => a.exponent.min(b.exponent),
         };
         let at = |t: Self| {
-            if t.bits() == 0 {
-                Ok(Self { exponent, ..t })
-            } else {
-                t.at_exponent(exponent)
-            }
+            if t.bits() == 0 { Ok(Self { exponent, ..t }) } else { t.at_exponent(exponent) }
         };
         Ok((at(a)?, at(b)?))
     }
@@ -307,10 +238,7 @@ impl DyadicTensor {
         if divisors.iter().all(|d| d.is_power_of_two()) {
             let most = divisors.iter().map(|d| d.trailing_zeros()).max().unwrap_or(0);
             let shift = |m: Vec<IBig>| -> Vec<IBig> {
-                m.into_iter()
-                    .zip(divisors)
-                    .map(|(m, d)| m << (most - d.trailing_zeros()) as usize)
-                    .collect()
+                m.into_iter().zip(divisors).map(|(m, d)| m << (most - d.trailing_zeros()) as usize).collect()
             };
             let upper = self.upper.map(shift);
             return Self {
@@ -321,23 +249,8 @@ impl DyadicTensor {
             };
         }
         let quotients = |m: &IBig, d: &u64| crate::interval::quotients(&(m << bits), &(*d).into());
-        let upper = self
-            .upper()
-            .iter()
-            .zip(divisors)
-            .map(|(m, d)| quotients(m, d).1)
-            .collect();
-        let lower = self
-            .lower
-            .iter()
-            .zip(divisors)
-            .map(|(m, d)| quotients(m, d).0)
-            .collect();
-        Self {
-            shape: self.shape,
-            exponent: self.exponent - bits as i64,
-            lower,
-            upper: Some(upper),
-        }
+        let upper = self.upper().iter().zip(divisors).map(|(m, d)| quotients(m, d).1).collect();
+        let lower = self.lower.iter().zip(divisors).map(|(m, d)| quotients(m, d).0).collect();
+        Self { shape: self.shape, exponent: self.exponent - bits as i64, lower, upper: Some(upper) }
     }
 }

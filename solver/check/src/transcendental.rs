@@ -84,11 +84,7 @@ fn exp_series(r: &Dyadic, working: usize) -> Interval {
 /// $E$, for $x \ge 0$, and $E / (1 + E)$, increasing in $E$, for $x < 0$.
 pub fn sigmoid(x: &Interval, bits: usize) -> Interval {
     let lower = sigmoid_point(&x.lower, bits);
-    if x.is_point() {
-        lower
-    } else {
-        Interval::new(lower.lower, sigmoid_point(&x.upper, bits).upper)
-    }
+    if x.is_point() { lower } else { Interval::new(lower.lower, sigmoid_point(&x.upper, bits).upper) }
 }
 
 fn sigmoid_point(x: &Dyadic, bits: usize) -> Interval {
@@ -101,11 +97,7 @@ fn sigmoid_point(x: &Dyadic, bits: usize) -> Interval {
     };
     let at = |e: &Dyadic| {
         let above = Dyadic::one().plus(e);
-        if negative {
-            e.over(&above, working)
-        } else {
-            Dyadic::one().over(&above, working)
-        }
+        if negative { e.over(&above, working) } else { Dyadic::one().over(&above, working) }
     };
     match (at(&e.lower), at(&e.upper)) {
         (Some(first), Some(last)) => {
@@ -122,16 +114,10 @@ fn sigmoid_point(x: &Dyadic, bits: usize) -> Interval {
 /// $\tanh x = 2 \sigma(2x) - 1$ with the logistic function $\sigma$ of [`sigmoid`].
 pub fn tanh(x: &Interval, bits: usize) -> Interval {
     let double = |v: &Dyadic| Dyadic::new(v.mantissa.clone(), v.exponent + 1);
-    let doubled = Interval {
-        lower: double(&x.lower),
-        upper: double(&x.upper),
-    };
+    let doubled = Interval { lower: double(&x.lower), upper: double(&x.upper) };
     let sigmoid = sigmoid(&doubled, bits + 2);
     let minus_one = Dyadic::one().negated();
-    Interval::new(
-        double(&sigmoid.lower).plus(&minus_one),
-        double(&sigmoid.upper).plus(&minus_one),
-    )
+    Interval::new(double(&sigmoid.lower).plus(&minus_one), double(&sigmoid.upper).plus(&minus_one))
 }
 
 /// $\{\sin x\}$.
@@ -155,32 +141,21 @@ pub fn sin(x: &Interval, bits: usize) -> Interval {
 /// rounded outward to a fixed number of fractional bits and cut to $[-1, 1]$. A doubling multiplies the
 /// width by less than 4, so $2k$ guard bits are carried. Nothing is known of $\pi$.
 pub fn cos(x: &Interval, bits: usize) -> Interval {
-    around(x, bits, |at, bits| {
-        sin_cos(&if at.is_negative() { at.negated() } else { at.clone() }, bits).1
-    })
+    around(x, bits, |at, bits| sin_cos(&if at.is_negative() { at.negated() } else { at.clone() }, bits).1)
 }
 
 fn unit_ball() -> Interval {
-    Interval {
-        lower: Dyadic::one().negated(),
-        upper: Dyadic::one(),
-    }
+    Interval { lower: Dyadic::one().negated(), upper: Dyadic::one() }
 }
 
 fn cut(x: Interval) -> Interval {
     let ball = unit_ball();
-    Interval {
-        lower: x.lower.max(ball.lower),
-        upper: x.upper.min(ball.upper),
-    }
+    Interval { lower: x.lower.max(ball.lower), upper: x.upper.min(ball.upper) }
 }
 
 fn around(x: &Interval, bits: usize, f: impl Fn(&Dyadic, usize) -> Interval) -> Interval {
     let width = x.upper.minus(&x.lower);
-    if [&x.lower, &x.upper, &width]
-        .iter()
-        .any(|v| v.top().is_some_and(|top| top > LARGE))
-    {
+    if [&x.lower, &x.upper, &width].iter().any(|v| v.top().is_some_and(|top| top > LARGE)) {
         return unit_ball();
     }
     let value = f(&x.lower, bits);
@@ -211,10 +186,7 @@ fn sin_cos(x: &Dyadic, bits: usize) -> (Interval, Interval) {
 
 /// Outward rounding to multiples of $2^{\text{scale}}$.
 fn fixed(x: &Interval, scale: i64) -> Interval {
-    Interval {
-        lower: Dyadic::new(x.lower.floor_at(scale), scale),
-        upper: Dyadic::new(x.upper.ceil_at(scale), scale),
-    }
+    Interval { lower: Dyadic::new(x.lower.floor_at(scale), scale), upper: Dyadic::new(x.upper.ceil_at(scale), scale) }
 }
 
 /// $a_0 - a_1 + a_2 - \dots$ with $a_{n+1} = a_n\, t^2 / ((d + 1)(d + 2))$ at degree $d$, widened by the first term left out.

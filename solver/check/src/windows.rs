@@ -28,9 +28,7 @@ pub fn taps(window: &Window, extents: &[usize], positions: &[usize]) -> Vec<Vec<
                     outer
                         .iter()
                         .flat_map(|(p, i)| {
-                            inner
-                                .iter()
-                                .map(move |(q, j)| (p * positions[axis] + q, i * extents[axis] + j))
+                            inner.iter().map(move |(q, j)| (p * positions[axis] + q, i * extents[axis] + j))
                         })
                         .collect()
                 })
@@ -56,18 +54,10 @@ pub fn max_pool(x: &DyadicTensor, window: &Window, shape: &[usize]) -> Result<Dy
                 *best = Some(best.map_or(entry, |best| best.max(entry)));
             }
         }
-        best.into_iter()
-            .enumerate()
-            .map(|(i, best)| best.cloned().ok_or(Fault::Domain(i)))
-            .collect()
+        best.into_iter().enumerate().map(|(i, best)| best.cloned().ok_or(Fault::Domain(i))).collect()
     };
     let upper = if x.is_exact() { None } else { Some(maxima(x.upper())?) };
-    Ok(DyadicTensor::new(
-        shape.to_vec(),
-        x.exponent(),
-        maxima(x.lower())?,
-        upper,
-    ))
+    Ok(DyadicTensor::new(shape.to_vec(), x.exponent(), maxima(x.lower())?, upper))
 }
 
 /// Mean over windows: exact where all counts are powers of two, else with `bits` more bits.
@@ -91,25 +81,14 @@ pub fn average_pool(
     let sums = |ends: &[IBig]| {
         let mut sums = vec![IBig::ZERO; channels * count];
         for channel in 0..channels {
-            inside
-                .iter()
-                .flatten()
-                .for_each(|(p, i)| sums[channel * count + p] += &ends[channel * size + i]);
+            inside.iter().flatten().for_each(|(p, i)| sums[channel * count + p] += &ends[channel * size + i]);
         }
         sums
     };
     let counted = if count_include_pad {
-        let padded: Vec<usize> = (0..extents.len())
-            .map(|a| extents[a] + window.pads_begin[a] + window.pads_end[a])
-            .collect();
-        taps(
-            &Window {
-                pads_begin: vec![0; extents.len()],
-                ..window.clone()
-            },
-            &padded,
-            positions,
-        )
+        let padded: Vec<usize> =
+            (0..extents.len()).map(|a| extents[a] + window.pads_begin[a] + window.pads_end[a]).collect();
+        taps(&Window { pads_begin: vec![0; extents.len()], ..window.clone() }, &padded, positions)
     } else {
         inside.clone()
     };

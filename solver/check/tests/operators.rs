@@ -106,6 +106,7 @@ fn pointwise_operators() {
         (Op::Clip { min: None, max: Some(0.1) }, true),
         (Op::Clip { min: Some(f64::NEG_INFINITY), max: None }, true),
         (Op::Cast(ElementType::F64), true),
+        (Op::Cast(ElementType::F32), true),
     ];
     for (op, exact) in exact {
         agrees(op.name(), &of_one(op.clone(), &shape, &[]), exact);
@@ -181,7 +182,7 @@ fn convolutions() {
         let k = window.kernel[0];
         let weight = varied(&[8, 4 / groups, k, k], 1);
         let op = Op::Conv { window: window.clone(), groups };
-        agrees("Conv", &of_one(op.clone(), &[2, 4, 5, 6], &[weight.clone()]), true);
+        agrees("Conv", &of_one(op.clone(), &[2, 4, 5, 6], std::slice::from_ref(&weight)), true);
         agrees("Conv with bias", &of_one(op, &[2, 4, 5, 6], &[weight, varied(&[8], 2)]), true);
         let weight = varied(&[4, 3, k, k], 1);
         let op = Op::ConvTranspose { window, groups, output_padding: vec![0, 0] };
@@ -295,6 +296,11 @@ fn faults_name_their_node() {
     assert_eq!(enclose(&truths, &[1.0]), Err(CheckError::Element { node: "y".into(), found: ElementType::Bool }));
     assert!(name(enclose(&root, &[1.0]).unwrap_err()).contains("2 inputs"));
     assert_eq!(enclose(&root, &[1.0, f64::NAN]), Err(CheckError::InputNotFinite { index: 1 }));
+    let mut builder = GraphBuilder::new("x", vec![1], ElementType::F64);
+    let input = builder.input();
+    let output = builder.add("y", Op::Cast(ElementType::F32), &[input]).unwrap();
+    let narrowed = builder.finish(output).unwrap();
+    assert_eq!(enclose(&narrowed, &[1.0]), Err(CheckError::Unsupported { node: "y".into(), op: "Cast" }));
     // e^(e^(e^3)) has about 3·10⁸ digits.
     let mut builder = GraphBuilder::new("x", vec![1], ElementType::F32);
     let mut last = builder.input();
