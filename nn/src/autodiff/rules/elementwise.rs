@@ -17,6 +17,11 @@ pub(super) fn unbroadcast<N: Number>(cotangent: Vec<N>, shape: &[usize], result:
     out
 }
 
+/// Multiplies each cotangent by $f(x, y)$ of the argument and the value.
+fn scale<N: Number>(cotangent: &mut [N], x: &[N], y: &[N], f: impl Fn(N, N) -> N) {
+    cotangent.iter_mut().zip(x.iter().zip(y)).for_each(|(g, (x, y))| *g = *g * f(*x, *y));
+}
+
 /// Partial derivative of an operator of two numbers in the first (`true`) or second, at $(a, b)$.
 fn partial<N: Number>(op: &Op, first: bool, a: N, b: N) -> N {
     let (zero, one, half) = (N::default(), N::of(1.0), N::of(0.5));
@@ -64,37 +69,27 @@ impl<N: Number> Application<'_, N> {
     pub(super) fn unary(&self, mut cotangent: Vec<N>) -> Vec<N> {
         let (zero, one) = (N::default(), N::of(1.0));
         let (x, y) = (self.real(0).data(), self.value.data());
-        let mut scale = |f: &dyn Fn(N, N) -> N| {
-            cotangent
-                .iter_mut()
-                .zip(x.iter().zip(y))
-                .for_each(|(g, (x, y))| *g = *g * f(*x, *y));
-        };
         match &self.node.op {
             Op::Cast(_) => {}
             Op::Neg => cotangent.iter_mut().for_each(|g| *g = -*g),
+            // Selected, not multiplied or skipped: the loop vectorises.
             Op::Relu => {
-                let dead = |x: &N| !x.exceeds(zero);
-                cotangent
-                    .iter_mut()
-                    .zip(x)
-                    .filter(|(_, x)| dead(x))
-                    .for_each(|(g, _)| *g = zero);
+                cotangent.iter_mut().zip(x).for_each(|(g, x)| *g = if x.exceeds(zero) { *g } else { zero });
             }
             Op::LeakyRelu { slope } => {
                 let slope = N::of(f64::from(*slope));
-                scale(&|x, _| if x.exceeds(zero) { one } else { slope });
+                scale(&mut cotangent, x, y, |x, _| if x.exceeds(zero) { one } else { slope });
             }
-            Op::Sigmoid => scale(&|_, y| y * (one - y)),
-            Op::Tanh => scale(&|_, y| one - y * y),
-            Op::Sin => scale(&|x, _| x.cos()),
-            Op::Cos => scale(&|x, _| -x.sin()),
-            Op::Exp => scale(&|_, y| y),
-            Op::Sqrt => scale(&|_, y| N::of(0.5) / y),
+            Op::Sigmoid => scale(&mut cotangent, x, y, |_, y| y * (one - y)),
+            Op::Tanh => scale(&mut cotangent, x, y, |_, y| one - y * y),
+            Op::Sin => scale(&mut cotangent, x, y, |x, _| x.cos()),
+            Op::Cos => scale(&mut cotangent, x, y, |x, _| -x.sin()),
+            Op::Exp => scale(&mut cotangent, x, y, |_, y| y),
+            Op::Sqrt => scale(&mut cotangent, x, y, |_, y| N::of(0.5) / y),
             Op::Clip { min, max } => {
                 let (min, max) = (min.map(N::of), max.map(N::of));
                 let outside = |x: N| min.is_some_and(|m| m.exceeds(x)) || max.is_some_and(|m| x.exceeds(m));
-                scale(&|x, _| if outside(x) { zero } else { one });
+                scale(&mut cotangent, x, y, |x, _| if outside(x) { zero } else { one });
             }
             other => panic!("{} does not act on single numbers", other.name()),
         }
@@ -124,10 +119,7 @@ impl<N: Number> Application<'_, N> {
         let shape = self.value.shape();
         let condition = Strided::expand(condition.shape(), shape).read(condition.data());
         let part = |side: bool, argument: usize| {
-            let passes = condition
-                .iter()
-                .zip(cotangent)
-                .map(|(c, g)| if *c == side { *g } else { N::default() });
+            let passes = condition.iter().zip(cotangent).map(|(c, g)| if *c == side { *g } else { N::default() });
             unbroadcast(passes.collect(), self.real(argument).shape(), shape)
         };
         vec![None, self.part(1, || part(true, 1)), self.part(2, || part(false, 2))]
