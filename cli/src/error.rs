@@ -23,7 +23,7 @@ pub enum CliError {
         /// The network's file.
         model: PathBuf,
         /// What does not fit.
-        source: NnError,
+        source: Box<NnError>,
     },
     /// The verifier cannot take the question.
     #[error("{}: {source}", .model.display())]

@@ -68,7 +68,7 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
     property.check_against(&graph).map_err(|source| CliError::Mismatch {
         property: spec.clone(),
         model: model.clone(),
-        source,
+        source: Box::new(source),
     })?;
     let settings = Settings {
         timeout: arguments.timeout.map(|limit| limit.saturating_sub(begin.elapsed())),
