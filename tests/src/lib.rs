@@ -1,1 +1,21 @@
-//! Cross-crate tests.
+//! What the cross-crate tests share: questions with answers that do not come from the verifier.
+//!
+//! | what | file |
+//! |---|---|
+//! | questions that every engine must answer, and the check that it does | [`conformance`] |
+//! | fully connected ReLU networks to build questions with | [`dense`] |
+//! | the exact minimum of such a network over a rectangle, by cutting it into its linear pieces | [`pieces`] |
+//!
+//! A new engine or branching rule gets its tests in one line: `conformance::check(|graph, property| …)`.
+
+pub mod conformance;
+pub mod dense;
+pub mod pieces;
+
+use std::path::PathBuf;
+
+/// The project's root directory.
+pub fn root() -> PathBuf {
+    let tests = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    tests.parent().map_or(tests.clone(), PathBuf::from)
+}
