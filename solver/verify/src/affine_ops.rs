@@ -3,12 +3,13 @@
 use crate::convolution::{Convolution, Geometry};
 use crate::error::VerifyError;
 use crate::linear::{Linear, NOTHING};
-use crate::lower::{Lowered, Lowering, diagonal, unsupported};
+use crate::lower::{Lowered, Lowering, Stored, diagonal, unsupported};
 use crate::network::{Affine, Kind};
 use secateur_linalg::Csr;
 use secateur_linalg::tensor::strides;
 use secateur_nn::graph::Node;
 use secateur_nn::op::{Op, Window};
+use std::sync::Arc;
 
 /// Lowers an affine operator.
 pub(crate) fn lower(
@@ -30,8 +31,8 @@ pub(crate) fn lower(
             _ => Err(unsupported(node, " of two variables or two constants")),
         },
         Op::Div => match arguments {
-            [Lowered::Layer(_), Lowered::Constant(c)] if c.iter().all(|v| *v != 0.0) => {
-                let factors: Vec<f64> = broadcast_index(&shapes[1], &node.shape).iter().map(|i| 1.0 / c[*i as usize]).collect();
+            [Lowered::Layer(_), Lowered::Constant(c)] if c.iter().all(|v| v != 0.0) => {
+                let factors: Vec<f64> = broadcast_index(&shapes[1], &node.shape).iter().map(|i| 1.0 / c.get(*i as usize)).collect();
                 let spread = spread(to, node, &arguments[0], &shapes[0]);
                 Ok(scaled(to, node, &spread, &factors, 1))
             }
@@ -149,10 +150,10 @@ fn movement(node: &Node, shapes: &[Vec<usize>]) -> Option<Vec<(u32, u32)>> {
 fn moved(to: &mut Lowering<'_>, node: &Node, arguments: &[Lowered], index: Vec<(u32, u32)>) -> Lowered {
     if arguments.iter().all(|a| matches!(a, Lowered::Constant(_))) {
         let entry = |(a, i): &(u32, u32)| match &arguments[*a as usize] {
-            Lowered::Constant(c) if *i != NOTHING => c[*i as usize],
+            Lowered::Constant(c) if *i != NOTHING => c.get(*i as usize),
             _ => 0.0,
         };
-        return Lowered::Constant(index.iter().map(entry).collect());
+        return Lowered::Constant(Stored::Moved(Arc::new(index.iter().map(entry).collect())));
     }
     let mut bias = vec![0.0; index.len()];
     let mut terms = Vec::new();
@@ -162,7 +163,7 @@ fn moved(to: &mut Lowering<'_>, node: &Node, arguments: &[Lowered], index: Vec<(
             Lowered::Layer(k) => terms.push((*k, select(to.layers[*k].size, index.iter().map(mine).collect()))),
             Lowered::Constant(c) => {
                 for (b, i) in bias.iter_mut().zip(index.iter().map(mine)).filter(|(_, i)| *i != NOTHING) {
-                    *b = c[i as usize];
+                    *b = c.get(i as usize);
                 }
             }
         }
@@ -188,7 +189,7 @@ fn sum(to: &mut Lowering<'_>, node: &Node, arguments: &[Lowered], shapes: &[Vec<
     let mut constant = true;
     for ((argument, index), sign) in arguments.iter().zip(index).zip([1.0, sign]) {
         match argument {
-            Lowered::Constant(c) => bias.iter_mut().zip(&index).for_each(|(b, i)| *b += sign * c[*i as usize]),
+            Lowered::Constant(c) => bias.iter_mut().zip(&index).for_each(|(b, i)| *b += sign * c.get(*i as usize)),
             Lowered::Layer(k) => {
                 constant = false;
                 let inputs = to.layers[*k].size;
@@ -244,8 +245,8 @@ fn scaled(to: &mut Lowering<'_>, node: &Node, value: &Lowered, factors: &[f64], 
     Lowered::Layer(to.affine_rounded(&node.name, terms, zero.clone(), zero, roundings))
 }
 
-fn product(to: &mut Lowering<'_>, node: &Node, value: &Lowered, shape: &[usize], c: &[f64], c_shape: &[usize]) -> Lowered {
-    let factors: Vec<f64> = broadcast_index(c_shape, &node.shape).iter().map(|i| c[*i as usize]).collect();
+fn product(to: &mut Lowering<'_>, node: &Node, value: &Lowered, shape: &[usize], c: &Stored, c_shape: &[usize]) -> Lowered {
+    let factors: Vec<f64> = broadcast_index(c_shape, &node.shape).iter().map(|i| c.get(*i as usize)).collect();
     let value = spread(to, node, value, shape);
     scaled(to, node, &value, &factors, 0)
 }
@@ -270,23 +271,24 @@ fn matmul(to: &mut Lowering<'_>, node: &Node, arguments: &[Lowered], shapes: &[V
     let (index_a, index_b) = (broadcast_index(&batch_a, &batch_shape), broadcast_index(&batch_b, &batch_shape));
     let map = match arguments {
         [Lowered::Layer(source), Lowered::Constant(w)] if batches * m == 1 => {
-            let transposed = (0..n * k).map(|e| w[e % k * n + e / k]).collect();
-            (*source, Linear::matrix(n, k, transposed))
+            (*source, Linear::from_entries(n, k, |j, l| w.get(l * n + j)))
         }
         [Lowered::Layer(source), Lowered::Constant(w)] => {
             let row = |e: usize| {
                 let (batch, i, j) = (e / (m * n), e / n % m, e % n);
                 let (x, y) = (index_a[batch] as usize * m * k, index_b[batch] as usize * k * n);
-                (0..k).map(|l| (x + i * k + l, w[y + l * n + j])).collect()
+                (0..k).map(|l| (x + i * k + l, w.get(y + l * n + j))).collect()
             };
             (*source, Linear::sparse(Csr::from_rows(to.layers[*source].size, (0..size(node)).map(row))))
         }
-        [Lowered::Constant(w), Lowered::Layer(source)] if batches * n == 1 => (*source, Linear::matrix(m, k, w.clone())),
+        [Lowered::Constant(w), Lowered::Layer(source)] if batches * n == 1 => {
+            (*source, Linear::from_entries(m, k, |i, l| w.get(i * k + l)))
+        }
         [Lowered::Constant(w), Lowered::Layer(source)] => {
             let row = |e: usize| {
                 let (batch, i, j) = (e / (m * n), e / n % m, e % n);
                 let (x, y) = (index_a[batch] as usize * m * k, index_b[batch] as usize * k * n);
-                (0..k).map(|l| (y + l * n + j, w[x + i * k + l])).collect()
+                (0..k).map(|l| (y + l * n + j, w.get(x + i * k + l))).collect()
             };
             (*source, Linear::sparse(Csr::from_rows(to.layers[*source].size, (0..size(node)).map(row))))
         }
@@ -309,9 +311,9 @@ fn gemm(
         return Err(unsupported(node, " unless its second argument is a constant"));
     };
     let k = if trans_a { shapes[0][0] } else { shapes[0][1] };
-    let entry = |j: usize, l: usize| alpha * if trans_b { w[j * k + l] } else { w[l * n + j] };
+    let entry = |j: usize, l: usize| alpha * w.get(if trans_b { j * k + l } else { l * n + j });
     let map = if m == 1 {
-        Linear::matrix(n, k, (0..n * k).map(|e| entry(e / k, e % k)).collect())
+        Linear::from_entries(n, k, entry)
     } else {
         let at = |i: usize, l: usize| if trans_a { l * m + i } else { i * k + l };
         let row = |e: usize| (0..k).map(|l| (at(e / n, l), entry(e % n, l))).collect();
@@ -323,7 +325,7 @@ fn gemm(
         [] => {}
         [Lowered::Constant(c)] => {
             let index = broadcast_index(&shapes[2], &node.shape);
-            bias.iter_mut().zip(index).for_each(|(b, i)| *b = beta * c[i as usize]);
+            bias.iter_mut().zip(index).for_each(|(b, i)| *b = beta * c.get(i as usize));
         }
         [Lowered::Layer(c), ..] => {
             let index = broadcast_index(&shapes[2], &node.shape);
@@ -334,7 +336,7 @@ fn gemm(
     }
     // Products of two numbers stored in f32 are exact in f64; other factors round once.
     let exact = |f: f64| f64::from(f as f32) == f;
-    let roundings = usize::from(!(exact(alpha) && exact(beta) && w.iter().all(|v| exact(*v))) && (alpha, beta) != (1.0, 1.0));
+    let roundings = usize::from(!(exact(alpha) && exact(beta) && w.iter().all(exact)) && (alpha, beta) != (1.0, 1.0));
     let magnitude = bias.iter().map(|b: &f64| b.abs()).collect();
     Ok(Lowered::Layer(to.affine_rounded(&node.name, terms, bias, magnitude, roundings)))
 }
@@ -368,10 +370,10 @@ fn convolution(
     let positions = output[1] * output[2];
     let bias = match rest {
         [] => vec![0.0; size(node)],
-        [Lowered::Constant(b)] => b.iter().flat_map(|b| std::iter::repeat_n(*b, positions)).collect(),
+        [Lowered::Constant(b)] => b.iter().flat_map(|b| std::iter::repeat_n(b, positions)).collect(),
         _ => return Err(unsupported(node, " unless its bias is a constant")),
     };
-    let map = Linear::Convolution(Convolution::new(geometry, w.clone()));
+    let map = Linear::Convolution(Convolution::new(geometry, w.iter().collect()));
     Ok(Lowered::Layer(to.affine(&node.name, vec![(*source, map)], bias)))
 }
 
@@ -462,10 +464,10 @@ fn batch_normalization(
     let channels = scale.len();
     let positions = size(node) / (shapes[0][0] * channels).max(1);
     let channel = |e: usize| e / positions % channels;
-    let slope: Vec<f64> = scale.iter().zip(variance).map(|(s, v)| s / (v + epsilon).sqrt()).collect();
+    let slope: Vec<f64> = scale.iter().zip(variance.iter()).map(|(s, v)| s / (v + epsilon).sqrt()).collect();
     let factors: Vec<f64> = (0..size(node)).map(|e| slope[channel(e)]).collect();
-    let bias = (0..size(node)).map(|e| shift[channel(e)] - mean[channel(e)] * slope[channel(e)]).collect();
-    let magnitude = (0..size(node)).map(|e| shift[channel(e)].abs() + (mean[channel(e)] * slope[channel(e)]).abs());
+    let bias = (0..size(node)).map(|e| shift.get(channel(e)) - mean.get(channel(e)) * slope[channel(e)]).collect();
+    let magnitude = (0..size(node)).map(|e| shift.get(channel(e)).abs() + (mean.get(channel(e)) * slope[channel(e)]).abs());
     let terms = vec![(*source, diagonal(&factors))];
     Ok(Lowered::Layer(to.affine_rounded(&node.name, terms, bias, magnitude.collect(), 8)))
 }

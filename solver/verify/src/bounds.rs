@@ -5,7 +5,7 @@
 //! smooth activation) are bounded again by back-substitution to the input, and the two are
 //! intersected. Then the activation's lines are known and the next layer can be bounded.
 
-use crate::alpha::{self, Slopes};
+use crate::alpha::{self, Optimised, Slopes, Split};
 use crate::crown::{InputBound, Lines, Multipliers, Rows, back_substitute};
 use crate::network::{Affine, Function, Kind, Network};
 use crate::relax;
@@ -46,16 +46,31 @@ pub struct Bounds<T> {
     pub lines: Lines<T>,
     /// For each layer, how its open entries depend on the inputs.
     pub influence: Vec<Influence<T>>,
+    /// For each layer, the slopes that [`Method::AlphaCrown`] found.
+    pub guides: Vec<Guide<T>>,
 }
 
-/// How strongly the inputs move the pre-activations of a layer that were bounded by back-substitution.
-/// Kept for networks with few inputs.
+/// What moves the pre-activations of a layer that were bounded by back-substitution: the mean
+/// absolute coefficients of the two linear bounds of each.
 #[derive(Clone, Debug, Default)]
 pub struct Influence<T> {
     /// Positions in the batch, `b × size + j`, ascending.
     pub entries: Vec<u32>,
-    /// For each, the mean absolute coefficients of its two linear bounds, one per input.
+    /// For each, the coefficients of the inputs; kept for networks with few inputs.
     pub slopes: Vec<T>,
+    /// For activation layer `k`: for each, the coefficients of its outputs, `entries × size`; kept where
+    /// a guide is in use.
+    pub through: Vec<Vec<T>>,
+}
+
+/// The optimised slopes of the open entries of a layer: good slopes for every subproblem.
+#[derive(Clone, Debug, Default)]
+pub struct Guide<T> {
+    /// The entries, ascending.
+    pub entries: Vec<u32>,
+    /// For activation layer `k`: the slopes of each entry's lower row, then of its upper row,
+    /// `2 entries × size`.
+    pub alpha: Vec<Vec<T>>,
 }
 
 /// Networks with more inputs keep no [`Influence`].
@@ -72,6 +87,78 @@ pub enum Method {
     AlphaCrown(alpha::Params),
 }
 
+impl<T: Scalar> Bounds<T> {
+    /// The bounds of the pre-activations of domain `d`.
+    pub fn preactivations(&self, network: &Network<T>, d: usize) -> Preactivations<T> {
+        let read = network.preactivations();
+        let take = |all: &[Vec<T>]| -> Vec<Vec<T>> {
+            let layer = |(k, v): (usize, &Vec<T>)| {
+                let size = network.layers[k].size;
+                if read[k] { v[d * size..(d + 1) * size].to_vec() } else { Vec::new() }
+            };
+            all.iter().enumerate().map(layer).collect()
+        };
+        Preactivations { lower: take(&self.lower), upper: take(&self.upper) }
+    }
+
+    /// The pre-activation bounds and lines of some domains of the batch, each cut to the signs of some
+    /// ReLU inputs.
+    pub fn gather(&self, network: &Network<T>, picks: &[(usize, &[Split])]) -> Self {
+        let pick = |all: &[Vec<T>], keep: &dyn Fn(usize) -> bool| -> Vec<Vec<T>> {
+            let layer = |(k, v): (usize, &Vec<T>)| {
+                let size = network.layers[k].size;
+                if v.is_empty() || !keep(k) {
+                    return Vec::new();
+                }
+                picks.iter().flat_map(|(d, _)| v[d * size..(d + 1) * size].iter().copied()).collect()
+            };
+            all.iter().enumerate().map(layer).collect()
+        };
+        let read = network.preactivations();
+        let all = |_: usize| true;
+        let lines = Lines {
+            lower_slope: pick(&self.lines.lower_slope, &all),
+            lower_intercept: pick(&self.lines.lower_intercept, &all),
+            upper_slope: pick(&self.lines.upper_slope, &all),
+            upper_intercept: pick(&self.lines.upper_intercept, &all),
+        };
+        let (lower, upper) = (pick(&self.lower, &|k| read[k]), pick(&self.upper, &|k| read[k]));
+        let mut gathered = Bounds { lower, upper, lines, influence: Vec::new(), guides: Vec::new() };
+        let sources = network.sources();
+        for (d, (_, splits)) in picks.iter().enumerate() {
+            for split in *splits {
+                let k = split.layer as usize;
+                let at = d * network.layers[k].size + split.neuron as usize;
+                let slope = if split.active { T::ONE } else { T::ZERO };
+                gathered.lines.lower_slope[k][at] = slope;
+                gathered.lines.upper_slope[k][at] = slope;
+                gathered.lines.upper_intercept[k][at] = T::ZERO;
+                let end = if split.active { &mut gathered.lower } else { &mut gathered.upper };
+                end[sources[k]][at] = T::ZERO;
+            }
+        }
+        gathered
+    }
+}
+
+impl<T: Scalar> Preactivations<T> {
+    /// Adds the sign of a ReLU input.
+    pub fn cut(&mut self, network: &Network<T>, split: Split) {
+        let (source, j) = (network.sources()[split.layer as usize], split.neuron as usize);
+        if split.active {
+            self.lower[source][j] = self.lower[source][j].max(T::ZERO);
+        } else {
+            self.upper[source][j] = self.upper[source][j].min(T::ZERO);
+        }
+    }
+
+    /// Whether some lower bound exceeds its upper bound: then the domain is empty.
+    pub fn is_empty(&self) -> bool {
+        let pairs = self.lower.iter().zip(&self.upper);
+        pairs.flat_map(|(l, u)| l.iter().zip(u)).any(|(l, u)| l > u)
+    }
+}
+
 /// Bounds on the pre-activations of one domain: lower and upper per layer (empty for others).
 #[derive(Clone, Debug)]
 pub struct Preactivations<T> {
@@ -82,18 +169,21 @@ pub struct Preactivations<T> {
 }
 
 /// Bounds of a batch of domains, and magnitudes for each. `known` gives, for each box, bounds of the
-/// pre-activations that hold already (its parent's); the result is never looser. Empty for none.
+/// pre-activations that hold already (its parent's); the result is never looser. `guides`
+/// gives the slopes of back-substituted rows. Both may be empty.
 pub fn bound<T: Scalar>(
     network: &Network<T>,
     boxes: &Boxes<T>,
     method: Method,
     known: &[Option<&Preactivations<T>>],
+    guides: &[Guide<T>],
 ) -> (Bounds<T>, Magnitudes<T>) {
     let layers = network.layers.len();
     let read = network.preactivations();
     let mut magnitudes = Magnitudes::new(boxes.batch);
     let influence = vec![Influence::default(); layers];
-    let mut bounds = Bounds { lower: Vec::new(), upper: Vec::new(), lines: Lines::new(layers), influence };
+    let (lower, upper, lines) = (Vec::new(), Vec::new(), Lines::new(layers));
+    let mut bounds = Bounds { lower, upper, lines, influence, guides: vec![Guide::default(); layers] };
     for (k, layer) in network.layers.iter().enumerate() {
         let (mut lower, mut upper) = match &layer.kind {
             Kind::Input => (boxes.lower.clone(), boxes.upper.clone()),
@@ -115,10 +205,11 @@ pub fn bound<T: Scalar>(
             if method != Method::Interval && !exact && matches!(layer.kind, Kind::Affine(_)) {
                 let everything = network.activations().any(|(_, s, f)| s == k && f != Function::Relu);
                 let ends = (&mut lower[..], &mut upper[..]);
-                bounds.influence[k] = crown(network, boxes, &magnitudes, &bounds.lines, k, everything, ends);
+                let guide = guides.get(k).filter(|g| !g.entries.is_empty());
+                bounds.influence[k] = crown(network, boxes, &magnitudes, &bounds.lines, k, everything, guide, ends);
                 if let Method::AlphaCrown(params) = method {
                     let ends = (&mut lower[..], &mut upper[..]);
-                    alpha_crown(network, boxes, &magnitudes, &bounds, k, everything, params, ends);
+                    bounds.guides[k] = alpha_crown(network, boxes, &magnitudes, &bounds, k, everything, params, ends);
                 }
             }
         }
@@ -140,6 +231,7 @@ pub fn tighten<T: Scalar>(lower: &mut [T], upper: &mut [T], other_lower: &[T], o
 }
 
 /// Tightens the bounds of the open entries of affine layer `k` by back-substitution.
+#[allow(clippy::too_many_arguments)]
 fn crown<T: Scalar>(
     network: &Network<T>,
     boxes: &Boxes<T>,
@@ -147,6 +239,7 @@ fn crown<T: Scalar>(
     lines: &Lines<T>,
     k: usize,
     everything: bool,
+    guide: Option<&Guide<T>>,
     (lower, upper): (&mut [T], &mut [T]),
 ) -> Influence<T> {
     let mut influence = Influence::default();
@@ -160,19 +253,50 @@ fn crown<T: Scalar>(
         let row = |(at, sign): (&usize, T)| ((at / size) as u32, (at % size) as u32, sign);
         let neurons: Vec<_> = chosen.iter().flat_map(|at| signs.map(|s| row((at, s)))).collect();
         let rows = Rows::units(network, magnitudes, k, &neurons);
-        let found = back_substitute(network, magnitudes, lines, rows, Multipliers::NONE, false);
+        let alpha = guide.map(|g| guided(network, g, &neurons)).unwrap_or_default();
+        let multipliers = Multipliers { alpha: &alpha, beta: &[] };
+        let found = back_substitute(network, magnitudes, lines, rows, multipliers, guide.is_some());
+        if guide.is_some() {
+            influence.through.resize(network.layers.len(), Vec::new());
+            for (through, tape) in influence.through.iter_mut().zip(&found.tape).filter(|(_, t)| !t.is_empty()) {
+                let size = tape.len() / found.len();
+                for pair in tape.chunks_exact(2 * size) {
+                    through.extend((0..size).map(|j| (pair[j].abs() + pair[size + j].abs()) * half));
+                }
+            }
+        }
         for (pair, at) in chosen.iter().enumerate() {
             let (l, u) = pair_bounds(&found, 2 * pair, boxes, at / size);
             lower[*at] = l.max(lower[*at]);
             upper[*at] = u.min(upper[*at]);
+            influence.entries.push(*at as u32);
             if keep {
-                influence.entries.push(*at as u32);
                 let pairs = found.row(2 * pair).iter().zip(found.row(2 * pair + 1));
                 influence.slopes.extend(pairs.map(|(a, b)| (a.abs() + b.abs()) * half));
             }
         }
     }
     influence
+}
+
+/// The guide's slopes for rows in (lower, upper) pairs. An entry that the guide lacks gets slopes 0.
+fn guided<T: Scalar>(network: &Network<T>, guide: &Guide<T>, neurons: &[(u32, u32, T)]) -> Vec<Vec<T>> {
+    let mut alpha = vec![Vec::new(); network.layers.len()];
+    for (k, slopes) in guide.alpha.iter().enumerate().filter(|(_, s)| !s.is_empty()) {
+        let size = network.layers[k].size;
+        let mut rows = Vec::with_capacity(neurons.len() * size);
+        for (r, (_, j, _)) in neurons.iter().enumerate() {
+            match guide.entries.binary_search(j) {
+                Ok(index) => {
+                    let from = 2 * index + r % 2;
+                    rows.extend_from_slice(&slopes[from * size..(from + 1) * size]);
+                }
+                Err(_) => rows.resize(rows.len() + size, T::ZERO),
+            }
+        }
+        alpha[k] = rows;
+    }
+    alpha
 }
 
 /// Tightens the bounds of the open entries of affine layer `k` with slopes optimised for each.
@@ -186,11 +310,11 @@ fn alpha_crown<T: Scalar>(
     everything: bool,
     params: alpha::Params,
     (lower, upper): (&mut [T], &mut [T]),
-) {
+) -> Guide<T> {
     let size = network.layers[k].size;
     let open = |at: usize| everything || (lower[at] < T::ZERO && upper[at] > T::ZERO);
     let chosen: Vec<usize> = (0..boxes.batch * size).filter(|at| open(*at)).collect();
-    let tighten = |chosen: &[usize]| -> Vec<T> {
+    let tighten = |chosen: &[usize]| {
         let signs = [T::ONE, -T::ONE];
         let pair = |at: &usize| signs.map(|s| ((at / size) as u32, (at % size) as u32, s));
         let neurons: Vec<_> = chosen.iter().flat_map(pair).collect();
@@ -198,14 +322,24 @@ fn alpha_crown<T: Scalar>(
         let slopes = Slopes::initial(network, &bounds.lines, &rows.domain, &[]);
         // An entry whose sign is known needs no tighter bound.
         let done = |_: usize, m: T| !everything && m >= T::ZERO;
-        alpha::optimise(network, magnitudes, bounds, boxes, &rows, &[], slopes, params, done).minimum
+        alpha::optimise(network, magnitudes, bounds, boxes, &rows, &[], slopes, params, done)
     };
-    let found: Vec<Vec<T>> = chosen.par_chunks(ROWS_AT_ONCE / 16).map(tighten).collect();
-    for (at, pair) in chosen.iter().zip(found.iter().flat_map(|f| f.chunks_exact(2))) {
+    let found: Vec<Optimised<T>> = chosen.par_chunks(ROWS_AT_ONCE / 16).map(tighten).collect();
+    for (at, pair) in chosen.iter().zip(found.iter().flat_map(|f| f.minimum.chunks_exact(2))) {
         lower[*at] = pair[0].max(lower[*at]);
         upper[*at] = (-pair[1]).min(upper[*at]);
     }
+    let slopes = |a: usize| found.iter().flat_map(|f| f.slopes.alpha[a].iter().copied()).collect();
+    let alpha: Vec<Vec<T>> = (0..network.layers.len()).map(slopes).collect();
+    let held: usize = alpha.iter().map(Vec::len).sum();
+    if boxes.batch > 1 || held > LARGEST_GUIDE {
+        return Guide::default();
+    }
+    Guide { entries: chosen.iter().map(|at| *at as u32).collect(), alpha }
 }
+
+/// Slopes that a guide may hold for one layer.
+const LARGEST_GUIDE: usize = 4 << 20;
 
 /// Bounds of an entry from its rows `r` (plus sign) and `r + 1` (minus sign).
 fn pair_bounds<T: Scalar>(found: &InputBound<T>, r: usize, boxes: &Boxes<T>, b: usize) -> (T, T) {

@@ -9,6 +9,14 @@
 //! | intercept | $-\min(A_j, 0) (-\lambda l)$ |
 //! | FSB | the best by BaBSR; bound both children of each; the greatest lesser child |
 //! | kFSB | the same over the best by either score |
+//! | influence | what fixing $j$ gains directly and through the intervals of later open ReLUs |
+//!
+//! The influence score is this project's own. Write $g(l, u) = -l u / (u - l)$ for the gap of an open
+//! ReLU's chord. Fixing $j$ removes $g_j$ and gains about $|A_j| g_j$ in the objective. It also narrows
+//! the interval of a later open ReLU $i$, whose linear bounds have coefficient $p_{ij}$ on $j$, by about
+//! $\delta = p_{ij} g_j$ on either side, and that gap enters the objective with weight $|A_i|$:
+//! $$ |A_j| g_j + \sum_i |A_i| \big( g(l_i, u_i) - \tfrac12 g(l_i, u_i - \delta) - \tfrac12 g(l_i + \delta, u_i) \big). $$
+//! It counts on pre-activation bounds that are computed afresh for each subproblem.
 //!
 //! # Source
 //! Bunel et al., *Branch and bound for piecewise linear neural network verification*, 2020; De Palma
@@ -28,18 +36,20 @@ use secateur_linalg::Scalar;
 pub fn choose<T: Scalar>(
     problem: &ReluSplitting<'_, T>,
     bounds: &Bounds<T>,
-    splits: &[&[Split]],
     found: &Optimised<T>,
     undecided: &[usize],
 ) -> Vec<Option<(u32, u32)>> {
     if undecided.is_empty() {
         return Vec::new();
     }
-    let candidates = candidates(problem, bounds, splits, found, undecided);
+    if problem.params.branching == Branching::Influence {
+        return most_influential(problem, bounds, found, undecided);
+    }
+    let candidates = candidates(problem, bounds, found, undecided);
     if problem.params.branching == Branching::Babsr {
         return candidates.into_iter().map(|c| c.first().copied()).collect();
     }
-    let children = bound_children(problem, splits, found, undecided, &candidates);
+    let children = bound_children(problem, bounds, found, undecided, &candidates);
     let mut children = children.into_iter();
     let mut best_of = |list: Vec<(u32, u32)>| {
         let scored = list.into_iter().map(|c| (c, children.next().unwrap_or(f64::NEG_INFINITY)));
@@ -54,19 +64,78 @@ pub fn choose<T: Scalar>(
     candidates.into_iter().map(&mut best_of).collect()
 }
 
+/// The gap of the chord of a ReLU on $[l, u]$.
+pub fn gap(l: f64, u: f64) -> f64 {
+    if l < 0.0 && u > 0.0 { -l * u / (u - l) } else { 0.0 }
+}
+
+/// The neuron with the greatest influence score in each undecided subproblem.
+fn most_influential<T: Scalar>(
+    problem: &ReluSplitting<'_, T>,
+    bounds: &Bounds<T>,
+    found: &Optimised<T>,
+    undecided: &[usize],
+) -> Vec<Option<(u32, u32)>> {
+    let strongest: Vec<usize> = undecided.iter().map(|d| problem.strongest(*d, found)).collect();
+    let tape = tape(problem, bounds, found, undecided, &strongest);
+    let network = problem.network;
+    let sources = network.sources();
+    let mut choices = Vec::with_capacity(undecided.len());
+    for (index, &d) in undecided.iter().enumerate() {
+        let interval = |k: usize, j: usize| {
+            let at = d * network.layers[k].size + j;
+            (bounds.lower[sources[k]][at].to_f64(), bounds.upper[sources[k]][at].to_f64())
+        };
+        let weight = |k: usize, j: usize| {
+            tape[k].get(index * network.layers[k].size + j).map_or(0.0, |a| a.to_f64().abs())
+        };
+        let open = problem.root.open.iter().map(|(k, j)| (*k as usize, *j as usize));
+        let mut scored: Vec<((usize, usize), f64, f64)> = open
+            .filter_map(|(k, j)| {
+                let (l, u) = interval(k, j);
+                let gap = gap(l, u);
+                (gap > 0.0).then(|| ((k, j), gap, weight(k, j) * gap))
+            })
+            .collect();
+        for (later, source, _) in network.activations() {
+            let Some(influence) = bounds.influence.get(source).filter(|i| !i.through.is_empty()) else { continue };
+            let size = network.layers[later].size;
+            let start = influence.entries.partition_point(|at| (*at as usize) < d * size);
+            for (e, at) in influence.entries.iter().enumerate().skip(start) {
+                if *at as usize >= (d + 1) * size {
+                    break;
+                }
+                let i = *at as usize - d * size;
+                let (weight, (l, u)) = (weight(later, i), interval(later, i));
+                let whole = gap(l, u);
+                if weight == 0.0 || whole == 0.0 {
+                    continue;
+                }
+                for ((k, j), own, score) in &mut scored {
+                    let size = network.layers[*k].size;
+                    let Some(p) = influence.through[*k].get(e * size + *j) else { continue };
+                    let delta = p.to_f64() * *own;
+                    *score += weight * (whole - 0.5 * gap(l, u - delta) - 0.5 * gap(l + delta, u));
+                }
+            }
+        }
+        let best = scored.iter().max_by(|a, b| a.2.total_cmp(&b.2).then(b.0.cmp(&a.0)));
+        choices.push(best.map(|((k, j), _, _)| (*k as u32, *j as u32)));
+    }
+    choices
+}
+
 /// The best neurons by BaBSR and, for kFSB, by the intercept score.
 fn candidates<T: Scalar>(
     problem: &ReluSplitting<'_, T>,
     bounds: &Bounds<T>,
-    splits: &[&[Split]],
     found: &Optimised<T>,
     undecided: &[usize],
 ) -> Vec<Vec<(u32, u32)>> {
     let strongest: Vec<usize> = undecided.iter().map(|d| problem.strongest(*d, found)).collect();
-    let tape = tape(problem, splits, found, undecided, &strongest);
+    let tape = tape(problem, bounds, found, undecided, &strongest);
     let network = problem.network;
-    let mut sources = vec![0; network.layers.len()];
-    network.activations().for_each(|(k, source, _)| sources[k] = source);
+    let sources = network.sources();
     let count = match problem.params.branching {
         Branching::Babsr => 1,
         _ => problem.params.candidates,
@@ -115,13 +184,13 @@ fn top(mut scored: Vec<(f64, (u32, u32))>, count: usize) -> Vec<(u32, u32)> {
 /// The coefficients $A$ of the strongest rows at every activation.
 fn tape<T: Scalar>(
     problem: &ReluSplitting<'_, T>,
-    splits: &[&[Split]],
+    bounds: &Bounds<T>,
     found: &Optimised<T>,
     undecided: &[usize],
     strongest: &[usize],
 ) -> Vec<Vec<T>> {
-    let of: Vec<&[Split]> = undecided.iter().map(|d| splits[*d]).collect();
-    let bounds = problem.bounds(&of);
+    let picks: Vec<(usize, &[Split])> = undecided.iter().map(|d| (*d, &[][..])).collect();
+    let bounds = bounds.gather(problem.network, &picks);
     let rows = rows(problem, &(0..undecided.len() as u32).collect::<Vec<_>>(), strongest);
     let (alpha, beta) = multipliers(problem, found, strongest);
     let multipliers = Multipliers { alpha: &alpha, beta: &beta };
@@ -162,19 +231,17 @@ fn multipliers<T: Scalar>(
 /// For each candidate in order: the lesser bound of its two children, without ascent.
 fn bound_children<T: Scalar>(
     problem: &ReluSplitting<'_, T>,
-    splits: &[&[Split]],
+    bounds: &Bounds<T>,
     found: &Optimised<T>,
     undecided: &[usize],
     candidates: &[Vec<(u32, u32)>],
 ) -> Vec<f64> {
-    let mut children: Vec<Vec<Split>> = Vec::new();
+    let mut children: Vec<(usize, [Split; 1])> = Vec::new();
     let mut of = Vec::new();
     for (d, list) in undecided.iter().zip(candidates) {
         for &(layer, neuron) in list {
             for active in [false, true] {
-                let mut child = splits[*d].to_vec();
-                child.push(Split { layer, neuron, active });
-                children.push(child);
+                children.push((*d, [Split { layer, neuron, active }]));
                 of.push(problem.strongest(*d, found));
             }
         }
@@ -182,16 +249,10 @@ fn bound_children<T: Scalar>(
     if children.is_empty() {
         return Vec::new();
     }
-    let children: Vec<&[Split]> = children.iter().map(Vec::as_slice).collect();
-    let bounds = problem.bounds(&children);
+    let picks: Vec<(usize, &[Split])> = children.iter().map(|(d, split)| (*d, &split[..])).collect();
+    let bounds = bounds.gather(problem.network, &picks);
     let rows = rows(problem, &(0..children.len() as u32).collect::<Vec<_>>(), &of);
-    let (mut alpha, beta) = multipliers(problem, found, &of);
-    for (r, child) in children.iter().enumerate() {
-        let split = child.last().expect("a child has a split");
-        let size = problem.network.layers[split.layer as usize].size;
-        let slope = if split.active { T::ONE } else { T::ZERO };
-        alpha[split.layer as usize][r * size + split.neuron as usize] = slope;
-    }
+    let (alpha, beta) = multipliers(problem, found, &of);
     let multipliers = Multipliers { alpha: &alpha, beta: &beta };
     let found = back_substitute(problem.network, &problem.root.magnitudes, &bounds.lines, rows, multipliers, false);
     let bound = |r: usize| found.minimum(r, &problem.region.lower, &problem.region.upper).to_f64();

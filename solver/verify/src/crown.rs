@@ -81,7 +81,7 @@ pub struct Rows<T> {
 /// Where a row's slopes below and split multipliers come from.
 #[derive(Clone, Copy)]
 pub struct Multipliers<'a, T> {
-    /// For activation layer `k`: $\alpha$, `rows × size`, used below unstable ReLUs; empty slices
+    /// For activation layer `k`: $\alpha$, `rows × size`, used below open ReLUs; empty slices
     /// leave the lines as they are.
     pub alpha: &'a [Vec<T>],
     /// For activation layer `k`: (row, neuron, $s \beta$), to subtract from the coefficient of the
@@ -284,7 +284,7 @@ fn through_relu<T: Scalar>(a: &mut [T], below: &[T], above: &[T], intercept: &[T
             let (plus, minus) = (a[i].max(T::ZERO), a[i].min(T::ZERO));
             constant[i] += minus * intercept[i];
             magnitude[i] += a[i].abs() * weighted[i];
-            a[i] = plus * below[i] + minus * above[i];
+            a[i] = plus * slope_below(below[i], above[i]) + minus * above[i];
         }
         start += LANES;
     }
@@ -292,9 +292,16 @@ fn through_relu<T: Scalar>(a: &mut [T], below: &[T], above: &[T], intercept: &[T
         let (plus, minus) = (a[i].max(T::ZERO), a[i].min(T::ZERO));
         constant[i - whole] += minus * intercept[i];
         magnitude[i - whole] += a[i].abs() * weighted[i];
-        a[i] = plus * below[i] + minus * above[i];
+        a[i] = plus * slope_below(below[i], above[i]) + minus * above[i];
     }
     (constant.into_iter().sum(), magnitude.into_iter().sum())
+}
+
+/// A ReLU whose line above has slope 0 or 1 is fixed: the line below is the same. (A chord's slope that
+/// rounds to 0 or 1 is as sound below as any other in $[0, 1]$.)
+#[inline(always)]
+fn slope_below<T: Scalar>(below: T, above: T) -> T {
+    if above == T::ZERO || above == T::ONE { above } else { below }
 }
 
 /// The same for lines with intercepts on both sides.

@@ -6,6 +6,7 @@
 
 use crate::alpha::{self, Optimised, Slopes};
 use crate::attack;
+use crate::branching::gap;
 use crate::bounds::{self, Bounds, Boxes, Preactivations, Method};
 use crate::crown::{Lines, Multipliers, back_substitute};
 use crate::network::{Kind, Network};
@@ -109,7 +110,7 @@ impl<T: Scalar> Splitting for InputSplitting<'_, T> {
         let gather = |corner: fn(&InputDomain<T>) -> &Vec<T>| batch.iter().flat_map(|d| corner(d).iter().copied()).collect();
         let boxes = Boxes { batch: batch.len(), lower: gather(|d| &d.lower), upper: gather(|d| &d.upper) };
         let known: Vec<Option<&Preactivations<T>>> = batch.iter().map(|d| d.known.as_deref()).collect();
-        let (bounds, magnitudes) = bounds::bound(self.network, &boxes, self.params.method, &known);
+        let (bounds, magnitudes) = bounds::bound(self.network, &boxes, self.params.method, &known, &[]);
         let rows = self.rows(&batch);
         let mut found = self.bound_objectives(&boxes, &bounds, &magnitudes, &rows);
         if let Some(precise) = self.precise {
@@ -309,7 +310,7 @@ impl<T: Scalar> InputSplitting<'_, T> {
             Some(corners) => corners,
             None => return Next::Closed,
         };
-        let known = Arc::new(self.known(d, bounds));
+        let known = Arc::new(bounds.preactivations(self.network, d));
         let (before, after) = (volume(lower, upper), volume(&cut_lower, &cut_upper));
         (domain.lower, domain.upper, domain.known) = (cut_lower, cut_upper, Some(known));
         if after < before - 1.0 {
@@ -358,7 +359,6 @@ impl<T: Scalar> InputSplitting<'_, T> {
             let row = found.best.row(*r);
             (0..n).for_each(|i| scores[i] += 0.25 * row[i].to_f64().abs() * width[i]);
         }
-        let gap = |l: f64, u: f64| if l < 0.0 && u > 0.0 { -l * u / (u - l) } else { 0.0 };
         for (k, source, _) in self.network.activations() {
             let (size, influence) = (self.network.layers[k].size, &bounds.influence[source]);
             let start = influence.entries.partition_point(|at| (*at as usize) < d * size);
@@ -421,18 +421,6 @@ impl<T: Scalar> InputSplitting<'_, T> {
         }
         domain.open = remaining;
         hull
-    }
-
-    fn known(&self, d: usize, bounds: &Bounds<T>) -> Preactivations<T> {
-        let read = self.network.preactivations();
-        let take = |all: &[Vec<T>]| -> Vec<Vec<T>> {
-            let layer = |(k, v): (usize, &Vec<T>)| {
-                let size = self.network.layers[k].size;
-                if read[k] { v[d * size..(d + 1) * size].to_vec() } else { Vec::new() }
-            };
-            all.iter().enumerate().map(layer).collect()
-        };
-        Preactivations { lower: take(&bounds.lower), upper: take(&bounds.upper) }
     }
 }
 

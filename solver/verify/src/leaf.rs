@@ -10,6 +10,7 @@
 //! The solver only proposes; no leaf is closed on its word.
 
 use crate::alpha::Split;
+use crate::bounds::Bounds;
 use crate::crown::{InputBound, Multipliers, Rows, back_substitute};
 use crate::relu_split::ReluSplitting;
 use crate::specification::{self, Objective};
@@ -29,14 +30,12 @@ pub enum Leaf<T> {
     Unclear,
 }
 
-/// Decides a leaf.
-pub fn solve<T: Scalar>(problem: &ReluSplitting<'_, T>, splits: &[Split]) -> Leaf<T> {
+/// Decides a leaf; `bounds` are its own (batch size 1) and fix every ReLU.
+pub fn solve<T: Scalar>(problem: &ReluSplitting<'_, T>, bounds: &Bounds<T>, splits: &[Split]) -> Leaf<T> {
     let (network, magnitudes) = (problem.network, &problem.root.magnitudes);
-    let bounds = problem.bounds(&[splits]);
     let through = |rows: Rows<T>| back_substitute(network, magnitudes, &bounds.lines, rows, Multipliers::NONE, false);
     let goals = through(problem.rows(1));
-    let mut sources = vec![0; network.layers.len()];
-    network.activations().for_each(|(k, source, _)| sources[k] = source);
+    let sources = network.sources();
     let signs: Vec<InputBound<T>> = splits
         .iter()
         .map(|split| {

@@ -12,6 +12,7 @@ pub mod leaf;
 pub mod linear;
 pub mod lower;
 pub mod network;
+pub mod portfolio;
 pub mod relax;
 pub mod relu_split;
 pub mod report;

@@ -67,6 +67,20 @@ impl<T: Scalar> Linear<T> {
         Linear::Dense(Dense { rows, cols, weight, absolute })
     }
 
+    /// The matrix with the given entries, sparse if that pays; the dense form is not built otherwise.
+    pub fn from_entries(rows: usize, cols: usize, entry: impl Fn(usize, usize) -> T) -> Self {
+        let limit = (DENSE_ABOVE * (rows * cols) as f64) as usize;
+        let mut stored = 0;
+        for r in 0..rows {
+            stored += (0..cols).filter(|c| entry(r, *c) != T::ZERO).count();
+            if stored > limit {
+                return Self::matrix(rows, cols, (0..rows * cols).map(|e| entry(e / cols, e % cols)).collect());
+            }
+        }
+        let row = |r: usize| (0..cols).map(|c| (c, entry(r, c))).filter(|(_, w)| *w != T::ZERO).collect();
+        Self::sparse(Csr::from_rows(cols, (0..rows).map(row)))
+    }
+
     /// A sparse matrix.
     pub fn sparse(weight: Csr<T>) -> Self {
         let longest_column = weight.transpose().longest_row();
@@ -93,6 +107,16 @@ impl<T: Scalar> Linear<T> {
             Linear::Dense(w) => w.rows,
             Linear::Sparse { weight, .. } => weight.rows(),
             Linear::Convolution(c) => c.outputs(),
+        }
+    }
+
+    /// Multiplications of one row vector.
+    pub fn products(&self) -> usize {
+        match self {
+            Linear::Identity { .. } | Linear::Select { .. } => self.outputs(),
+            Linear::Dense(w) => w.weight.len(),
+            Linear::Sparse { weight, .. } => weight.stored(),
+            Linear::Convolution(c) => c.outputs() * c.forward_terms(),
         }
     }
 

@@ -15,17 +15,51 @@ use crate::affine_ops;
 use crate::error::VerifyError;
 use crate::linear::{Linear, NOTHING};
 use crate::network::{Affine, Function, Kind, Layer, Network};
-use secateur_linalg::Csr;
+use secateur_linalg::{Csr, Tensor};
 use secateur_nn::graph::{Graph, Node, NodeId};
-use secateur_nn::op::Op;
+use secateur_nn::op::{Op, Value};
+use std::sync::Arc;
 
 /// A node's value while lowering: a known constant, or an array of entries of a layer.
 #[derive(Clone, Debug)]
 pub(crate) enum Lowered {
     /// Stored numbers.
-    Constant(Vec<f64>),
+    Constant(Stored),
     /// The whole of a layer.
     Layer(usize),
+}
+
+/// Stored floats, shared with the graph until they have to be moved.
+#[derive(Clone, Debug)]
+pub(crate) enum Stored {
+    /// As the graph holds them.
+    Single(Arc<Tensor<f32>>),
+    /// As the graph holds them.
+    Double(Arc<Tensor<f64>>),
+    /// Rearranged.
+    Moved(Arc<Vec<f64>>),
+}
+
+impl Stored {
+    pub(crate) fn get(&self, i: usize) -> f64 {
+        match self {
+            Stored::Single(t) => f64::from(t.data()[i]),
+            Stored::Double(t) => t.data()[i],
+            Stored::Moved(v) => v[i],
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Stored::Single(t) => t.len(),
+            Stored::Double(t) => t.len(),
+            Stored::Moved(v) => v.len(),
+        }
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = f64> + '_ {
+        (0..self.len()).map(|i| self.get(i))
+    }
 }
 
 /// The network under construction.
@@ -79,10 +113,9 @@ impl Lowering<'_> {
                 self.layers.push(Layer { name: node.name.clone(), size, kind: Kind::Input });
                 Ok(Lowered::Layer(self.layers.len() - 1))
             }
-            Op::Constant(value) => match value.to_f64() {
-                Some(data) => Ok(Lowered::Constant(data)),
-                None => Err(unsupported(node, " on integers")),
-            },
+            Op::Constant(Value::F32(t)) => Ok(Lowered::Constant(Stored::Single(t.clone()))),
+            Op::Constant(Value::F64(t)) => Ok(Lowered::Constant(Stored::Double(t.clone()))),
+            Op::Constant(_) => Err(unsupported(node, " on integers")),
             Op::Relu => Ok(self.activation(node, &arguments[0], Function::Relu)),
             Op::Sigmoid => Ok(self.activation(node, &arguments[0], Function::Sigmoid)),
             Op::Tanh => Ok(self.activation(node, &arguments[0], Function::Tanh)),
@@ -98,7 +131,7 @@ impl Lowering<'_> {
     pub(crate) fn as_layer(&mut self, value: Lowered, name: &str) -> usize {
         match value {
             Lowered::Layer(k) => k,
-            Lowered::Constant(bias) => self.affine(name, Vec::new(), bias),
+            Lowered::Constant(stored) => self.affine(name, Vec::new(), stored.iter().collect()),
         }
     }
 

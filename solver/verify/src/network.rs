@@ -91,6 +91,13 @@ impl<T: Scalar> Network<T> {
         })
     }
 
+    /// For each activation layer its source; 0 for other layers.
+    pub fn sources(&self) -> Vec<usize> {
+        let mut sources = vec![0; self.layers.len()];
+        self.activations().for_each(|(k, source, _)| sources[k] = source);
+        sources
+    }
+
     /// Number of ReLUs.
     pub fn relus(&self) -> usize {
         let relus = self.activations().filter(|(_, _, f)| *f == Function::Relu);

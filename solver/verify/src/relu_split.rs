@@ -8,9 +8,8 @@
 
 use crate::alpha::{self, Optimised, Slopes, Split};
 use crate::attack;
-use crate::bounds::{Bounds, Boxes};
+use crate::bounds::{self, Bounds, Boxes, Method, Preactivations};
 use crate::branching;
-use crate::crown::Lines;
 use crate::leaf::{self, Leaf};
 use crate::network::{Function, Network};
 use crate::rounding::Magnitudes;
@@ -28,6 +27,8 @@ pub struct ReluDomain<T> {
     /// The parent's slopes for each objective's row, on the open neurons of the root, one after the
     /// other; and its multipliers, one per objective and split of the parent.
     parent: Option<Arc<Multipliers<T>>>,
+    /// Bounds of the pre-activations that hold already, with the last sign.
+    known: Option<Arc<Preactivations<T>>>,
 }
 
 #[derive(Clone, Debug)]
@@ -69,6 +70,8 @@ pub struct Params {
     pub node: alpha::Params,
     /// Subproblems bounded together.
     pub chunk: usize,
+    /// Bound the pre-activations of every subproblem afresh, not only the root's.
+    pub refresh: bool,
     /// The branching rule.
     pub branching: Branching,
     /// Candidates per score that filtered smart branching bounds.
@@ -94,7 +97,20 @@ pub struct ReluSplitting<'a, T> {
 impl<T: Scalar> ReluSplitting<'_, T> {
     /// The whole problem.
     pub fn roots(&self) -> Vec<ReluDomain<T>> {
-        vec![ReluDomain { splits: Vec::new(), parent: None }]
+        vec![ReluDomain { splits: Vec::new(), parent: None, known: None }]
+    }
+
+    /// Whether the ascent alone refutes the whole problem.
+    pub fn root_is_closed(&self) -> bool {
+        let (boxes, rows) = (self.boxes(1), self.rows(1));
+        let bounds = self.root.bounds.gather(self.network, &[(0, &[])]);
+        let slopes = Slopes::initial(self.network, &bounds.lines, &rows.domain, &[]);
+        let done = |r: usize, m: T| self.objectives[r].refuted_by(m);
+        let magnitudes = &self.root.magnitudes;
+        let params = self.params.root;
+        let found =
+            alpha::optimise(self.network, magnitudes, &bounds, &boxes, &rows, &[], slopes, params, done);
+        found.minimum.iter().zip(self.objectives).any(|(m, o)| o.refuted_by(*m))
     }
 
     /// The root's box, once for each subproblem of a batch.
@@ -102,37 +118,17 @@ impl<T: Scalar> ReluSplitting<'_, T> {
         Boxes { batch, lower: self.region.lower.repeat(batch), upper: self.region.upper.repeat(batch) }
     }
 
-    /// The root's bounds and lines, cut to the signs of each subproblem.
-    pub fn bounds(&self, splits: &[&[Split]]) -> Bounds<T> {
-        let root = &self.root.bounds;
-        let repeat = |v: &[Vec<T>]| v.iter().map(|v| v.repeat(splits.len())).collect::<Vec<Vec<T>>>();
-        let lines = Lines {
-            lower_slope: repeat(&root.lines.lower_slope),
-            lower_intercept: repeat(&root.lines.lower_intercept),
-            upper_slope: repeat(&root.lines.upper_slope),
-            upper_intercept: repeat(&root.lines.upper_intercept),
-        };
-        let read = self.network.preactivations();
-        let only = |all: &[Vec<T>]| -> Vec<Vec<T>> {
-            let keep = |(k, v): (usize, &Vec<T>)| if read[k] { v.repeat(splits.len()) } else { Vec::new() };
-            all.iter().enumerate().map(keep).collect()
-        };
-        let mut bounds = Bounds { lower: only(&root.lower), upper: only(&root.upper), lines, influence: Vec::new() };
-        let mut sources = vec![0; self.network.layers.len()];
-        self.network.activations().for_each(|(k, source, _)| sources[k] = source);
-        for (d, splits) in splits.iter().enumerate() {
-            for split in *splits {
-                let k = split.layer as usize;
-                let at = d * self.network.layers[k].size + split.neuron as usize;
-                let slope = if split.active { T::ONE } else { T::ZERO };
-                bounds.lines.lower_slope[k][at] = slope;
-                bounds.lines.upper_slope[k][at] = slope;
-                bounds.lines.upper_intercept[k][at] = T::ZERO;
-                let end = if split.active { &mut bounds.lower } else { &mut bounds.upper };
-                end[sources[k]][at] = T::ZERO;
-            }
+    /// Bounds of a batch of subproblems: the root's, cut to their signs, or computed afresh for each.
+    fn bounds(&self, batch: &[ReluDomain<T>], boxes: &Boxes<T>) -> (Bounds<T>, Vec<bool>) {
+        let picks: Vec<(usize, &[Split])> = batch.iter().map(|d| (0, d.splits.as_slice())).collect();
+        if !self.params.refresh || batch.iter().all(|d| d.known.is_none()) {
+            return (self.root.bounds.gather(self.network, &picks), vec![false; batch.len()]);
         }
-        bounds
+        let known: Vec<Option<&Preactivations<T>>> = batch.iter().map(|d| d.known.as_deref()).collect();
+        let guides = &self.root.bounds.guides;
+        let (bounds, _) = bounds::bound(self.network, boxes, Method::Crown, &known, guides);
+        let empty = (0..batch.len()).map(|d| bounds.preactivations(self.network, d).is_empty()).collect();
+        (bounds, empty)
     }
 
     /// The rows of every objective for a batch of subproblems, subproblem by subproblem.
@@ -202,19 +198,21 @@ impl<T: Scalar> Splitting for ReluSplitting<'_, T> {
 
     fn process(&self, batch: Vec<ReluDomain<T>>) -> Vec<Step<ReluDomain<T>>> {
         let splits: Vec<&[Split]> = batch.iter().map(|d| d.splits.as_slice()).collect();
-        let (boxes, bounds) = (self.boxes(batch.len()), self.bounds(&splits));
+        let boxes = self.boxes(batch.len());
+        let (bounds, empty) = self.bounds(&batch, &boxes);
         let rows = self.rows(batch.len());
         let slopes = self.slopes(&batch, &bounds, &rows.domain, &splits);
         let params = if splits.iter().all(|s| s.is_empty()) { self.params.root } else { self.params.node };
         let each = self.objectives.len();
-        let done = |r: usize, m: T| self.objectives[r % each].refuted_by(m);
+        let done = |r: usize, m: T| empty[r / each] || self.objectives[r % each].refuted_by(m);
         let magnitudes = &self.root.magnitudes;
         let found =
             alpha::optimise(self.network, magnitudes, &bounds, &boxes, &rows, &splits, slopes, params, done);
-        let refuted = |d: usize| (0..each).any(|o| self.objectives[o].refuted_by(found.minimum[d * each + o]));
+        let refuted = |d: usize| empty[d] || (0..each).any(|o| self.objectives[o].refuted_by(found.minimum[d * each + o]));
         let undecided: Vec<usize> = (0..batch.len()).filter(|d| !refuted(*d)).collect();
-        let choices = branching::choose(self, &bounds, &splits, &found, &undecided);
+        let choices = branching::choose(self, &bounds, &found, &undecided);
         let mut choices = choices.into_iter();
+        let mut points = self.candidates(&undecided, &found).into_iter();
         let mut steps = Vec::with_capacity(batch.len());
         for (d, node) in batch.iter().enumerate() {
             let strongest = self.strongest(d, &found);
@@ -223,8 +221,9 @@ impl<T: Scalar> Splitting for ReluSplitting<'_, T> {
                 steps.push(Step { candidate: None, lower, next: Next::Closed });
                 continue;
             }
-            let choice = choices.next().flatten();
-            steps.push(self.conclude(node, d, strongest, choice, &found));
+            let (choice, candidate) = (choices.next().flatten(), points.next());
+            let (next, point) = self.proceed(node, d, choice, &bounds, &found);
+            steps.push(Step { candidate: point.or(candidate), lower, next });
         }
         steps
     }
@@ -239,38 +238,64 @@ impl<T: Scalar> ReluSplitting<'_, T> {
         rows.max_by(|a, b| value(a).total_cmp(&value(b))).unwrap_or(d * each)
     }
 
-    fn conclude(
+    /// Splits a subproblem, or solves it if nothing is left to split.
+    fn proceed(
         &self,
         node: &ReluDomain<T>,
         d: usize,
-        strongest: usize,
         choice: Option<(u32, u32)>,
+        bounds: &Bounds<T>,
         found: &Optimised<T>,
-    ) -> Step<ReluDomain<T>> {
-        let lower = found.minimum[strongest].to_f64();
-        let mut x = vec![T::ZERO; self.network.inputs()];
-        found.best.minimiser(strongest, &self.region.lower, &self.region.upper, &mut x);
-        let mut candidate = Some(self.candidate(x));
-        let next = match choice {
-            Some((layer, neuron)) => {
-                let parent = Some(Arc::new(self.remember(d, node, &found.slopes)));
-                let child = |active: bool| {
-                    let mut splits = node.splits.clone();
-                    splits.push(Split { layer, neuron, active });
-                    ReluDomain { splits, parent: parent.clone() }
-                };
-                Next::Split(vec![child(false), child(true)])
-            }
-            None => match leaf::solve(self, &node.splits) {
-                Leaf::Refuted => Next::Closed,
-                Leaf::Point(x) => {
-                    candidate = Some(self.candidate(x));
-                    Next::Stuck
-                }
-                Leaf::Unclear => Next::Stuck,
-            },
+    ) -> (Next<ReluDomain<T>>, Option<Candidate>) {
+        let Some((layer, neuron)) = choice else {
+            return match leaf::solve(self, &bounds.gather(self.network, &[(d, &[])]), &node.splits) {
+                Leaf::Refuted => (Next::Closed, None),
+                Leaf::Point(x) => (Next::Stuck, Some(self.candidate(x))),
+                Leaf::Unclear => (Next::Stuck, None),
+            };
         };
-        Step { candidate, lower, next }
+        let parent = Some(Arc::new(self.remember(d, node, &found.slopes)));
+        let known = self.params.refresh.then(|| bounds.preactivations(self.network, d));
+        let child = |active: bool| {
+            let split = Split { layer, neuron, active };
+            let mut splits = node.splits.clone();
+            splits.push(split);
+            let mut known = known.clone();
+            known.iter_mut().for_each(|k| k.cut(self.network, split));
+            ReluDomain { splits, parent: parent.clone(), known: known.map(Arc::new) }
+        };
+        (Next::Split(vec![child(false), child(true)]), None)
+    }
+
+    /// The minimisers of the undecided subproblems, evaluated in one batch; the best few are descended
+    /// from.
+    fn candidates(&self, undecided: &[usize], found: &Optimised<T>) -> Vec<Candidate> {
+        let n = self.network.inputs();
+        let mut points = vec![T::ZERO; undecided.len() * n];
+        for (d, x) in undecided.iter().zip(points.chunks_exact_mut(n)) {
+            found.best.minimiser(self.strongest(*d, found), &self.region.lower, &self.region.upper, x);
+        }
+        let values = self.network.evaluate(&points, undecided.len());
+        let outputs = values[self.network.output()].chunks_exact(self.network.outputs());
+        let margins = points.chunks_exact(n).zip(outputs).map(|(x, y)| attack::margin(self.objectives, x, y).0);
+        let margins: Vec<T> = margins.collect();
+        let mut order: Vec<usize> = (0..undecided.len()).collect();
+        order.sort_by(|a, b| margins[*a].to_f64().total_cmp(&margins[*b].to_f64()).then(a.cmp(b)));
+        let record = |(x, margin): (&[T], &T)| Candidate {
+            region: self.region_index,
+            input: x.iter().map(|v| v.to_f64()).collect(),
+            margin: margin.to_f64(),
+        };
+        let mut candidates: Vec<Candidate> = points.chunks_exact(n).zip(&margins).map(record).collect();
+        for index in order.into_iter().take(DESCENTS) {
+            let start = points[index * n..(index + 1) * n].to_vec();
+            let (lower, upper) = (&self.region.lower, &self.region.upper);
+            let found = attack::descend(self.network, lower, upper, self.objectives, start, DESCENT);
+            if found.margin < margins[index] {
+                candidates[index] = record((&found.input, &found.margin));
+            }
+        }
+        candidates
     }
 
     fn candidate(&self, x: Vec<T>) -> Candidate {
@@ -280,3 +305,9 @@ impl<T: Scalar> ReluSplitting<'_, T> {
         Candidate { region: self.region_index, input, margin: margin.to_f64() }
     }
 }
+
+/// Points of a chunk that are descended from.
+const DESCENTS: usize = 2;
+
+/// The descent from them.
+const DESCENT: attack::Params = attack::Params { restarts: 1, steps: 8, rate: 0.05 };

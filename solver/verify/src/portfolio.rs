@@ -1,0 +1,116 @@
+//! Which method for which network, and with what effort: the one default for every family.
+
+use crate::alpha;
+use crate::attack;
+use crate::bounds::Method;
+use crate::input_split;
+use crate::network::{Kind, Network};
+use crate::relu_split::{self, Root};
+use crate::rounding;
+use crate::settings::Branching;
+use secateur_linalg::Scalar;
+use secateur_nn::property::{Case, Property};
+
+/// Inputs that vary, at most, for input splitting to be the automatic choice.
+const FEW_INPUTS: usize = 15;
+
+/// Multiplications that the root may spend on optimising intermediate bounds.
+const ROOT_BUDGET: f64 = 2e12;
+
+/// Multiplications that a subproblem may spend on fresh intermediate bounds.
+const NODE_BUDGET: f64 = 1e9;
+
+/// Multiplications of the attack before any bound, and of the attack on what bounds leave open.
+const ATTACK_BUDGETS: (f64, f64) = (2e8, 2e10);
+
+/// The network in `f32`, where its weights are and its sums are short enough for useful error terms.
+pub fn single_precision(network: &Network<f64>) -> Option<Network<f32>> {
+    let single = network.cast::<f32>();
+    (network.single_precision && rounding::fits(&single)).then_some(single)
+}
+
+/// Whether to split inputs rather than ReLUs.
+///
+/// The inputs are counted on the exact box: rounding outward makes every inexact constant an interval.
+pub fn splits_inputs(network: &Network<f64>, property: &Property, branching: Branching) -> bool {
+    let varying = |c: &Case| c.lower.iter().zip(&c.upper).filter(|(l, u)| l < u).count();
+    let inputs = property.cases.iter().map(varying).max().unwrap_or(0);
+    match branching {
+        Branching::Auto => inputs <= FEW_INPUTS || network.relus() == 0,
+        Branching::Input => true,
+        Branching::Babsr | Branching::Fsb | Branching::Kfsb | Branching::Influence => false,
+    }
+}
+
+/// Parameters of input splitting.
+pub fn input_splitting() -> input_split::Params {
+    let ascent = alpha::Params { steps: 4, alpha_rate: 0.4, beta_rate: 0.0, decay: 0.8 };
+    input_split::Params { method: Method::Crown, ascent, chunk: 32 }
+}
+
+/// Parameters of ReLU splitting. Fresh bounds for every subproblem are worth their price on small
+/// networks; without them filtered smart branching looks ahead instead.
+pub fn relu_splitting<T: Scalar>(network: &Network<T>, root: &Root<T>, branching: Branching) -> relu_split::Params {
+    let guided = root.bounds.guides.iter().any(|g| !g.entries.is_empty());
+    let refresh = guided && intermediate_products(network, root) <= NODE_BUDGET;
+    relu_split::Params {
+        root: alpha::Params { steps: 40, alpha_rate: 0.25, beta_rate: 0.25, decay: 0.96 },
+        node: alpha::Params { steps: 15, alpha_rate: 0.05, beta_rate: 0.2, decay: 0.95 },
+        chunk: 64,
+        refresh,
+        branching: match branching {
+            Branching::Auto | Branching::Input if refresh => Branching::Influence,
+            Branching::Auto | Branching::Input => Branching::Kfsb,
+            chosen => chosen,
+        },
+        candidates: 3,
+    }
+}
+
+/// How to tighten the root's intermediate bounds, if the network is small enough for that.
+pub fn root_method<T: Scalar>(network: &Network<T>, root: &Root<T>) -> Option<Method> {
+    let ascent = alpha::Params { steps: 30, alpha_rate: 0.25, beta_rate: 0.0, decay: 0.96 };
+    // Each step goes back and forth once.
+    let products = 2.0 * ascent.steps as f64 * intermediate_products(network, root);
+    (products <= ROOT_BUDGET).then_some(Method::AlphaCrown(ascent))
+}
+
+/// Multiplications that one back-substitution of every open pre-activation takes.
+fn intermediate_products<T: Scalar>(network: &Network<T>, root: &Root<T>) -> f64 {
+    let mut open = vec![0usize; network.layers.len()];
+    let sources = network.sources();
+    root.open.iter().for_each(|(k, _)| open[sources[*k as usize]] += 1);
+    let (mut below, mut total) = (0.0, 0.0);
+    for (k, layer) in network.layers.iter().enumerate() {
+        total += 2.0 * open[k] as f64 * below;
+        if let Kind::Affine(affine) = &layer.kind {
+            below += affine.terms.iter().map(|(_, map)| map.products() as f64).sum::<f64>();
+        }
+    }
+    total
+}
+
+/// Multiplications of one evaluation.
+fn products<T: Scalar>(network: &Network<T>) -> f64 {
+    let layers = network.layers.iter();
+    let of = |kind: &Kind<T>| match kind {
+        Kind::Affine(a) => a.terms.iter().map(|(_, map)| map.products()).sum(),
+        _ => 0usize,
+    };
+    layers.map(|layer| of(&layer.kind)).sum::<usize>().max(1) as f64
+}
+
+/// The attack before any bound.
+pub fn quick_attack<T: Scalar>(network: &Network<T>) -> attack::Params {
+    effort(network, ATTACK_BUDGETS.0, 30)
+}
+
+/// The attack on what cheap bounds leave open.
+pub fn long_attack<T: Scalar>(network: &Network<T>) -> attack::Params {
+    effort(network, ATTACK_BUDGETS.1, 100)
+}
+
+fn effort<T: Scalar>(network: &Network<T>, budget: f64, steps: usize) -> attack::Params {
+    let affordable = budget / (2.0 * steps as f64 * products(network));
+    attack::Params { restarts: (affordable as usize).clamp(2, 128), steps, rate: 0.25 }
+}
