@@ -7,7 +7,7 @@
 
 use crate::alpha::{self, Optimised, Slopes, Split};
 use crate::crown::{InputBound, Lines, Multipliers, Rows, back_substitute};
-use crate::network::{Affine, Function, Kind, Network};
+use crate::network::{Affine, Function, Kind, Layer, Network};
 use crate::relax;
 use crate::rounding::{Magnitudes, gamma};
 use rayon::prelude::*;
@@ -44,6 +44,8 @@ pub struct Bounds<T> {
     pub upper: Vec<Vec<T>>,
     /// Lines of the activations.
     pub lines: Lines<T>,
+    /// The inputs that vary.
+    pub axes: Vec<usize>,
     /// For each layer, how its open entries depend on the inputs.
     pub influence: Vec<Influence<T>>,
     /// For each layer, the slopes that [`Method::AlphaCrown`] found.
@@ -56,7 +58,7 @@ pub struct Bounds<T> {
 pub struct Influence<T> {
     /// Positions in the batch, `b × size + j`, ascending.
     pub entries: Vec<u32>,
-    /// For each, the coefficients of the inputs; kept for networks with few inputs.
+    /// For each, the coefficients of the varying inputs ([`Bounds::axes`]); kept when these are few.
     pub slopes: Vec<T>,
     /// For activation layer `k`: for each, the coefficients of its outputs, `entries × size`; kept where
     /// a guide is in use.
@@ -73,8 +75,17 @@ pub struct Guide<T> {
     pub alpha: Vec<Vec<T>>,
 }
 
-/// Networks with more inputs keep no [`Influence`].
-const FEW_INPUTS: usize = 64;
+/// With more varying inputs than this no slopes are kept.
+const FEW_AXES: usize = 64;
+
+/// The inputs that vary in some box by more than the outward rounding of a constant.
+fn varying<T: Scalar>(boxes: &Boxes<T>, inputs: usize) -> Vec<usize> {
+    let wide = |at: usize| {
+        let (l, u) = (boxes.lower[at].to_f64(), boxes.upper[at].to_f64());
+        u - l > 8.0 * T::UNIT_ROUNDOFF * l.abs().max(u.abs()) + T::SMALLEST_NORMAL
+    };
+    (0..inputs).filter(|i| (0..boxes.batch).any(|b| wide(b * inputs + i))).collect()
+}
 
 /// How pre-activations are bounded.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -123,7 +134,7 @@ impl<T: Scalar> Bounds<T> {
             upper_intercept: pick(&self.lines.upper_intercept, &all),
         };
         let (lower, upper) = (pick(&self.lower, &|k| read[k]), pick(&self.upper, &|k| read[k]));
-        let mut gathered = Bounds { lower, upper, lines, influence: Vec::new(), guides: Vec::new() };
+        let mut gathered = Bounds { lower, upper, lines, axes: self.axes.clone(), influence: Vec::new(), guides: Vec::new() };
         let sources = network.sources();
         for (d, (_, splits)) in picks.iter().enumerate() {
             for split in *splits {
@@ -183,7 +194,8 @@ pub fn bound<T: Scalar>(
     let mut magnitudes = Magnitudes::new(boxes.batch);
     let influence = vec![Influence::default(); layers];
     let (lower, upper, lines) = (Vec::new(), Vec::new(), Lines::new(layers));
-    let mut bounds = Bounds { lower, upper, lines, influence, guides: vec![Guide::default(); layers] };
+    let axes = varying(boxes, network.inputs());
+    let mut bounds = Bounds { lower, upper, lines, axes, influence, guides: vec![Guide::default(); layers] };
     for (k, layer) in network.layers.iter().enumerate() {
         let (mut lower, mut upper) = match &layer.kind {
             Kind::Input => (boxes.lower.clone(), boxes.upper.clone()),
@@ -202,11 +214,15 @@ pub fn bound<T: Scalar>(
                 }
             }
             let exact = matches!(&layer.kind, Kind::Affine(a) if a.terms.len() == 1 && a.terms[0].0 == 0);
+            if exact && bounds.axes.len() <= FEW_AXES {
+                bounds.influence[k] = direct(layer, &bounds.axes, boxes.batch, &lower, &upper);
+            }
             if method != Method::Interval && !exact && matches!(layer.kind, Kind::Affine(_)) {
                 let everything = network.activations().any(|(_, s, f)| s == k && f != Function::Relu);
                 let ends = (&mut lower[..], &mut upper[..]);
                 let guide = guides.get(k).filter(|g| !g.entries.is_empty());
-                bounds.influence[k] = crown(network, boxes, &magnitudes, &bounds.lines, k, everything, guide, ends);
+                let axes = &bounds.axes;
+                bounds.influence[k] = crown(network, boxes, &magnitudes, &bounds.lines, k, everything, guide, axes, ends);
                 if let Method::AlphaCrown(params) = method {
                     let ends = (&mut lower[..], &mut upper[..]);
                     bounds.guides[k] = alpha_crown(network, boxes, &magnitudes, &bounds, k, everything, params, ends);
@@ -240,10 +256,11 @@ fn crown<T: Scalar>(
     k: usize,
     everything: bool,
     guide: Option<&Guide<T>>,
+    axes: &[usize],
     (lower, upper): (&mut [T], &mut [T]),
 ) -> Influence<T> {
     let mut influence = Influence::default();
-    let keep = network.inputs() <= FEW_INPUTS;
+    let keep = axes.len() <= FEW_AXES;
     let half = T::from_f64(0.5);
     let size = network.layers[k].size;
     let open = |at: usize| everything || (lower[at] < T::ZERO && upper[at] > T::ZERO);
@@ -271,9 +288,24 @@ fn crown<T: Scalar>(
             upper[*at] = u.min(upper[*at]);
             influence.entries.push(*at as u32);
             if keep {
-                let pairs = found.row(2 * pair).iter().zip(found.row(2 * pair + 1));
-                influence.slopes.extend(pairs.map(|(a, b)| (a.abs() + b.abs()) * half));
+                let (a, b) = (found.row(2 * pair), found.row(2 * pair + 1));
+                influence.slopes.extend(axes.iter().map(|i| (a[*i].abs() + b[*i].abs()) * half));
             }
+        }
+    }
+    influence
+}
+
+/// The influence on an affine layer of the input itself.
+fn direct<T: Scalar>(layer: &Layer<T>, axes: &[usize], batch: usize, lower: &[T], upper: &[T]) -> Influence<T> {
+    let mut influence = Influence::default();
+    let Kind::Affine(affine) = &layer.kind else { return influence };
+    for at in (0..batch * layer.size).filter(|at| lower[*at] < T::ZERO && upper[*at] > T::ZERO) {
+        influence.entries.push(at as u32);
+        for (_, map) in &affine.terms {
+            let mut row = vec![T::ZERO; map.inputs()];
+            map.add_row(at % layer.size, T::ONE, &mut row);
+            influence.slopes.extend(axes.iter().map(|i| row[*i].abs()));
         }
     }
     influence

@@ -9,7 +9,7 @@ use crate::attack;
 use crate::branching::gap;
 use crate::bounds::{self, Bounds, Boxes, Preactivations, Method};
 use crate::crown::{Lines, Multipliers, back_substitute};
-use crate::network::{Kind, Network};
+use crate::network::{Function, Kind, Network};
 use crate::rounding::Magnitudes;
 use crate::search::{Candidate, Next, Splitting, Step};
 use crate::specification::{self, Objective, Specification};
@@ -223,7 +223,10 @@ impl<T: Scalar> InputSplitting<'_, T> {
             }
             let mine = first..next_row;
             let refuted = |disjunct: u32| {
-                mine.clone().any(|r| rows[r].disjunct == disjunct && rows[r].objective.refuted_by(found.minimum[r]))
+                let of: Vec<usize> = mine.clone().filter(|r| rows[*r].disjunct == disjunct).collect();
+                let (lower, upper) = boxes.corners(d);
+                of.iter().any(|r| rows[*r].objective.refuted_by(found.minimum[*r]))
+                    || found.best.combined_minimum(&of, lower, upper) > 0.0
             };
             // A disjunct is as safe as its safest objective, the box as its least safe disjunct.
             let strength = |disjunct: u32| {
@@ -359,7 +362,9 @@ impl<T: Scalar> InputSplitting<'_, T> {
             let row = found.best.row(*r);
             (0..n).for_each(|i| scores[i] += 0.25 * row[i].to_f64().abs() * width[i]);
         }
-        for (k, source, _) in self.network.activations() {
+        let axes = &bounds.axes;
+        for (k, source, function) in self.network.activations() {
+            let gap = if function == Function::Relu { gap } else { smooth_gap };
             let (size, influence) = (self.network.layers[k].size, &bounds.influence[source]);
             let start = influence.entries.partition_point(|at| (*at as usize) < d * size);
             for (e, at) in influence.entries.iter().enumerate().skip(start) {
@@ -371,11 +376,11 @@ impl<T: Scalar> InputSplitting<'_, T> {
                 let weight: f64 = strongest.iter().map(|r| found.tape[k][r * size + j].to_f64().abs()).sum();
                 let (l, u) = (bounds.lower[source][at].to_f64(), bounds.upper[source][at].to_f64());
                 let whole = gap(l, u);
-                if weight == 0.0 || whole == 0.0 {
+                if weight == 0.0 || whole == 0.0 || influence.slopes.is_empty() {
                     continue;
                 }
-                for i in 0..n {
-                    let delta = 0.5 * influence.slopes[e * n + i].to_f64() * width[i];
+                for (slot, &i) in axes.iter().enumerate() {
+                    let delta = 0.5 * influence.slopes[e * axes.len() + slot].to_f64() * width[i];
                     scores[i] += weight * 0.5 * (2.0 * whole - gap(l, u - delta) - gap(l + delta, u));
                 }
             }
@@ -456,6 +461,12 @@ fn cut<T: Scalar>(a: &[T], minimum: f64, lower: &[T], upper: &[T], l: &mut [T], 
 fn volume<T: Scalar>(lower: &[T], upper: &[T]) -> f64 {
     let widths = lower.iter().zip(upper).map(|(l, u)| (*u - *l).to_f64());
     widths.filter(|w| *w > 0.0).map(f64::log2).sum()
+}
+
+/// What the lines of a sigmoid or tanh leave between them on $[l, u]$, roughly: an eighth of the width
+/// squared times a curvature of 0.1, at most 1.
+fn smooth_gap(l: f64, u: f64) -> f64 {
+    (0.0125 * (u - l).max(0.0).powi(2)).min(1.0)
 }
 
 /// The middle of an interval, if it lies strictly inside.

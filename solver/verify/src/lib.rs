@@ -4,6 +4,7 @@ pub mod alpha;
 pub mod attack;
 pub mod bounds;
 pub mod branching;
+pub mod combine;
 pub mod convolution;
 pub mod crown;
 pub mod error;

@@ -106,8 +106,8 @@ pub fn quick_attack<T: Scalar>(network: &Network<T>) -> attack::Params {
 }
 
 /// The attack on what cheap bounds leave open.
-pub fn long_attack<T: Scalar>(network: &Network<T>) -> attack::Params {
-    effort(network, ATTACK_BUDGETS.1, 100)
+pub fn long_attack<T: Scalar>(network: &Network<T>, disjuncts: usize) -> attack::Params {
+    effort(network, ATTACK_BUDGETS.1 / disjuncts.max(1) as f64, 100)
 }
 
 fn effort<T: Scalar>(network: &Network<T>, budget: f64, steps: usize) -> attack::Params {

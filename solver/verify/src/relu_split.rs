@@ -208,7 +208,13 @@ impl<T: Scalar> Splitting for ReluSplitting<'_, T> {
         let magnitudes = &self.root.magnitudes;
         let found =
             alpha::optimise(self.network, magnitudes, &bounds, &boxes, &rows, &splits, slopes, params, done);
-        let refuted = |d: usize| empty[d] || (0..each).any(|o| self.objectives[o].refuted_by(found.minimum[d * each + o]));
+        let refuted = |d: usize| {
+            let of: Vec<usize> = (d * each..(d + 1) * each).collect();
+            let (lower, upper) = boxes.corners(d);
+            empty[d]
+                || of.iter().any(|r| self.objectives[r % each].refuted_by(found.minimum[*r]))
+                || found.best.combined_minimum(&of, lower, upper) > 0.0
+        };
         let undecided: Vec<usize> = (0..batch.len()).filter(|d| !refuted(*d)).collect();
         let choices = branching::choose(self, &bounds, &found, &undecided);
         let mut choices = choices.into_iter();

@@ -140,7 +140,7 @@ impl Run<'_> {
             if undecided.disjuncts.is_empty() {
                 continue;
             }
-            if let Some(witness) = self.attack(network, index, &undecided, portfolio::long_attack(network))? {
+            if let Some(witness) = self.attack(network, index, &undecided, portfolio::long_attack(network, undecided.disjuncts.len()))? {
                 return Ok(Outcome::Sat(witness));
             }
             if let Some(outcome) = self.clock.stopped() {
