@@ -3,7 +3,7 @@
 //! | what | file |
 //! |---|---|
 //! | decide a property of a network | [`verify`] |
-//! | run suites of such questions | [`bench`] |
+//! | run suites of such questions | [`mod@bench`] |
 //! | show a network | [`inspect`] |
 //! | evaluate a network | [`eval`] |
 //! | witnesses as text, exactly | [`witness`], [`decimal`] |
