@@ -46,10 +46,22 @@ pub(crate) fn lower(
         Op::Conv { window, groups } => convolution(to, node, arguments, shapes, window, *groups),
         Op::BatchNormalization { epsilon } => batch_normalization(to, node, arguments, shapes, f64::from(*epsilon)),
         Op::AveragePool { window, count_include_pad, .. } => {
-            let windows = windows(node, &shapes[0], window)?;
-            let full: usize = window.kernel.iter().product();
-            let divisor = |w: &[usize]| if *count_include_pad { full } else { w.len() };
-            Ok(mean(to, node, &arguments[0], windows.iter().map(|w| (w.clone(), divisor(w))).collect()))
+            let entries = windows(node, &shapes[0], window)?;
+            let counted = match count_include_pad {
+                true => {
+                    // Taps beyond the padding, which rounding extents up brings in, never count.
+                    let pads = window.pads_begin.iter().zip(&window.pads_end);
+                    let padded = shapes[0][2..].iter().zip(pads).map(|(extent, (a, b))| extent + a + b);
+                    let shape: Vec<usize> = shapes[0][..2].iter().copied().chain(padded).collect();
+                    windows(node, &shape, &Window { pads_begin: vec![0; shape.len() - 2], ..window.clone() })?
+                }
+                false => entries.clone(),
+            };
+            if counted.iter().any(Vec::is_empty) {
+                return Err(unsupported(node, " with a window that holds nothing"));
+            }
+            let groups = entries.into_iter().zip(counted).map(|(entries, counted)| (entries, counted.len()));
+            Ok(mean(to, node, &arguments[0], groups.collect()))
         }
         Op::ReduceSum { axes, .. } => Ok(mean(to, node, &arguments[0], reduced(&shapes[0], axes, false))),
         Op::ReduceMean { axes, .. } => Ok(mean(to, node, &arguments[0], reduced(&shapes[0], axes, true))),
@@ -220,7 +232,8 @@ fn sum(to: &mut Lowering<'_>, node: &Node, arguments: &[Lowered], shapes: &[Vec<
     Ok(Lowered::Layer(to.affine(&node.name, terms, bias)))
 }
 
-/// Whether the variable argument of `node` is read by `node` alone.
+/// Whether the variable argument of `node` is read by `node` alone, and was made by an operator that always makes a
+/// layer of its own. (Operators that may move nothing, such as slices, share their argument's layer.)
 fn sole_user(to: &Lowering<'_>, node: &Node, arguments: &[Lowered]) -> bool {
     let Some(id) = to.graph.nodes().find(|(_, n)| n.name == node.name).map(|(id, _)| id) else { return false };
     let variable = arguments.iter().position(|a| matches!(a, Lowered::Layer(_)));
@@ -233,7 +246,8 @@ fn sole_user(to: &Lowering<'_>, node: &Node, arguments: &[Lowered]) -> bool {
         }
         match &to.graph.node(source).op {
             Op::Reshape { .. } => source = to.graph.arguments(source)[0],
-            _ => return true,
+            Op::MatMul | Op::Gemm { .. } | Op::Conv { .. } => return true,
+            _ => return false,
         }
     }
 }
@@ -336,7 +350,12 @@ fn gemm(
     }
     // Products of two numbers stored in f32 are exact in f64; other factors round once.
     let exact = |f: f64| f64::from(f as f32) == f;
-    let roundings = usize::from(!(exact(alpha) && exact(beta) && w.iter().all(exact)) && (alpha, beta) != (1.0, 1.0));
+    let stored = w.iter().chain(rest.iter().flat_map(|c| match c {
+        Lowered::Constant(c) => c.iter().collect(),
+        Lowered::Layer(_) => Vec::new(),
+    }));
+    let single = exact(alpha) && exact(beta) && stored.into_iter().all(exact);
+    let roundings = usize::from(!single && (alpha, beta) != (1.0, 1.0));
     let magnitude = bias.iter().map(|b: &f64| b.abs()).collect();
     Ok(Lowered::Layer(to.affine_rounded(&node.name, terms, bias, magnitude, roundings)))
 }

@@ -87,6 +87,9 @@ fn varying<T: Scalar>(boxes: &Boxes<T>, inputs: usize) -> Vec<usize> {
     (0..inputs).filter(|i| (0..boxes.batch).any(|b| wide(b * inputs + i))).collect()
 }
 
+/// Asked between pieces of work; after a yes, what is not tightened yet keeps its interval bounds.
+pub type Stop<'a> = &'a (dyn Fn() -> bool + Sync);
+
 /// How pre-activations are bounded.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Method {
@@ -188,6 +191,7 @@ pub fn bound<T: Scalar>(
     method: Method,
     known: &[Option<&Preactivations<T>>],
     guides: &[Guide<T>],
+    stop: Stop<'_>,
 ) -> (Bounds<T>, Magnitudes<T>) {
     let layers = network.layers.len();
     let read = network.preactivations();
@@ -222,10 +226,10 @@ pub fn bound<T: Scalar>(
                 let ends = (&mut lower[..], &mut upper[..]);
                 let guide = guides.get(k).filter(|g| !g.entries.is_empty());
                 let axes = &bounds.axes;
-                bounds.influence[k] = crown(network, boxes, &magnitudes, &bounds.lines, k, everything, guide, axes, ends);
+                bounds.influence[k] = crown(network, boxes, &magnitudes, &bounds.lines, k, everything, guide, axes, ends, stop);
                 if let Method::AlphaCrown(params) = method {
                     let ends = (&mut lower[..], &mut upper[..]);
-                    bounds.guides[k] = alpha_crown(network, boxes, &magnitudes, &bounds, k, everything, params, ends);
+                    bounds.guides[k] = alpha_crown(network, boxes, &magnitudes, &bounds, k, everything, params, ends, stop);
                 }
             }
         }
@@ -258,6 +262,7 @@ fn crown<T: Scalar>(
     guide: Option<&Guide<T>>,
     axes: &[usize],
     (lower, upper): (&mut [T], &mut [T]),
+    stop: Stop<'_>,
 ) -> Influence<T> {
     let mut influence = Influence::default();
     let keep = axes.len() <= FEW_AXES;
@@ -265,7 +270,11 @@ fn crown<T: Scalar>(
     let size = network.layers[k].size;
     let open = |at: usize| everything || (lower[at] < T::ZERO && upper[at] > T::ZERO);
     let chosen: Vec<usize> = (0..boxes.batch * size).filter(|at| open(*at)).collect();
-    for chosen in chosen.chunks(ROWS_AT_ONCE / 2) {
+    let tighten = |chosen: &[usize]| {
+        let mut part = Influence::default();
+        if stop() {
+            return (Vec::new(), part);
+        }
         let signs = [T::ONE, -T::ONE];
         let row = |(at, sign): (&usize, T)| ((at / size) as u32, (at % size) as u32, sign);
         let neurons: Vec<_> = chosen.iter().flat_map(|at| signs.map(|s| row((at, s)))).collect();
@@ -274,24 +283,40 @@ fn crown<T: Scalar>(
         let multipliers = Multipliers { alpha: &alpha, beta: &[] };
         let found = back_substitute(network, magnitudes, lines, rows, multipliers, guide.is_some());
         if guide.is_some() {
-            influence.through.resize(network.layers.len(), Vec::new());
-            for (through, tape) in influence.through.iter_mut().zip(&found.tape).filter(|(_, t)| !t.is_empty()) {
+            part.through.resize(network.layers.len(), Vec::new());
+            for (through, tape) in part.through.iter_mut().zip(&found.tape).filter(|(_, t)| !t.is_empty()) {
                 let size = tape.len() / found.len();
                 for pair in tape.chunks_exact(2 * size) {
                     through.extend((0..size).map(|j| (pair[j].abs() + pair[size + j].abs()) * half));
                 }
             }
         }
+        let mut ends = Vec::with_capacity(chosen.len());
         for (pair, at) in chosen.iter().enumerate() {
-            let (l, u) = pair_bounds(&found, 2 * pair, boxes, at / size);
-            lower[*at] = l.max(lower[*at]);
-            upper[*at] = u.min(upper[*at]);
-            influence.entries.push(*at as u32);
+            ends.push(pair_bounds(&found, 2 * pair, boxes, at / size));
+            part.entries.push(*at as u32);
             if keep {
                 let (a, b) = (found.row(2 * pair), found.row(2 * pair + 1));
-                influence.slopes.extend(axes.iter().map(|i| (a[*i].abs() + b[*i].abs()) * half));
+                part.slopes.extend(axes.iter().map(|i| (a[*i].abs() + b[*i].abs()) * half));
             }
         }
+        (ends, part)
+    };
+    // A batch is one of many chunks that run side by side; a single domain has the cores to itself.
+    let parts: Vec<_> = match boxes.batch {
+        1 => chosen.par_chunks(ROWS_AT_ONCE / 8).map(tighten).collect(),
+        _ => chosen.chunks(ROWS_AT_ONCE / 2).map(tighten).collect(),
+    };
+    for (ends, part) in parts {
+        for (at, (l, u)) in part.entries.iter().zip(ends) {
+            let at = *at as usize;
+            lower[at] = l.max(lower[at]);
+            upper[at] = u.min(upper[at]);
+        }
+        influence.entries.extend(part.entries);
+        influence.slopes.extend(part.slopes);
+        influence.through.resize(part.through.len().max(influence.through.len()), Vec::new());
+        influence.through.iter_mut().zip(part.through).for_each(|(all, more)| all.extend(more));
     }
     influence
 }
@@ -342,6 +367,7 @@ fn alpha_crown<T: Scalar>(
     everything: bool,
     params: alpha::Params,
     (lower, upper): (&mut [T], &mut [T]),
+    stop: Stop<'_>,
 ) -> Guide<T> {
     let size = network.layers[k].size;
     let open = |at: usize| everything || (lower[at] < T::ZERO && upper[at] > T::ZERO);
@@ -353,7 +379,7 @@ fn alpha_crown<T: Scalar>(
         let rows = Rows::units(network, magnitudes, k, &neurons);
         let slopes = Slopes::initial(network, &bounds.lines, &rows.domain, &[]);
         // An entry whose sign is known needs no tighter bound.
-        let done = |_: usize, m: T| !everything && m >= T::ZERO;
+        let done = |_: usize, m: T| (!everything && m >= T::ZERO) || stop();
         alpha::optimise(network, magnitudes, bounds, boxes, &rows, &[], slopes, params, done)
     };
     let found: Vec<Optimised<T>> = chosen.par_chunks(ROWS_AT_ONCE / 16).map(tighten).collect();
@@ -403,8 +429,10 @@ fn interval<T: Scalar>(affine: &Affine<T>, bounds: &Bounds<T>, batch: usize, siz
     for (i, r) in radius.iter_mut().enumerate() {
         *r = *r + factor * (affine.bias_magnitude[i % size] + *r + centre[i].abs()) + tiny;
     }
-    let lower = centre.iter().zip(&radius).map(|(c, r)| *c - *r).collect();
-    let upper = centre.iter().zip(&radius).map(|(c, r)| *c + *r).collect();
+    // An overflow may leave NaN, of which comparisons would make a number.
+    let or = |bound: T, unbounded: T| if bound.to_f64().is_nan() { unbounded } else { bound };
+    let lower = centre.iter().zip(&radius).map(|(c, r)| or(*c - *r, -T::INFINITY)).collect();
+    let upper = centre.iter().zip(&radius).map(|(c, r)| or(*c + *r, T::INFINITY)).collect();
     (lower, upper)
 }
 

@@ -90,27 +90,27 @@ impl<T: Scalar> Convolution<T> {
         g.input[0] / g.groups * g.kernel[0] * g.kernel[1]
     }
 
-    /// Visits every (patch row, output position, input position) of one group; input positions are
-    /// relative to the group's first channel.
-    fn taps(&self, mut visit: impl FnMut(usize, usize, usize)) {
+    /// Visits the runs of one group's patches: patch row, first output position, first input position
+    /// (relative to the group's first channel) and length; outputs in a run are neighbours, inputs lie
+    /// a stride apart.
+    fn runs(&self, mut visit: impl FnMut(usize, usize, usize, usize)) {
         let g = &self.geometry;
         let ([_, height, width], [_, rows, cols]) = (g.input, g.output);
         let channels = g.input[0] / g.groups;
         let mut patch_row = 0;
         for c in 0..channels {
             for (ky, kx) in (0..g.kernel[0]).flat_map(|y| (0..g.kernel[1]).map(move |x| (y, x))) {
+                // Columns ox with pad ≤ ox · stride + shift < width + pad.
+                let shift = kx * g.dilations[1];
+                let first = g.pads[1].saturating_sub(shift).div_ceil(g.strides[1]);
+                let end = (width + g.pads[1]).saturating_sub(shift).div_ceil(g.strides[1]).min(cols);
                 for oy in 0..rows {
                     let y = oy * g.strides[0] + ky * g.dilations[0];
-                    if y < g.pads[0] || y - g.pads[0] >= height {
+                    if y < g.pads[0] || y - g.pads[0] >= height || first >= end {
                         continue;
                     }
-                    let base = (c * height + y - g.pads[0]) * width;
-                    for ox in 0..cols {
-                        let x = ox * g.strides[1] + kx * g.dilations[1];
-                        if x >= g.pads[1] && x - g.pads[1] < width {
-                            visit(patch_row, oy * cols + ox, base + x - g.pads[1]);
-                        }
-                    }
+                    let from = (c * height + y - g.pads[0]) * width + first * g.strides[1] + shift - g.pads[1];
+                    visit(patch_row, oy * cols + first, from, end - first);
                 }
                 patch_row += 1;
             }
@@ -129,7 +129,11 @@ impl<T: Scalar> Convolution<T> {
         for (x, y) in x.chunks_exact(n).zip(y.chunks_exact_mut(m)) {
             for (group, y) in y.chunks_exact_mut(group_out * positions).enumerate() {
                 let x = &x[group * group_in..(group + 1) * group_in];
-                self.taps(|row, position, from| columns[row * positions + position] = x[from]);
+                self.runs(|row, position, from, length| {
+                    let start = row * positions + position;
+                    let inputs = x[from..].iter().step_by(g.strides[1]);
+                    columns[start..start + length].iter_mut().zip(inputs).for_each(|(c, x)| *c = *x);
+                });
                 let kernel = &weight[group * group_out * patch..(group + 1) * group_out * patch];
                 gemm(y, View::new(kernel, group_out, patch), View::new(&columns, patch, positions), true);
             }
@@ -153,7 +157,11 @@ impl<T: Scalar> Convolution<T> {
                 let kernel = View::new(kernel, group_out, patch).t();
                 gemm(&mut columns, kernel, View::new(a, group_out, positions), false);
                 let out = &mut out[group * group_in..(group + 1) * group_in];
-                self.taps(|row, position, to| out[to] += columns[row * positions + position]);
+                self.runs(|row, position, to, length| {
+                    let start = row * positions + position;
+                    let outputs = out[to..].iter_mut().step_by(g.strides[1]);
+                    columns[start..start + length].iter().zip(outputs).for_each(|(c, out)| *out += *c);
+                });
             }
         }
     }

@@ -145,7 +145,7 @@ impl<T: Scalar> Rows<T> {
         for (r, (d, j, sign)) in neurons.iter().enumerate() {
             rows.constant[r] = *sign * affine.bias[*j as usize];
             // The layer's own magnitudes are known only after its bounds: sum them here.
-            rows.error[r] = if affine.terms.len() + affine.roundings == 1 {
+            rows.error[r] = if affine.terms.len() <= 1 && affine.roundings == 0 {
                 T::ZERO
             } else {
                 factor * magnitudes.row(network, k, *d, *j as usize)

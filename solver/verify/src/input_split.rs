@@ -110,7 +110,7 @@ impl<T: Scalar> Splitting for InputSplitting<'_, T> {
         let gather = |corner: fn(&InputDomain<T>) -> &Vec<T>| batch.iter().flat_map(|d| corner(d).iter().copied()).collect();
         let boxes = Boxes { batch: batch.len(), lower: gather(|d| &d.lower), upper: gather(|d| &d.upper) };
         let known: Vec<Option<&Preactivations<T>>> = batch.iter().map(|d| d.known.as_deref()).collect();
-        let (bounds, magnitudes) = bounds::bound(self.network, &boxes, self.params.method, &known, &[]);
+        let (bounds, magnitudes) = bounds::bound(self.network, &boxes, self.params.method, &known, &[], &|| false);
         let rows = self.rows(&batch);
         let mut found = self.bound_objectives(&boxes, &bounds, &magnitudes, &rows);
         if let Some(precise) = self.precise {
@@ -240,6 +240,11 @@ impl<T: Scalar> InputSplitting<'_, T> {
                 continue;
             }
             domain.open = open;
+            if domain.open.iter().any(|o| self.objectives(&domain, *o).is_empty()) {
+                // Every point is unsafe; an attack that could not confirm one leaves nothing to bound or split.
+                steps.push(Step { candidate: None, lower: f64::NEG_INFINITY, next: Next::Stuck });
+                continue;
+            }
             self.minimisers(steps.len(), &domain, mine.clone(), rows, found, &mut starts);
             let next = self.split(domain, d, boxes, bounds, mine, rows, found);
             steps.push(Step { candidate: None, lower, next });
@@ -409,7 +414,9 @@ impl<T: Scalar> InputSplitting<'_, T> {
         for &disjunct in &domain.open {
             let (mut l, mut u) = (lower.to_vec(), upper.to_vec());
             for r in mine.clone().filter(|r| rows[*r].disjunct == disjunct) {
-                cut(found.best.row(r), found.minimum[r].to_f64(), lower, upper, &mut l, &mut u);
+                // The minimum of this very row: `found.minimum` may be that of its `f64` counterpart.
+                let minimum = found.best.minimum(r, lower, upper).to_f64();
+                cut(found.best.row(r), minimum, lower, upper, &mut l, &mut u);
             }
             if l.iter().zip(&u).any(|(l, u)| l > u) {
                 continue;

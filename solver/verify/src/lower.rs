@@ -105,6 +105,9 @@ fn weights_fit(map: &Linear<f64>, fits: impl Fn(&[f64]) -> bool) -> bool {
 
 impl Lowering<'_> {
     fn node(&mut self, id: NodeId, node: &Node, arguments: &[Lowered]) -> Result<Lowered, VerifyError> {
+        if node.shape.contains(&0) {
+            return Err(unsupported(node, " without entries"));
+        }
         let shapes: Vec<Vec<usize>> =
             self.graph.arguments(id).iter().map(|a| self.graph.node(*a).shape.clone()).collect();
         match &node.op {
@@ -180,9 +183,10 @@ impl Lowering<'_> {
         let source = self.as_layer(argument.clone(), &node.name);
         let size = self.layers[source].size;
         let relu = self.push_activation(&node.name, source, Function::Relu);
-        // 1 − a is exact in f64 for a stored in f32 unless |a| is below 2⁻²⁹; then it rounds once.
+        // 1 − a is exact in f64 for a stored in f32 unless |a| is very small or very large; then it rounds once.
         let rest = 1.0 - slope;
-        let roundings = usize::from(1.0 - rest != slope);
+        let exact = 1.0 - rest == slope && rest + slope == 1.0;
+        let roundings = usize::from(!exact);
         let terms = vec![(source, diagonal(&vec![slope; size])), (relu, diagonal(&vec![rest; size]))];
         Lowered::Layer(self.affine_rounded(&node.name, terms, vec![0.0; size], vec![0.0; size], roundings))
     }

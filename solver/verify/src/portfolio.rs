@@ -56,7 +56,7 @@ pub fn relu_splitting<T: Scalar>(network: &Network<T>, root: &Root<T>, branching
     relu_split::Params {
         root: alpha::Params { steps: 40, alpha_rate: 0.25, beta_rate: 0.25, decay: 0.96 },
         node: alpha::Params { steps: 15, alpha_rate: 0.05, beta_rate: 0.2, decay: 0.95 },
-        chunk: 64,
+        chunk: if refresh { 16 } else { 64 },
         refresh,
         branching: match branching {
             Branching::Auto | Branching::Input if refresh => Branching::Influence,

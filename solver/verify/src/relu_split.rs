@@ -101,11 +101,11 @@ impl<T: Scalar> ReluSplitting<'_, T> {
     }
 
     /// Whether the ascent alone refutes the whole problem.
-    pub fn root_is_closed(&self) -> bool {
+    pub fn root_is_closed(&self, stop: bounds::Stop<'_>) -> bool {
         let (boxes, rows) = (self.boxes(1), self.rows(1));
         let bounds = self.root.bounds.gather(self.network, &[(0, &[])]);
         let slopes = Slopes::initial(self.network, &bounds.lines, &rows.domain, &[]);
-        let done = |r: usize, m: T| self.objectives[r].refuted_by(m);
+        let done = |r: usize, m: T| stop() || self.objectives[r].refuted_by(m);
         let magnitudes = &self.root.magnitudes;
         let params = self.params.root;
         let found =
@@ -126,7 +126,7 @@ impl<T: Scalar> ReluSplitting<'_, T> {
         }
         let known: Vec<Option<&Preactivations<T>>> = batch.iter().map(|d| d.known.as_deref()).collect();
         let guides = &self.root.bounds.guides;
-        let (bounds, _) = bounds::bound(self.network, boxes, Method::Crown, &known, guides);
+        let (bounds, _) = bounds::bound(self.network, boxes, Method::Crown, &known, guides, &|| false);
         let empty = (0..batch.len()).map(|d| bounds.preactivations(self.network, d).is_empty()).collect();
         (bounds, empty)
     }
@@ -197,6 +197,11 @@ impl<T: Scalar> Splitting for ReluSplitting<'_, T> {
     }
 
     fn process(&self, batch: Vec<ReluDomain<T>>) -> Vec<Step<ReluDomain<T>>> {
+        if self.objectives.is_empty() {
+            // Every point is unsafe; an attack that could not confirm one leaves nothing to bound or split.
+            let stuck = |_| Step { candidate: None, lower: f64::NEG_INFINITY, next: Next::Stuck };
+            return batch.into_iter().map(stuck).collect();
+        }
         let splits: Vec<&[Split]> = batch.iter().map(|d| d.splits.as_slice()).collect();
         let boxes = self.boxes(batch.len());
         let (bounds, empty) = self.bounds(&batch, &boxes);

@@ -48,8 +48,8 @@ pub fn gamma<T: Scalar>(terms: usize) -> f64 {
 pub fn fits<T: Scalar>(network: &Network<T>) -> bool {
     let longest = network.layers.iter().map(|layer| match &layer.kind {
         Kind::Affine(a) => {
-            let longest = a.terms.iter().map(|(_, m)| m.forward_terms().max(m.backward_terms())).max();
-            longest.unwrap_or(0) + a.terms.len() + a.roundings + layer.size
+            let longest: usize = a.terms.iter().map(|(_, m)| m.forward_terms().max(m.backward_terms())).sum();
+            longest + a.terms.len() + a.roundings + layer.size
         }
         _ => layer.size,
     });
@@ -108,13 +108,15 @@ impl<T: Scalar> Magnitudes<T> {
             Kind::Input => Vec::new(),
             Kind::Affine(a) => {
                 let mut weighted = a.bias_magnitude.repeat(self.batch);
+                let longest: usize = a.terms.iter().map(|(_, map)| map.forward_terms()).sum();
                 for (source, map) in &a.terms {
                     map.forward(true, &self.values[*source], self.batch, &mut weighted);
                     mass += self.values[*source].iter().copied().sum::<T>();
                     terms = terms.max(map.backward_terms() + 2);
                 }
                 terms += a.terms.len() + a.roundings + layer.size / LANES + LANES;
-                weighted.iter().map(|w| *w * safety).collect()
+                let lost = T::from_f64(T::SMALLEST_NORMAL * (2 * longest + 2) as f64);
+                weighted.iter().map(|w| (*w + lost) * safety).collect()
             }
             Kind::Activation { source, function } => {
                 let offset = if *function == Function::Relu { T::ZERO } else { T::ONE };

@@ -10,8 +10,8 @@ use crate::report::{Observer, Outcome, Progress, UnknownReason, Witness};
 use rayon::prelude::*;
 use std::time::{Duration, Instant};
 
-/// Subproblems taken up in one round, at most.
-const ROUND: usize = 1024;
+/// Chunks taken up in one round, at most.
+const ROUND: usize = 16;
 
 /// With more open subproblems than this, the youngest come first.
 const CROWD: usize = 50_000;
@@ -62,6 +62,7 @@ pub enum Next<D> {
 }
 
 /// Time and the wish to stop.
+#[derive(Clone, Copy)]
 pub struct Clock<'a> {
     start: Instant,
     limit: Option<Duration>,
@@ -129,10 +130,13 @@ pub fn search<S: Splitting>(
         if let Some(outcome) = clock.stopped() {
             return Ok(outcome);
         }
-        let batch = next_batch(&mut open);
+        let batch = next_batch(&mut open, ROUND * splitting.chunk());
         tally.domains += batch.len() as u64;
+        let Some(steps) = bound_in_chunks(splitting, batch, clock) else {
+            return Ok(clock.stopped().unwrap_or(Outcome::Timeout));
+        };
         tally.lower = f64::INFINITY;
-        for step in bound_in_chunks(splitting, batch) {
+        for step in steps {
             tally.lower = tally.lower.min(step.lower);
             if let Some(candidate) = step.candidate {
                 tally.upper = tally.upper.min(candidate.margin);
@@ -155,15 +159,20 @@ pub fn search<S: Splitting>(
 }
 
 /// Removes the subproblems of the next round.
-fn next_batch<D>(open: &mut Vec<(f64, D)>) -> Vec<D> {
-    let rest = open.len().saturating_sub(ROUND);
+fn next_batch<D>(open: &mut Vec<(f64, D)>, size: usize) -> Vec<D> {
+    let rest = open.len().saturating_sub(size);
     if rest > 0 && open.len() <= CROWD {
         open.select_nth_unstable_by(rest, |(a, _), (b, _)| b.total_cmp(a));
     }
     open.split_off(rest).into_iter().map(|(_, domain)| domain).collect()
 }
 
-fn bound_in_chunks<S: Splitting>(splitting: &S, batch: Vec<S::Domain>) -> Vec<Step<S::Domain>> {
+/// Bounds a round's subproblems; `None` when time ran out on the way, and then some of them are lost.
+fn bound_in_chunks<S: Splitting>(
+    splitting: &S,
+    batch: Vec<S::Domain>,
+    clock: &Clock<'_>,
+) -> Option<Vec<Step<S::Domain>>> {
     let size = splitting.chunk().min(batch.len().div_ceil(4)).max(1);
     let mut chunks: Vec<Vec<S::Domain>> = Vec::with_capacity(batch.len().div_ceil(size));
     for (i, domain) in batch.into_iter().enumerate() {
@@ -172,5 +181,7 @@ fn bound_in_chunks<S: Splitting>(splitting: &S, batch: Vec<S::Domain>) -> Vec<St
         }
         chunks.last_mut().expect("just pushed").push(domain);
     }
-    chunks.into_par_iter().flat_map_iter(|chunk| splitting.process(chunk)).collect()
+    let bound = |chunk| clock.stopped().is_none().then(|| splitting.process(chunk));
+    let steps: Option<Vec<Vec<Step<S::Domain>>>> = chunks.into_par_iter().map(bound).collect();
+    steps.map(|steps| steps.into_iter().flatten().collect())
 }

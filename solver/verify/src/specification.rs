@@ -119,8 +119,8 @@ impl<T: Scalar> Specification<T> {
 /// The rows of (subproblem, objective) pairs.
 ///
 /// # Soundness
-/// Rounded coefficients are off by at most one rounding each; the error term takes that times the
-/// magnitude of what they multiply.
+/// Rounded coefficients are off by at most one rounding each, or by the smallest normal number where
+/// they underflow; the error term takes that times the magnitude of what they multiply.
 pub fn rows<T: Scalar>(
     network: &Network<T>,
     magnitudes: &crate::rounding::Magnitudes<T>,
@@ -131,21 +131,23 @@ pub fn rows<T: Scalar>(
     let mut outputs = vec![T::ZERO; objectives.len() * m];
     let mut inputs = vec![T::ZERO; objectives.len() * n];
     let rounding = T::from_f64(2.0 * crate::rounding::SAFETY * T::UNIT_ROUNDOFF);
+    let tiny = T::from_f64(T::SMALLEST_NORMAL);
     let mut reads_input = false;
     for (r, (d, objective)) in objectives.iter().enumerate() {
         rows.constant[r] = objective.constant;
-        let mut magnitude = T::ZERO;
+        let mut error = T::ZERO;
         for (j, b) in &objective.outputs {
             outputs[r * m + j] = *b;
-            magnitude += b.abs() * magnitudes.values(network.output(), *d)[*j];
+            error += (rounding * b.abs() + tiny) * magnitudes.values(network.output(), *d)[*j];
         }
         for (i, a) in &objective.inputs {
             reads_input = true;
             inputs[r * n + i] = *a;
-            magnitude += a.abs() * magnitudes.values(0, *d)[*i];
+            error += (rounding * a.abs() + tiny) * magnitudes.values(0, *d)[*i];
         }
         if objective.rounded {
-            rows.error[r] = rounding * magnitude;
+            // The sum itself may underflow.
+            rows.error[r] = error + tiny;
         }
     }
     rows.coefficients[network.output()] = Some(outputs);

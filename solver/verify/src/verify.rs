@@ -131,9 +131,11 @@ impl Run<'_> {
         specification: &Specification<T>,
     ) -> Result<Outcome, VerifyError> {
         let mut stuck = 0;
+        let clock = self.clock;
+        let late = || clock.stopped().is_some();
         for (index, region) in specification.regions.iter().enumerate() {
             let boxes = Boxes { batch: 1, lower: region.lower.clone(), upper: region.upper.clone() };
-            let (plain, magnitudes) = bounds::bound(network, &boxes, Method::Crown, &[], &[]);
+            let (plain, magnitudes) = bounds::bound(network, &boxes, Method::Crown, &[], &[], &late);
             let mut root = Root::new(network, plain, magnitudes);
             self.clock.report("root", &self.tally, region.disjuncts.len(), f64::NEG_INFINITY);
             let undecided = self.undecided(network, index, region, &root);
@@ -147,7 +149,7 @@ impl Run<'_> {
                 return Ok(outcome);
             }
             if let Some(method) = portfolio::root_method(network, &root) {
-                let (bounds, magnitudes) = bounds::bound(network, &boxes, method, &[], &[]);
+                let (bounds, magnitudes) = bounds::bound(network, &boxes, method, &[], &[], &late);
                 root = Root::new(network, bounds, magnitudes);
             }
             for objectives in &undecided.disjuncts {
@@ -171,12 +173,13 @@ impl Run<'_> {
 
     /// The region with the disjuncts that the root's bound leaves open.
     fn undecided<T: Scalar>(&mut self, network: &Network<T>, index: usize, region: &Region<T>, root: &Root<T>) -> Region<T> {
+        let clock = self.clock;
         let mut open = Region { disjuncts: Vec::new(), ..region.clone() };
         for objectives in &region.disjuncts {
             let params = portfolio::relu_splitting(network, root, self.settings.branching);
             let splitting = ReluSplitting { network, region, region_index: index, objectives, root, params };
             self.tally.domains += 1;
-            if !splitting.root_is_closed() {
+            if !splitting.root_is_closed(&|| clock.stopped().is_some()) {
                 open.disjuncts.push(objectives.clone());
             }
             if self.clock.stopped().is_some() {

@@ -145,7 +145,7 @@ impl<T: Scalar> Problem<T> {
         let centre: Vec<f32> = (0..32).map(|_| random.uniform(-1.0, 1.0) as f32).collect();
         let corner = |sign: f32| centre.iter().map(|c| T::from_f32(c + sign * radius)).collect();
         let boxes = Boxes { batch: 1, lower: corner(-1.0), upper: corner(1.0) };
-        let (bounds, magnitudes) = bounds::bound(&network, &boxes, method, &[], &[]);
+        let (bounds, magnitudes) = bounds::bound(&network, &boxes, method, &[], &[], &|| false);
         Self { network, exact, boxes, bounds, magnitudes }
     }
 
