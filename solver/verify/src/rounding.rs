@@ -22,7 +22,8 @@
 //!
 //! Magnitudes and errors are themselves sums of non-negative numbers and so have a relative error
 //! below $\gamma_n \le 1\,\%$; the factor [`SAFETY`] covers it. Underflow loses at most the smallest
-//! normal number per operation and is covered by [`Magnitudes::underflow`].
+//! normal number per operation and is covered by [`Magnitudes::underflow`]; in the magnitudes themselves it is
+//! added to $|W| H + |b|$.
 
 use crate::network::{Function, Kind, Network};
 use secateur_linalg::Scalar;
