@@ -88,7 +88,12 @@ impl<T: Scalar> Csr<T> {
 
     /// Applies `f` to every stored value.
     pub fn map<U: Scalar>(&self, f: impl FnMut(&T) -> U) -> Csr<U> {
-        Csr { cols: self.cols, starts: self.starts.clone(), indices: self.indices.clone(), values: self.values.iter().map(f).collect() }
+        Csr {
+            cols: self.cols,
+            starts: self.starts.clone(),
+            indices: self.indices.clone(),
+            values: self.values.iter().map(f).collect(),
+        }
     }
 
     /// $y \leftarrow y + M x$.

@@ -12,9 +12,7 @@ use std::path::Path;
 fn entries(seed: u64, count: usize, lower: f64, upper: f64) -> Vec<f32> {
     let mut state = seed;
     let mut next = || {
-        state = state
-            .wrapping_mul(6364136223846793005)
-            .wrapping_add(1442695040888963407);
+        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
         (lower + (upper - lower) * ((state >> 40) as f64 / (1 << 24) as f64)) as f32
     };
     (0..count).map(|_| next()).collect()
@@ -35,19 +33,11 @@ fn suites_agree_with_onnx_runtime() {
         return;
     };
     let records: Value = serde_json::from_str(include_str!("fixtures/ort_suites.json")).unwrap();
-    let seeds: Vec<u64> = records["seeds"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|s| s.as_u64().unwrap())
-        .collect();
+    let seeds: Vec<u64> = records["seeds"].as_array().unwrap().iter().map(|s| s.as_u64().unwrap()).collect();
     for record in records["networks"].as_array().unwrap() {
         let network = record["network"].as_str().unwrap();
         let graph = onnx::read(Path::new(&root).join(network)).unwrap_or_else(|e| panic!("{e}"));
-        let (single, double) = (
-            Evaluator::<f32>::new(&graph).unwrap(),
-            Evaluator::<f64>::new(&graph).unwrap(),
-        );
+        let (single, double) = (Evaluator::<f32>::new(&graph).unwrap(), Evaluator::<f64>::new(&graph).unwrap());
         let shape = graph.node(graph.input()).shape.clone();
         let (lower, upper) = (record["lower"].as_f64().unwrap(), record["upper"].as_f64().unwrap());
         let (mut worst, mut scale) = ([0.0_f64; 2], 0.0_f64);
@@ -55,9 +45,7 @@ fn suites_agree_with_onnx_runtime() {
             let expected = numbers(expected);
             let x = Tensor::new(shape.clone(), entries(*seed, shape.iter().product(), lower, upper));
             let y = single.forward(&x).unwrap_or_else(|e| panic!("{network}: {e}"));
-            let exact = double
-                .forward(&x.map(|v| f64::from(*v)))
-                .unwrap_or_else(|e| panic!("{network}: {e}"));
+            let exact = double.forward(&x.map(|v| f64::from(*v))).unwrap_or_else(|e| panic!("{network}: {e}"));
             assert_eq!(y.len(), expected.len(), "{network}");
             scale = expected.iter().fold(scale, |m, v| m.max(v.abs()));
             worst[0] = worst[0].max(difference(y.data().iter().map(|v| f64::from(*v)), &expected));

@@ -19,26 +19,17 @@ impl<N: Number> Dual<N> {
     /// A number that does not vary.
     #[inline(always)]
     pub fn constant(value: N) -> Self {
-        Self {
-            value,
-            tangent: N::default(),
-        }
+        Self { value, tangent: N::default() }
     }
 
     /// $f(a)$ with its derivative $f'(a)$.
     #[inline(always)]
     fn chain(self, value: N, derivative: N) -> Self {
-        Self {
-            value,
-            tangent: derivative * self.tangent,
-        }
+        Self { value, tangent: derivative * self.tangent }
     }
 
     fn halfway(self, other: Self) -> Self {
-        Self {
-            value: self.value,
-            tangent: N::of(0.5) * (self.tangent + other.tangent),
-        }
+        Self { value: self.value, tangent: N::of(0.5) * (self.tangent + other.tangent) }
     }
 
     fn is_constant(self) -> bool {
@@ -50,10 +41,7 @@ impl<N: Number> Add for Dual<N> {
     type Output = Self;
     #[inline(always)]
     fn add(self, other: Self) -> Self {
-        Self {
-            value: self.value + other.value,
-            tangent: self.tangent + other.tangent,
-        }
+        Self { value: self.value + other.value, tangent: self.tangent + other.tangent }
     }
 }
 
@@ -68,10 +56,7 @@ impl<N: Number> Sub for Dual<N> {
     type Output = Self;
     #[inline(always)]
     fn sub(self, other: Self) -> Self {
-        Self {
-            value: self.value - other.value,
-            tangent: self.tangent - other.tangent,
-        }
+        Self { value: self.value - other.value, tangent: self.tangent - other.tangent }
     }
 }
 
@@ -79,10 +64,7 @@ impl<N: Number> Mul for Dual<N> {
     type Output = Self;
     #[inline(always)]
     fn mul(self, other: Self) -> Self {
-        Self {
-            value: self.value * other.value,
-            tangent: self.tangent * other.value + self.value * other.tangent,
-        }
+        Self { value: self.value * other.value, tangent: self.tangent * other.value + self.value * other.tangent }
     }
 }
 
@@ -91,10 +73,7 @@ impl<N: Number> Div for Dual<N> {
     #[inline(always)]
     fn div(self, other: Self) -> Self {
         let value = self.value / other.value;
-        Self {
-            value,
-            tangent: (self.tangent - value * other.tangent) / other.value,
-        }
+        Self { value, tangent: (self.tangent - value * other.tangent) / other.value }
     }
 }
 
@@ -102,10 +81,7 @@ impl<N: Number> Neg for Dual<N> {
     type Output = Self;
     #[inline(always)]
     fn neg(self) -> Self {
-        Self {
-            value: -self.value,
-            tangent: -self.tangent,
-        }
+        Self { value: -self.value, tangent: -self.tangent }
     }
 }
 
@@ -152,11 +128,7 @@ impl<N: Number> Number for Dual<N> {
     fn sqrt(self) -> Self {
         let y = self.value.sqrt();
         // A number that does not vary has a finite root at zero too.
-        if self.is_constant() {
-            Self::constant(y)
-        } else {
-            self.chain(y, N::of(0.5) / y)
-        }
+        if self.is_constant() { Self::constant(y) } else { self.chain(y, N::of(0.5) / y) }
     }
     fn pow(self, exponent: Self) -> Self {
         // Each term only where it varies: ln a and a^(b-1) need not exist elsewhere.
@@ -192,12 +164,7 @@ impl<N: Number> Number for Dual<N> {
         let (a_value, a_tangent) = split(a.data);
         let (b_value, b_tangent) = split(b.data);
         fn of<'s, N>(m: &Matrix<'_, Dual<N>>, data: &'s [N]) -> Matrix<'s, N> {
-            Matrix {
-                data,
-                rows: m.rows,
-                cols: m.cols,
-                transposed: m.transposed,
-            }
+            Matrix { data, rows: m.rows, cols: m.cols, transposed: m.transposed }
         }
         let (mut value, mut tangent) = (vec![N::default(); c.len()], vec![N::default(); c.len()]);
         N::gemm(&mut value, of(&a, &a_value), of(&b, &b_value), false);
@@ -259,10 +226,7 @@ mod tests {
     #[test]
     fn dual_numbers_nest() {
         // d²/dx² x³ at 2 is 12.
-        let x = Dual {
-            value: along(2.0),
-            tangent: Dual::of(1.0),
-        };
+        let x = Dual { value: along(2.0), tangent: Dual::of(1.0) };
         assert_eq!((x * x * x).tangent.tangent, 12.0);
     }
 
@@ -278,12 +242,6 @@ mod tests {
         let b = [along(3.0), along(4.0)];
         let mut c = [Dual::of(1.0)];
         Dual::gemm(&mut c, Matrix::new(&a, 1, 2), Matrix::new(&b, 2, 1), true);
-        assert_eq!(
-            c,
-            [Dual {
-                value: 12.0,
-                tangent: 6.0
-            }]
-        );
+        assert_eq!(c, [Dual { value: 12.0, tangent: 6.0 }]);
     }
 }

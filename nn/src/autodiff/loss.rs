@@ -24,10 +24,7 @@ impl Objective for Weighted {
     fn differentiate<N: Number>(&self, output: &Tensor<N>) -> (N, Tensor<N>) {
         assert_eq!(self.weights.len(), output.len(), "one weight per output entry");
         let weights: Vec<N> = self.weights.iter().map(|w| N::of(*w)).collect();
-        let value = weights
-            .iter()
-            .zip(output.data())
-            .fold(N::default(), |sum, (w, y)| sum + *w * *y);
+        let value = weights.iter().zip(output.data()).fold(N::default(), |sum, (w, y)| sum + *w * *y);
         (value, Tensor::new(output.shape().to_vec(), weights))
     }
 }
@@ -47,10 +44,7 @@ impl Objective for CrossEntropy {
     #[track_caller]
     fn differentiate<N: Number>(&self, output: &Tensor<N>) -> (N, Tensor<N>) {
         let rows = self.labels.len();
-        assert!(
-            rows > 0 && !output.is_empty() && output.len().is_multiple_of(rows),
-            "one row of classes per label"
-        );
+        assert!(rows > 0 && !output.is_empty() && output.len().is_multiple_of(rows), "one row of classes per label");
         let classes = output.len() / rows;
         let count = N::of(rows as f64);
         let (mut value, mut gradient) = (N::default(), Vec::with_capacity(output.len()));
@@ -79,12 +73,7 @@ impl Objective for MeanSquaredError {
     fn differentiate<N: Number>(&self, output: &Tensor<N>) -> (N, Tensor<N>) {
         assert_eq!(self.targets.len(), output.len(), "one target per output entry");
         let count = N::of(output.len() as f64);
-        let residuals: Vec<N> = output
-            .data()
-            .iter()
-            .zip(&self.targets)
-            .map(|(y, t)| *y - N::of(*t))
-            .collect();
+        let residuals: Vec<N> = output.data().iter().zip(&self.targets).map(|(y, t)| *y - N::of(*t)).collect();
         let value = residuals.iter().fold(N::default(), |sum, r| sum + *r * *r) / count;
         let gradient = residuals.iter().map(|r| N::of(2.0) * *r / count).collect();
         (value, Tensor::new(output.shape().to_vec(), gradient))
@@ -111,9 +100,7 @@ mod tests {
 
     #[test]
     fn squared_error() {
-        let loss = MeanSquaredError {
-            targets: vec![1.0, 0.0],
-        };
+        let loss = MeanSquaredError { targets: vec![1.0, 0.0] };
         let (value, gradient) = loss.differentiate(&Tensor::vector(vec![3.0, 1.0_f64]));
         assert_eq!((value, gradient.data()), (2.5, &[2.0, 1.0][..]));
     }

@@ -150,11 +150,7 @@ fn along<N: Number>(
 ) -> (Evaluator<Dual<N>>, Tensor<Dual<N>>) {
     for (id, tangent) in direction {
         let node = evaluator.node(*id);
-        assert!(
-            matches!(node.op, Op::Input | Op::Constant(_)),
-            "`{}` is neither input nor constant",
-            node.name
-        );
+        assert!(matches!(node.op, Op::Input | Op::Constant(_)), "`{}` is neither input nor constant", node.name);
         assert_eq!(tangent.shape(), node.shape, "the direction has the node's shape");
     }
     let lift = |id: NodeId, value: &Tensor<N>| {
@@ -170,10 +166,6 @@ fn along<N: Number>(
     };
     // An input of the wrong shape is left for the evaluation to refuse.
     let fits = input.shape() == evaluator.node(evaluator.input()).shape;
-    let lifted = if fits {
-        lift(evaluator.input(), input)
-    } else {
-        input.map(|v| Dual::constant(*v))
-    };
+    let lifted = if fits { lift(evaluator.input(), input) } else { input.map(|v| Dual::constant(*v)) };
     (evaluator.map_constants(lift), lifted)
 }

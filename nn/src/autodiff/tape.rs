@@ -18,10 +18,7 @@ impl<'e, N: Number> Tape<'e, N> {
     /// # Errors
     /// As [`Evaluator::forward`].
     pub fn record(evaluator: &'e Evaluator<N>, input: &Tensor<N>) -> Result<Self, NnError> {
-        Ok(Self {
-            evaluator,
-            trace: evaluator.trace(input)?,
-        })
+        Ok(Self { evaluator, trace: evaluator.trace(input)? })
     }
 
     /// $f(x)$.
@@ -46,11 +43,7 @@ impl<'e, N: Number> Tape<'e, N> {
     /// A node of `wrt` does not hold floats, or a derivative is not finite.
     #[track_caller]
     pub fn vjp(&self, cotangent: &Tensor<N>, wrt: &[NodeId]) -> Result<Vec<Tensor<N>>, NnError> {
-        assert_eq!(
-            cotangent.shape(),
-            self.output().shape(),
-            "the cotangent has the output's shape"
-        );
+        assert_eq!(cotangent.shape(), self.output().shape(), "the cotangent has the output's shape");
         let wanted = self.wanted(wrt)?;
         let mut cotangents: Vec<Option<Vec<N>>> = vec![None; self.evaluator.len()];
         cotangents[self.evaluator.output().index()] = Some(cotangent.data().to_vec());
@@ -89,10 +82,7 @@ impl<'e, N: Number> Tape<'e, N> {
         for id in wrt {
             if self.trace.real(*id).is_none() {
                 let node = self.evaluator.node(*id);
-                return Err(NnError::NotReal {
-                    node: node.name.clone(),
-                    element: node.element,
-                });
+                return Err(NnError::NotReal { node: node.name.clone(), element: node.element });
             }
             wanted[id.index()] = true;
         }
@@ -107,26 +97,15 @@ impl<'e, N: Number> Tape<'e, N> {
         let node = self.evaluator.node(NodeId::new(index));
         let application = rules::Application {
             node,
-            arguments: self
-                .evaluator
-                .arguments(index)
-                .iter()
-                .map(|a| &self.trace.values[*a])
-                .collect(),
+            arguments: self.evaluator.arguments(index).iter().map(|a| &self.trace.values[*a]).collect(),
             value: self.trace.values[index].real(),
             needed,
         };
         let parts = application.pull_back(cotangent);
-        let finite = parts
-            .iter()
-            .flatten()
-            .all(|part| part.iter().fold(true, |all, v| all & v.is_finite()));
+        let finite = parts.iter().flatten().all(|part| part.iter().fold(true, |all, v| all & v.is_finite()));
         if finite {
             return Ok(parts);
         }
-        Err(NnError::NonFiniteDerivative {
-            node: node.name.clone(),
-            op: node.op.name(),
-        })
+        Err(NnError::NonFiniteDerivative { node: node.name.clone(), op: node.op.name() })
     }
 }

@@ -30,14 +30,7 @@ impl Correlation {
         assert_eq!(x[0], y[0], "batches differ");
         let patches = Patches::new(window, &x[2..], &y[2..]);
         let identity = patches.is_identity();
-        Self {
-            batch: x[0],
-            groups,
-            inputs: x[1] / groups,
-            outputs: y[1] / groups,
-            patches,
-            identity,
-        }
+        Self { batch: x[0], groups, inputs: x[1] / groups, outputs: y[1] / groups, patches, identity }
     }
 
     fn taps(&self) -> usize {
@@ -71,10 +64,7 @@ impl Correlation {
                 if self.identity {
                     out.extend_from_slice(entries);
                 } else {
-                    out.extend(
-                        tap.iter()
-                            .map(|i| if *i == OUTSIDE { N::default() } else { entries[*i] }),
-                    );
+                    out.extend(tap.iter().map(|i| if *i == OUTSIDE { N::default() } else { entries[*i] }));
                 }
             }
         }
@@ -129,22 +119,15 @@ impl Correlation {
                 let columns = Matrix::new(&columns, self.taps(), width);
                 if images.len() == 1 {
                     let start = self.y_start(images.start, g);
-                    N::gemm(
-                        &mut y[start..start + self.outputs * positions],
-                        self.weight(w, g),
-                        columns,
-                        false,
-                    );
+                    N::gemm(&mut y[start..start + self.outputs * positions], self.weight(w, g), columns, false);
                     continue;
                 }
                 let mut rows = vec![N::default(); self.outputs * width];
                 N::gemm(&mut rows, self.weight(w, g), columns, false);
                 for channel in 0..self.outputs {
                     for (place, n) in images.clone().enumerate() {
-                        let (start, from) = (
-                            self.y_start(n, g) + channel * positions,
-                            channel * width + place * positions,
-                        );
+                        let (start, from) =
+                            (self.y_start(n, g) + channel * positions, channel * width + place * positions);
                         y[start..start + positions].copy_from_slice(&rows[from..from + positions]);
                     }
                 }
@@ -161,12 +144,7 @@ impl Correlation {
                 let width = images.len() * self.patches.positions;
                 let rows = self.rows(y, images.clone(), g);
                 let mut columns = vec![N::default(); self.taps() * width];
-                N::gemm(
-                    &mut columns,
-                    self.weight(w, g).t(),
-                    Matrix::new(&rows, self.outputs, width),
-                    false,
-                );
+                N::gemm(&mut columns, self.weight(w, g).t(), Matrix::new(&rows, self.outputs, width), false);
                 self.add_columns(&columns, images.clone(), g, &mut x);
             }
         }
@@ -181,10 +159,8 @@ impl Correlation {
             for g in 0..self.groups {
                 let width = images.len() * self.patches.positions;
                 let (rows, columns) = (self.rows(y, images.clone(), g), self.columns(x, images.clone(), g));
-                let (rows, columns) = (
-                    Matrix::new(&rows, self.outputs, width),
-                    Matrix::new(&columns, self.taps(), width),
-                );
+                let (rows, columns) =
+                    (Matrix::new(&rows, self.outputs, width), Matrix::new(&columns, self.taps(), width));
                 N::gemm(&mut w[g * size..(g + 1) * size], rows, columns.t(), true);
             }
         }

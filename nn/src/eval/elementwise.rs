@@ -175,10 +175,7 @@ fn in_range<N>(node: &Node, values: Tensor<Option<i64>>) -> Result<Array<N>, NnE
     let shape = values.shape().to_vec();
     match values.into_data().into_iter().collect() {
         Some(data) => Ok(Array::Integer(Arc::new(Tensor::new(shape, data)))),
-        None => Err(NnError::IntegerRange {
-            node: node.name.clone(),
-            op: node.op.name(),
-        }),
+        None => Err(NnError::IntegerRange { node: node.name.clone(), op: node.op.name() }),
     }
 }
 

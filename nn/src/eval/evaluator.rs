@@ -54,14 +54,8 @@ impl<N: Number> Evaluator<N> {
     /// The output is not one of floats, or a constant is not finite in this arithmetic.
     pub fn new(graph: &Graph) -> Result<Self, NnError> {
         let output = graph.node(graph.output());
-        if !matches!(
-            output.element,
-            crate::op::ElementType::F32 | crate::op::ElementType::F64
-        ) {
-            return Err(NnError::NotReal {
-                node: output.name.clone(),
-                element: output.element,
-            });
+        if !matches!(output.element, crate::op::ElementType::F32 | crate::op::ElementType::F64) {
+            return Err(NnError::NotReal { node: output.name.clone(), element: output.element });
         }
         let mut evaluator = Self {
             nodes: Vec::with_capacity(graph.len()),
@@ -161,11 +155,7 @@ impl<N: Number> Evaluator<N> {
             let take = |a: &usize| {
                 let slot: &mut Option<Array<N>> = &mut values[*a];
                 let repeated = self.arguments[index].iter().filter(|b| *b == a).count() > 1;
-                let value = if self.last_use[*a] == index && !repeated {
-                    slot.take()
-                } else {
-                    slot.clone()
-                };
+                let value = if self.last_use[*a] == index && !repeated { slot.take() } else { slot.clone() };
                 value.expect("arguments come before the nodes that use them")
             };
             let arguments = self.arguments[index].iter().map(take).collect();
@@ -177,9 +167,7 @@ impl<N: Number> Evaluator<N> {
             }
             values[index] = Some(value);
         }
-        let output = values[self.output.index()]
-            .take()
-            .expect("the output has been evaluated");
+        let output = values[self.output.index()].take().expect("the output has been evaluated");
         Ok(Arc::unwrap_or_clone(output.into_real()))
     }
 
@@ -194,10 +182,7 @@ impl<N: Number> Evaluator<N> {
             let value = self.step(index, input, arguments)?;
             values.push(value);
         }
-        Ok(Trace {
-            values,
-            output: self.output,
-        })
+        Ok(Trace { values, output: self.output })
     }
 
     fn step(&self, index: usize, input: &Tensor<N>, arguments: Vec<Array<N>>) -> Result<Array<N>, NnError> {
@@ -208,11 +193,7 @@ impl<N: Number> Evaluator<N> {
         let value = if index == self.input.index() {
             if input.shape() != node.shape {
                 let (expected, found) = (node.shape.clone(), input.shape().to_vec());
-                return Err(NnError::InputShape {
-                    node: node.name.clone(),
-                    expected,
-                    found,
-                });
+                return Err(NnError::InputShape { node: node.name.clone(), expected, found });
             }
             Array::Real(Arc::new(input.clone())).cast(node.element)
         } else {
@@ -225,15 +206,6 @@ impl<N: Number> Evaluator<N> {
 
 fn check_finite<N: Number>(node: &Node, value: &Array<N>) -> Result<(), NnError> {
     // Without an early exit, so that the loop vectorises.
-    let finite = value
-        .as_real()
-        .is_none_or(|t| t.data().iter().fold(true, |all, v| all & v.is_finite()));
-    if finite {
-        Ok(())
-    } else {
-        Err(NnError::NonFinite {
-            node: node.name.clone(),
-            op: node.op.name(),
-        })
-    }
+    let finite = value.as_real().is_none_or(|t| t.data().iter().fold(true, |all, v| all & v.is_finite()));
+    if finite { Ok(()) } else { Err(NnError::NonFinite { node: node.name.clone(), op: node.op.name() }) }
 }

@@ -41,18 +41,9 @@ pub(crate) fn apply<N: Number>(node: &Node, mut arguments: Vec<Array<N>>) -> Res
         | Op::Clip { .. } => return elementwise::unary(node, arguments.swap_remove(0)),
         Op::Cast(element) => return Ok(arguments.swap_remove(0).cast(*element)),
         Op::MatMul => linear::matmul(real(0), real(1), shape),
-        Op::Gemm {
-            alpha,
-            beta,
-            trans_a,
-            trans_b,
-        } => linear::gemm(
-            (real(0), *trans_a),
-            (real(1), *trans_b),
-            optional(2),
-            (*alpha, *beta),
-            shape,
-        ),
+        Op::Gemm { alpha, beta, trans_a, trans_b } => {
+            linear::gemm((real(0), *trans_a), (real(1), *trans_b), optional(2), (*alpha, *beta), shape)
+        }
         Op::Conv { window, groups } => {
             let y = Correlation::new(window, *groups, real(0).shape(), shape).forward(real(1).data(), real(0).data());
             with_bias(y, optional(2), shape)
@@ -68,18 +59,11 @@ pub(crate) fn apply<N: Number>(node: &Node, mut arguments: Vec<Array<N>>) -> Res
             let patches = Patches::new(window, &real(0).shape()[2..], &shape[2..]);
             Tensor::new(shape.clone(), pooling::max_pool(&patches, real(0).data()))
         }
-        Op::AveragePool {
-            window,
-            count_include_pad,
-            ..
-        } => {
+        Op::AveragePool { window, count_include_pad, .. } => {
             let extents = &real(0).shape()[2..];
             let patches = Patches::new(window, extents, &shape[2..]);
             let divisors = pooling::divisors(window, extents, &shape[2..], *count_include_pad);
-            Tensor::new(
-                shape.clone(),
-                pooling::average_pool(&patches, &divisors, real(0).data()),
-            )
+            Tensor::new(shape.clone(), pooling::average_pool(&patches, &divisors, real(0).data()))
         }
         Op::Softmax { axis } => normalisation::softmax(real(0), *axis),
         Op::ReduceSum { axes, .. } => return reduction::sum(node, &arguments[0], axes),

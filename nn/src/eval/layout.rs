@@ -87,10 +87,8 @@ fn gather<E: Copy>(a: &Tensor<E>, axis: usize, indices: &[usize]) -> Vec<E> {
 fn concat<N: Number>(arguments: &[Array<N>], axis: usize, shape: &[usize]) -> Array<N> {
     fn join<E: Copy>(parts: Option<Vec<&Tensor<E>>>, axis: usize, shape: &[usize]) -> Option<Arc<Tensor<E>>> {
         let parts = parts?;
-        let blocks: Vec<(usize, &Tensor<E>)> = parts
-            .into_iter()
-            .map(|t| (t.shape()[axis..].iter().product(), t))
-            .collect();
+        let blocks: Vec<(usize, &Tensor<E>)> =
+            parts.into_iter().map(|t| (t.shape()[axis..].iter().product(), t)).collect();
         let outer: usize = shape[..axis].iter().product();
         let mut out = Vec::with_capacity(shape.iter().product());
         for o in 0..outer {
@@ -101,14 +99,8 @@ fn concat<N: Number>(arguments: &[Array<N>], axis: usize, shape: &[usize]) -> Ar
         Some(Arc::new(Tensor::new(shape.to_vec(), out)))
     }
     let reals = arguments.iter().map(|a| a.as_real().map(|t| &**t)).collect();
-    let integers = arguments
-        .iter()
-        .map(|a| if let Array::Integer(t) = a { Some(&**t) } else { None })
-        .collect();
-    let truths = arguments
-        .iter()
-        .map(|a| if let Array::Truth(t) = a { Some(&**t) } else { None })
-        .collect();
+    let integers = arguments.iter().map(|a| if let Array::Integer(t) = a { Some(&**t) } else { None }).collect();
+    let truths = arguments.iter().map(|a| if let Array::Truth(t) = a { Some(&**t) } else { None }).collect();
     (join(reals, axis, shape).map(Array::Real))
         .or_else(|| join(integers, axis, shape).map(Array::Integer))
         .or_else(|| join(truths, axis, shape).map(Array::Truth))

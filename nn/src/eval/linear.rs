@@ -23,10 +23,7 @@ impl Products {
         let (m, k, n) = (matrix_a[0], matrix_a[1], matrix_b[1]);
         if batch_b.iter().all(|d| *d == 1) && batch_b.len() <= batch_a.len() {
             let rows = batch_a.iter().product::<usize>() * m;
-            return Self {
-                extents: (rows, k, n),
-                starts: vec![[0; 3]],
-            };
+            return Self { extents: (rows, k, n), starts: vec![[0; 3]] };
         }
         let rank = batch_a.len().max(batch_b.len());
         let extent = |s: &[usize], axis: usize| (axis + s.len()).checked_sub(rank).map_or(1, |i| s[i]);
@@ -38,21 +35,13 @@ impl Products {
         let batch: Vec<usize> = (0..rank).map(common).collect();
         let (steps_a, steps_b) = (broadcast_strides(batch_a, &batch), broadcast_strides(batch_b, &batch));
         let mut starts = Vec::new();
-        walk(
-            &batch,
-            [0, 0],
-            [&steps_a, &steps_b],
-            |[i, j], [step_i, step_j], length| {
-                for row in 0..length as isize {
-                    let (i, j) = ((i + step_i * row) as usize, (j + step_j * row) as usize);
-                    starts.push([i * m * k, j * k * n, starts.len() * m * n]);
-                }
-            },
-        );
-        Self {
-            extents: (m, k, n),
-            starts,
-        }
+        walk(&batch, [0, 0], [&steps_a, &steps_b], |[i, j], [step_i, step_j], length| {
+            for row in 0..length as isize {
+                let (i, j) = ((i + step_i * row) as usize, (j + step_j * row) as usize);
+                starts.push([i * m * k, j * k * n, starts.len() * m * n]);
+            }
+        });
+        Self { extents: (m, k, n), starts }
     }
 }
 

@@ -25,11 +25,7 @@ pub(super) fn batch_normalization<N: Number>(
 
 /// An axis of a tensor: how many slices lie outside it, its length, and its stride.
 pub(crate) fn axis_extents(shape: &[usize], axis: usize) -> (usize, usize, usize) {
-    (
-        shape[..axis].iter().product(),
-        shape[axis],
-        shape[axis + 1..].iter().product(),
-    )
+    (shape[..axis].iter().product(), shape[axis], shape[axis + 1..].iter().product())
 }
 
 /// $e^{x_i - \max x} / \sum_j e^{x_j - \max x}$ along one axis.
@@ -39,9 +35,7 @@ pub(super) fn softmax<N: Number>(x: &Tensor<N>, axis: usize) -> Tensor<N> {
     for o in 0..outer {
         for s in 0..stride {
             let at = |i: usize| (o * length + i) * stride + s;
-            let largest = (0..length)
-                .map(|i| out[at(i)])
-                .reduce(|a, b| if b.exceeds(a) { b } else { a });
+            let largest = (0..length).map(|i| out[at(i)]).reduce(|a, b| if b.exceeds(a) { b } else { a });
             let Some(largest) = largest else { continue };
             let mut sum = N::default();
             for i in 0..length {

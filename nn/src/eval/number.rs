@@ -22,20 +22,12 @@ pub struct Matrix<'a, N> {
 impl<'a, N> Matrix<'a, N> {
     /// The stored matrix.
     pub fn new(data: &'a [N], rows: usize, cols: usize) -> Self {
-        Self {
-            data,
-            rows,
-            cols,
-            transposed: false,
-        }
+        Self { data, rows, cols, transposed: false }
     }
 
     /// The transpose, without copying.
     pub fn t(self) -> Self {
-        Self {
-            transposed: !self.transposed,
-            ..self
-        }
+        Self { transposed: !self.transposed, ..self }
     }
 }
 
@@ -150,11 +142,7 @@ macro_rules! number {
             fn sigmoid(self) -> Self {
                 // Only non-positive arguments of exp, which therefore never overflows.
                 let e = $t::exp(-self.abs());
-                if self >= 0.0 {
-                    1.0 / (1.0 + e)
-                } else {
-                    e / (1.0 + e)
-                }
+                if self >= 0.0 { 1.0 / (1.0 + e) } else { e / (1.0 + e) }
             }
             #[inline(always)]
             fn sin(self) -> Self {

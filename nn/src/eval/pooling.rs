@@ -20,10 +20,7 @@ pub(super) fn max_pool<N: Number>(patches: &Patches, x: &[N]) -> Vec<N> {
     if patches.size == 0 {
         return Vec::new();
     }
-    x.chunks_exact(patches.size)
-        .flat_map(|channel| maxima(patches, channel))
-        .map(|(v, _)| v)
-        .collect()
+    x.chunks_exact(patches.size).flat_map(|channel| maxima(patches, channel)).map(|(v, _)| v).collect()
 }
 
 /// The number of entries that each window's mean is over.
@@ -32,16 +29,8 @@ pub(super) fn max_pool<N: Number>(patches: &Patches, x: &[N]) -> Vec<N> {
 /// rounding the output extent up brings in, never count.
 pub(crate) fn divisors(window: &Window, extents: &[usize], positions: &[usize], count_include_pad: bool) -> Vec<f64> {
     let (counted, extents) = if count_include_pad {
-        let padded = (0..extents.len())
-            .map(|a| extents[a] + window.pads_begin[a] + window.pads_end[a])
-            .collect();
-        (
-            Window {
-                pads_begin: vec![0; extents.len()],
-                ..window.clone()
-            },
-            padded,
-        )
+        let padded = (0..extents.len()).map(|a| extents[a] + window.pads_begin[a] + window.pads_end[a]).collect();
+        (Window { pads_begin: vec![0; extents.len()], ..window.clone() }, padded)
     } else {
         (window.clone(), extents.to_vec())
     };

@@ -10,11 +10,7 @@ use std::sync::Arc;
 
 /// The shape with the reduced axes kept at length 1.
 pub(crate) fn kept_shape(shape: &[usize], axes: &[usize]) -> Vec<usize> {
-    shape
-        .iter()
-        .enumerate()
-        .map(|(axis, d)| if axes.contains(&axis) { 1 } else { *d })
-        .collect()
+    shape.iter().enumerate().map(|(axis, d)| if axes.contains(&axis) { 1 } else { *d }).collect()
 }
 
 /// Entries that each sum runs over.
@@ -39,15 +35,8 @@ pub(super) fn sum<N: Number>(node: &Node, a: &Array<N>, axes: &[usize]) -> Resul
     let kept = kept_shape(a.shape(), axes);
     let places: Vec<usize> = (0..kept.iter().product()).collect();
     let mut out = vec![0_i64; places.len()];
-    for (place, v) in Strided::expand(&kept, a.shape())
-        .read(&places)
-        .into_iter()
-        .zip(a.data())
-    {
-        let range = || NnError::IntegerRange {
-            node: node.name.clone(),
-            op: node.op.name(),
-        };
+    for (place, v) in Strided::expand(&kept, a.shape()).read(&places).into_iter().zip(a.data()) {
+        let range = || NnError::IntegerRange { node: node.name.clone(), op: node.op.name() };
         out[place] = out[place].checked_add(*v).ok_or_else(range)?;
     }
     Ok(Array::Integer(Arc::new(Tensor::new(node.shape.clone(), out))))

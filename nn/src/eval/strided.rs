@@ -55,12 +55,7 @@ pub(crate) fn walk<const K: usize>(
 /// Strides of a row-major operand inside a result that it broadcasts to: 0 along repeated axes.
 pub(crate) fn broadcast_strides(shape: &[usize], result: &[usize]) -> Vec<isize> {
     let mut out = vec![0; result.len() - shape.len()];
-    out.extend(
-        strides(shape)
-            .into_iter()
-            .zip(shape)
-            .map(|(s, d)| if *d == 1 { 0 } else { s as isize }),
-    );
+    out.extend(strides(shape).into_iter().zip(shape).map(|(s, d)| if *d == 1 { 0 } else { s as isize }));
     out
 }
 
@@ -101,11 +96,7 @@ impl Strided {
 
     /// Repetition along broadcast axes.
     pub(crate) fn expand(input: &[usize], shape: &[usize]) -> Self {
-        Self {
-            shape: shape.to_vec(),
-            offset: 0,
-            strides: broadcast_strides(input, shape),
-        }
+        Self { shape: shape.to_vec(), offset: 0, strides: broadcast_strides(input, shape) }
     }
 
     /// Every entry repeated `factors[axis]` times along each axis.
@@ -125,66 +116,46 @@ impl Strided {
     /// The selected entries, in order.
     pub(crate) fn read<E: Copy>(&self, input: &[E]) -> Vec<E> {
         let mut out = Vec::with_capacity(self.len());
-        walk(
-            &self.shape,
-            [self.offset],
-            [&self.strides],
-            |[start], [step], length| match step {
-                1 => out.extend_from_slice(&input[start as usize..start as usize + length]),
-                0 => out.extend(std::iter::repeat_n(input[start as usize], length)),
-                _ => out.extend((0..length as isize).map(|i| input[(start + step * i) as usize])),
-            },
-        );
+        walk(&self.shape, [self.offset], [&self.strides], |[start], [step], length| match step {
+            1 => out.extend_from_slice(&input[start as usize..start as usize + length]),
+            0 => out.extend(std::iter::repeat_n(input[start as usize], length)),
+            _ => out.extend((0..length as isize).map(|i| input[(start + step * i) as usize])),
+        });
         out
     }
 
     /// Overwrites the selected entries by `values`.
     pub(crate) fn write<E: Copy>(&self, values: &[E], into: &mut [E]) {
         let mut next = 0;
-        walk(
-            &self.shape,
-            [self.offset],
-            [&self.strides],
-            |[start], [step], length| {
-                let row = &values[next..next + length];
-                next += length;
-                if step == 1 {
-                    into[start as usize..start as usize + length].copy_from_slice(row);
-                } else {
-                    row.iter()
-                        .zip(0..)
-                        .for_each(|(v, i)| into[(start + step * i) as usize] = *v);
-                }
-            },
-        );
+        walk(&self.shape, [self.offset], [&self.strides], |[start], [step], length| {
+            let row = &values[next..next + length];
+            next += length;
+            if step == 1 {
+                into[start as usize..start as usize + length].copy_from_slice(row);
+            } else {
+                row.iter().zip(0..).for_each(|(v, i)| into[(start + step * i) as usize] = *v);
+            }
+        });
     }
 
     /// The adjoint of [`Strided::read`]: adds each value to the entry that it was read from.
     pub(crate) fn add_back<N: Number>(&self, values: &[N], into: &mut [N]) {
         let mut next = 0;
-        walk(
-            &self.shape,
-            [self.offset],
-            [&self.strides],
-            |[start], [step], length| {
-                let row = &values[next..next + length];
-                next += length;
-                match step {
-                    1 => {
-                        let target = &mut into[start as usize..start as usize + length];
-                        target.iter_mut().zip(row).for_each(|(t, v)| *t += *v);
-                    }
-                    0 => {
-                        let sum = row.iter().fold(N::default(), |sum, v| sum + *v);
-                        into[start as usize] += sum;
-                    }
-                    _ => row
-                        .iter()
-                        .zip(0..)
-                        .for_each(|(v, i)| into[(start + step * i) as usize] += *v),
+        walk(&self.shape, [self.offset], [&self.strides], |[start], [step], length| {
+            let row = &values[next..next + length];
+            next += length;
+            match step {
+                1 => {
+                    let target = &mut into[start as usize..start as usize + length];
+                    target.iter_mut().zip(row).for_each(|(t, v)| *t += *v);
                 }
-            },
-        );
+                0 => {
+                    let sum = row.iter().fold(N::default(), |sum, v| sum + *v);
+                    into[start as usize] += sum;
+                }
+                _ => row.iter().zip(0..).for_each(|(v, i)| into[(start + step * i) as usize] += *v),
+            }
+        });
     }
 }
 
@@ -195,22 +166,10 @@ mod tests {
     #[test]
     fn views_of_a_matrix() {
         let a = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
-        assert_eq!(
-            Strided::transpose(&[2, 3], &[1, 0]).read(&a),
-            [1.0, 4.0, 2.0, 5.0, 3.0, 6.0]
-        );
-        assert_eq!(
-            Strided::slice(&[2, 3], &[1, 2], &[-1, -2], &[2, 2]).read(&a),
-            [6.0, 4.0, 3.0, 1.0]
-        );
-        assert_eq!(
-            Strided::expand(&[2, 1], &[2, 2, 2]).read(&a),
-            [1.0, 1.0, 2.0, 2.0, 1.0, 1.0, 2.0, 2.0]
-        );
-        assert_eq!(
-            Strided::upsample(&[1, 2], &[2, 2]).read(&a),
-            [1.0, 1.0, 2.0, 2.0, 1.0, 1.0, 2.0, 2.0]
-        );
+        assert_eq!(Strided::transpose(&[2, 3], &[1, 0]).read(&a), [1.0, 4.0, 2.0, 5.0, 3.0, 6.0]);
+        assert_eq!(Strided::slice(&[2, 3], &[1, 2], &[-1, -2], &[2, 2]).read(&a), [6.0, 4.0, 3.0, 1.0]);
+        assert_eq!(Strided::expand(&[2, 1], &[2, 2, 2]).read(&a), [1.0, 1.0, 2.0, 2.0, 1.0, 1.0, 2.0, 2.0]);
+        assert_eq!(Strided::upsample(&[1, 2], &[2, 2]).read(&a), [1.0, 1.0, 2.0, 2.0, 1.0, 1.0, 2.0, 2.0]);
     }
 
     #[test]
@@ -227,11 +186,7 @@ mod tests {
             let mut back = vec![0.0; 6];
             view.add_back(&y, &mut back);
             let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
-            assert_eq!(
-                dot(&view.read(&x), &y),
-                dot(&x, &back),
-                "small integers are summed exactly"
-            );
+            assert_eq!(dot(&view.read(&x), &y), dot(&x, &back), "small integers are summed exactly");
         }
     }
 

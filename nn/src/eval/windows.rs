@@ -26,19 +26,15 @@ impl Patches {
         let mut table = vec![0; taps * count];
         for axis in 0..extents.len() {
             // Entry of this axis for (tap, position), combined with the axes before it.
-            let (inner_taps, inner_positions): (usize, usize) = (
-                window.kernel[axis + 1..].iter().product(),
-                positions[axis + 1..].iter().product(),
-            );
+            let (inner_taps, inner_positions): (usize, usize) =
+                (window.kernel[axis + 1..].iter().product(), positions[axis + 1..].iter().product());
             for t in 0..taps {
                 let tap = t / inner_taps % window.kernel[axis];
                 for p in 0..count {
                     let position = p / inner_positions % positions[axis];
                     let entry = &mut table[t * count + p];
                     let place = position * window.strides[axis] + tap * window.dilations[axis];
-                    let inside = place
-                        .checked_sub(window.pads_begin[axis])
-                        .filter(|i| *i < extents[axis]);
+                    let inside = place.checked_sub(window.pads_begin[axis]).filter(|i| *i < extents[axis]);
                     *entry = match inside {
                         Some(i) if *entry != OUTSIDE => *entry * extents[axis] + i,
                         _ => OUTSIDE,
@@ -46,12 +42,7 @@ impl Patches {
                 }
             }
         }
-        Self {
-            taps,
-            positions: count,
-            size: extents.iter().product(),
-            table,
-        }
+        Self { taps, positions: count, size: extents.iter().product(), table }
     }
 
     /// Whether every window is one tap on the entry of the same number.
@@ -67,11 +58,7 @@ impl Patches {
     /// Calls `f(position, entry)` for all taps inside the channel.
     pub(crate) fn for_each(&self, mut f: impl FnMut(usize, usize)) {
         for t in 0..self.taps {
-            self.tap(t)
-                .iter()
-                .enumerate()
-                .filter(|(_, i)| **i != OUTSIDE)
-                .for_each(|(p, i)| f(p, *i));
+            self.tap(t).iter().enumerate().filter(|(_, i)| **i != OUTSIDE).for_each(|(p, i)| f(p, *i));
         }
     }
 }
@@ -82,13 +69,8 @@ mod tests {
 
     #[test]
     fn taps_of_a_padded_dilated_row() {
-        let window = Window {
-            kernel: vec![2],
-            strides: vec![2],
-            pads_begin: vec![1],
-            pads_end: vec![0],
-            dilations: vec![2],
-        };
+        let window =
+            Window { kernel: vec![2], strides: vec![2], pads_begin: vec![1], pads_end: vec![0], dilations: vec![2] };
         let patches = Patches::new(&window, &[4], &[2]);
         assert_eq!(patches.tap(0), [OUTSIDE, 1]);
         assert_eq!(patches.tap(1), [1, 3]);

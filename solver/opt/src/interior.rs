@@ -26,9 +26,7 @@ impl LpSolver for InteriorPoint {
     fn solve(&self, program: &LinearProgram, settings: &LpSettings) -> Result<LpOutcome, OptError> {
         program.check()?;
         if !(settings.tolerance > 0.0 && settings.tolerance < 1.0) {
-            return Err(OptError::Tolerance {
-                tolerance: settings.tolerance,
-            });
+            return Err(OptError::Tolerance { tolerance: settings.tolerance });
         }
         if let Some(crossed) = crossed_bound(program) {
             return Ok(LpOutcome::Infeasible(crossed));
@@ -55,16 +53,8 @@ impl LpSolver for InteriorPoint {
 }
 
 fn crossed_bound(program: &LinearProgram) -> Option<Refutation> {
-    let column = (0..program.columns())
-        .find(|&j| program.lower[j] > program.upper[j])
-        .map(Refutation::CrossedColumn);
-    column.or_else(|| {
-        program
-            .rows
-            .iter()
-            .position(|row| row.lower > row.upper)
-            .map(Refutation::CrossedRow)
-    })
+    let column = (0..program.columns()).find(|&j| program.lower[j] > program.upper[j]).map(Refutation::CrossedColumn);
+    column.or_else(|| program.rows.iter().position(|row| row.lower > row.upper).map(Refutation::CrossedRow))
 }
 
 /// A program without rows, fixed columns aside, and without finite bounds.
@@ -77,21 +67,14 @@ fn without_constraints(program: &LinearProgram, form: &ConeForm) -> LpOutcome {
 
 fn unit_row_refutation(program: &LinearProgram, row: ConstantRow, activity: f64) -> LpOutcome {
     let mut row_ray = vec![0.0; program.rows.len()];
-    row_ray[row.index] = if activity < program.rows[row.index].lower {
-        1.0
-    } else {
-        -1.0
-    };
+    row_ray[row.index] = if activity < program.rows[row.index].lower { 1.0 } else { -1.0 };
     farkas(program, row_ray)
 }
 
 fn farkas(program: &LinearProgram, mut row_ray: Vec<f64>) -> LpOutcome {
     let zero = vec![0.0; program.columns()];
     let mut column_ray = program.column_residual(&zero, &row_ray);
-    let size = row_ray
-        .iter()
-        .chain(&column_ray)
-        .fold(0.0, |size: f64, v| size.max(v.abs()));
+    let size = row_ray.iter().chain(&column_ray).fold(0.0, |size: f64, v| size.max(v.abs()));
     row_ray.iter_mut().chain(&mut column_ray).for_each(|v| *v /= size);
     drop_infinite(program, &mut column_ray);
     let refutation = Refutation::Farkas { row_ray, column_ray };
@@ -152,9 +135,7 @@ enum Answer {
 
 impl ConeForm {
     fn new(program: &LinearProgram) -> Self {
-        let columns: Vec<usize> = (0..program.columns())
-            .filter(|&j| program.lower[j] < program.upper[j])
-            .collect();
+        let columns: Vec<usize> = (0..program.columns()).filter(|&j| program.lower[j] < program.upper[j]).collect();
         let mut position = vec![None; program.columns()];
         for (index, &column) in columns.iter().enumerate() {
             position[column] = Some(index);
@@ -216,15 +197,11 @@ impl ConeForm {
             };
             match *constraint {
                 Constraint::RowEqual(row) | Constraint::RowUpper(row) => {
-                    free_entries[row]
-                        .iter()
-                        .for_each(|&(column, value)| push(column, value));
+                    free_entries[row].iter().for_each(|&(column, value)| push(column, value));
                     right.push(program.rows[row].upper - constant[row]);
                 }
                 Constraint::RowLower(row) => {
-                    free_entries[row]
-                        .iter()
-                        .for_each(|&(column, value)| push(column, -value));
+                    free_entries[row].iter().for_each(|&(column, value)| push(column, -value));
                     right.push(constant[row] - program.rows[row].lower);
                 }
                 Constraint::ColumnLower(column) => {
@@ -238,16 +215,7 @@ impl ConeForm {
             }
         }
         let matrix = CscMatrix::new_from_triplets(constraints.len(), columns.len(), at_row, at_column, values);
-        Self {
-            columns,
-            constant,
-            constant_size,
-            constant_rows,
-            constraints,
-            equations: equation_count,
-            matrix,
-            right,
-        }
+        Self { columns, constant, constant_size, constant_rows, constraints, equations: equation_count, matrix, right }
     }
 
     fn contradictory_constant_row(&self, program: &LinearProgram, tolerance: f64) -> Option<ConstantRow> {
@@ -287,10 +255,7 @@ impl ConeForm {
         solver.solve();
         let solution = solver.solution;
         Ok(match solution.status {
-            SolverStatus::Solved => Answer::Optimal {
-                x: solution.x,
-                z: solution.z,
-            },
+            SolverStatus::Solved => Answer::Optimal { x: solution.x, z: solution.z },
             SolverStatus::PrimalInfeasible => Answer::PrimalInfeasible { z: solution.z },
             SolverStatus::DualInfeasible => Answer::DualInfeasible,
             SolverStatus::AlmostSolved | SolverStatus::AlmostPrimalInfeasible | SolverStatus::AlmostDualInfeasible => {
@@ -313,12 +278,7 @@ impl ConeForm {
         let row_duals = self.row_duals(program, z);
         let mut column_duals = program.column_residual(&program.objective, &row_duals);
         drop_infinite(program, &mut column_duals);
-        LpOutcome::Optimal {
-            value: program.value(&point),
-            point,
-            row_duals,
-            column_duals,
-        }
+        LpOutcome::Optimal { value: program.value(&point), point, row_duals, column_duals }
     }
 
     fn refuted(&self, program: &LinearProgram, z: &[f64]) -> LpOutcome {

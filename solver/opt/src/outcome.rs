@@ -16,11 +16,7 @@ pub struct LpSettings {
 
 impl Default for LpSettings {
     fn default() -> Self {
-        Self {
-            tolerance: 1e-8,
-            max_iterations: 200,
-            time_limit: None,
-        }
+        Self { tolerance: 1e-8, max_iterations: 200, time_limit: None }
     }
 }
 

@@ -19,37 +19,22 @@ pub struct Row {
 impl Row {
     /// $\sum_j a_j x_j \le u$.
     pub fn at_most(entries: Vec<(usize, f64)>, upper: f64) -> Self {
-        Self {
-            entries,
-            lower: f64::NEG_INFINITY,
-            upper,
-        }
+        Self { entries, lower: f64::NEG_INFINITY, upper }
     }
 
     /// $\sum_j a_j x_j \ge \ell$.
     pub fn at_least(entries: Vec<(usize, f64)>, lower: f64) -> Self {
-        Self {
-            entries,
-            lower,
-            upper: f64::INFINITY,
-        }
+        Self { entries, lower, upper: f64::INFINITY }
     }
 
     /// $\sum_j a_j x_j = b$.
     pub fn equal(entries: Vec<(usize, f64)>, value: f64) -> Self {
-        Self {
-            entries,
-            lower: value,
-            upper: value,
-        }
+        Self { entries, lower: value, upper: value }
     }
 
     /// $\sum_j a_j x_j$ at a point.
     pub fn activity(&self, point: &[f64]) -> f64 {
-        self.entries
-            .iter()
-            .map(|&(column, coefficient)| coefficient * point[column])
-            .sum()
+        self.entries.iter().map(|&(column, coefficient)| coefficient * point[column]).sum()
     }
 }
 
@@ -70,22 +55,9 @@ impl LinearProgram {
     /// A program over a box, without rows.
     #[track_caller]
     pub fn new(objective: Vec<f64>, lower: Vec<f64>, upper: Vec<f64>) -> Self {
-        assert_eq!(
-            objective.len(),
-            lower.len(),
-            "objective and lower bounds differ in length"
-        );
-        assert_eq!(
-            objective.len(),
-            upper.len(),
-            "objective and upper bounds differ in length"
-        );
-        Self {
-            objective,
-            lower,
-            upper,
-            rows: Vec::new(),
-        }
+        assert_eq!(objective.len(), lower.len(), "objective and lower bounds differ in length");
+        assert_eq!(objective.len(), upper.len(), "objective and upper bounds differ in length");
+        Self { objective, lower, upper, rows: Vec::new() }
     }
 
     /// Number of columns.
@@ -100,15 +72,8 @@ impl LinearProgram {
 
     /// The largest violation of a row or a bound at a point; zero when it is feasible.
     pub fn violation(&self, point: &[f64]) -> f64 {
-        let rows = self
-            .rows
-            .iter()
-            .map(|row| outside(row.activity(point), row.lower, row.upper));
-        let columns = point
-            .iter()
-            .zip(&self.lower)
-            .zip(&self.upper)
-            .map(|((&x, &l), &u)| outside(x, l, u));
+        let rows = self.rows.iter().map(|row| outside(row.activity(point), row.lower, row.upper));
+        let columns = point.iter().zip(&self.lower).zip(&self.upper).map(|((&x, &l), &u)| outside(x, l, u));
         rows.chain(columns).fold(0.0, f64::max)
     }
 
@@ -132,16 +97,8 @@ impl LinearProgram {
     /// # Soundness
     /// Computed in `f64` without directed rounding.
     pub fn dual_value(&self, row_duals: &[f64], column_duals: &[f64]) -> f64 {
-        let rows = self
-            .rows
-            .iter()
-            .zip(row_duals)
-            .map(|(row, &y)| support(y, row.lower, row.upper));
-        let columns = column_duals
-            .iter()
-            .zip(&self.lower)
-            .zip(&self.upper)
-            .map(|((&d, &l), &u)| support(d, l, u));
+        let rows = self.rows.iter().zip(row_duals).map(|(row, &y)| support(y, row.lower, row.upper));
+        let columns = column_duals.iter().zip(&self.lower).zip(&self.upper).map(|((&d, &l), &u)| support(d, l, u));
         rows.chain(columns).sum()
     }
 
@@ -152,18 +109,11 @@ impl LinearProgram {
     pub fn check(&self) -> Result<(), OptError> {
         let columns = self.columns();
         if self.lower.len() != columns || self.upper.len() != columns {
-            return Err(OptError::ColumnCount {
-                columns,
-                lower: self.lower.len(),
-                upper: self.upper.len(),
-            });
+            return Err(OptError::ColumnCount { columns, lower: self.lower.len(), upper: self.upper.len() });
         }
         for column in 0..columns {
             if !self.objective[column].is_finite() {
-                return Err(OptError::Objective {
-                    column,
-                    value: self.objective[column],
-                });
+                return Err(OptError::Objective { column, value: self.objective[column] });
             }
             if let Some((side, value)) = bad_bound(self.lower[column], self.upper[column]) {
                 return Err(OptError::ColumnBound { column, side, value });
@@ -171,26 +121,14 @@ impl LinearProgram {
         }
         for (index, row) in self.rows.iter().enumerate() {
             if let Some((side, value)) = bad_bound(row.lower, row.upper) {
-                return Err(OptError::RowBound {
-                    row: index,
-                    side,
-                    value,
-                });
+                return Err(OptError::RowBound { row: index, side, value });
             }
             for &(column, value) in &row.entries {
                 if column >= columns {
-                    return Err(OptError::NoSuchColumn {
-                        row: index,
-                        column,
-                        columns,
-                    });
+                    return Err(OptError::NoSuchColumn { row: index, column, columns });
                 }
                 if !value.is_finite() {
-                    return Err(OptError::Coefficient {
-                        row: index,
-                        column,
-                        value,
-                    });
+                    return Err(OptError::Coefficient { row: index, column, value });
                 }
             }
         }

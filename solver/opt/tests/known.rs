@@ -14,17 +14,8 @@ fn answer(program: &LinearProgram) -> LpOutcome {
 #[track_caller]
 fn optimum(program: &LinearProgram) -> (Vec<f64>, f64, Vec<f64>) {
     match answer(program) {
-        LpOutcome::Optimal {
-            point,
-            value,
-            row_duals,
-            column_duals,
-        } => {
-            assert!(
-                program.violation(&point) < TOLERANCE,
-                "infeasible by {}",
-                program.violation(&point)
-            );
+        LpOutcome::Optimal { point, value, row_duals, column_duals } => {
+            assert!(program.violation(&point) < TOLERANCE, "infeasible by {}", program.violation(&point));
             let residual = program.column_residual(&program.objective, &row_duals);
             for (j, (r, d)) in residual.iter().zip(&column_duals).enumerate() {
                 assert!((r - d).abs() < TOLERANCE, "column {j}: c - A'y = {r}, d = {d}");
@@ -45,9 +36,7 @@ fn refutation(program: &LinearProgram) -> (Vec<f64>, Vec<f64>) {
             let mut combined = column_ray.clone();
             let mut gap = 0.0;
             for (row, y) in program.rows.iter().zip(&row_ray) {
-                row.entries
-                    .iter()
-                    .for_each(|&(column, value)| combined[column] += y * value);
+                row.entries.iter().for_each(|&(column, value)| combined[column] += y * value);
                 gap += if *y > 0.0 {
                     y * row.lower
                 } else if *y < 0.0 {
@@ -104,11 +93,7 @@ fn beale_cycles_the_simplex_method_but_has_an_optimum() {
 #[test]
 fn a_free_variable_is_held_by_a_range() {
     let mut program = LinearProgram::new(vec![1.0, 0.0], vec![-INF, 0.0], vec![INF, 3.0]);
-    program.rows = vec![Row {
-        entries: vec![(0, 1.0), (1, 1.0)],
-        lower: -2.0,
-        upper: 7.0,
-    }];
+    program.rows = vec![Row { entries: vec![(0, 1.0), (1, 1.0)], lower: -2.0, upper: 7.0 }];
     assert!((optimum(&program).1 + 5.0).abs() < TOLERANCE);
 }
 
@@ -126,10 +111,7 @@ fn equations_and_repeated_columns() {
 #[test]
 fn fixed_columns_and_empty_rows() {
     let mut program = LinearProgram::new(vec![1.0, 1.0], vec![2.5, -4.0], vec![2.5, 9.0]);
-    program.rows = vec![
-        Row::at_least(vec![], -1.0),
-        Row::at_least(vec![(0, 2.0), (1, 1.0)], 4.0),
-    ];
+    program.rows = vec![Row::at_least(vec![], -1.0), Row::at_least(vec![(0, 2.0), (1, 1.0)], 4.0)];
     let (point, value, _) = optimum(&program);
     assert_eq!(point[0], 2.5);
     assert!((value - 1.5).abs() < TOLERANCE);
@@ -153,10 +135,7 @@ fn everything_fixed() {
 fn no_columns_and_no_constraints() {
     assert_eq!(optimum(&LinearProgram::default()).1, 0.0);
     assert_eq!(optimum(&LinearProgram::new(vec![0.0], vec![-INF], vec![INF])).1, 0.0);
-    assert_eq!(
-        answer(&LinearProgram::new(vec![1.0], vec![-INF], vec![INF])),
-        LpOutcome::Unbounded
-    );
+    assert_eq!(answer(&LinearProgram::new(vec![1.0], vec![-INF], vec![INF])), LpOutcome::Unbounded);
 }
 
 #[test]
@@ -171,10 +150,7 @@ fn unbounded_only_when_feasible() {
 #[test]
 fn rows_that_contradict_each_other() {
     let mut program = LinearProgram::new(vec![0.0; 2], vec![-INF; 2], vec![INF; 2]);
-    program.rows = vec![
-        Row::at_least(vec![(0, 1.0), (1, 1.0)], 1.0),
-        Row::at_most(vec![(0, 2.0), (1, 2.0)], 1.0),
-    ];
+    program.rows = vec![Row::at_least(vec![(0, 1.0), (1, 1.0)], 1.0), Row::at_most(vec![(0, 2.0), (1, 2.0)], 1.0)];
     let (row_ray, _) = refutation(&program);
     assert!((row_ray[0] - 1.0).abs() < TOLERANCE && (row_ray[1] + 0.5).abs() < TOLERANCE);
 }
@@ -190,17 +166,11 @@ fn a_box_that_a_row_misses() {
 fn crossed_bounds_are_seen_before_the_call() {
     let mut program = LinearProgram::new(vec![1.0; 2], vec![0.0, 1.0], vec![1.0, 1.0 - f64::EPSILON]);
     let outcome = answer(&program);
-    let LpOutcome::Infeasible(refutation) = &outcome else {
-        panic!("found {outcome:?}")
-    };
+    let LpOutcome::Infeasible(refutation) = &outcome else { panic!("found {outcome:?}") };
     assert_eq!(*refutation, Refutation::CrossedColumn(1));
     assert!(refutation.gap(&program) > 0.0);
     program.upper[1] = 2.0;
-    program.rows = vec![Row {
-        entries: vec![(0, 1.0)],
-        lower: 0.5,
-        upper: 0.25,
-    }];
+    program.rows = vec![Row { entries: vec![(0, 1.0)], lower: 0.5, upper: 0.25 }];
     assert_eq!(answer(&program), LpOutcome::Infeasible(Refutation::CrossedRow(0)));
 }
 
@@ -208,14 +178,8 @@ fn crossed_bounds_are_seen_before_the_call() {
 fn a_limit_on_iterations_is_an_outcome() {
     let mut program = LinearProgram::new(vec![-1.0, -2.0], vec![0.0; 2], vec![4.0; 2]);
     program.rows = vec![Row::at_most(vec![(0, 1.0), (1, 1.0)], 5.0)];
-    let settings = LpSettings {
-        max_iterations: 1,
-        ..LpSettings::default()
-    };
-    assert_eq!(
-        solve(&program, &settings).unwrap(),
-        LpOutcome::Stalled(StallReason::Iterations)
-    );
+    let settings = LpSettings { max_iterations: 1, ..LpSettings::default() };
+    assert_eq!(solve(&program, &settings).unwrap(), LpOutcome::Stalled(StallReason::Iterations));
 }
 
 #[test]
@@ -230,53 +194,16 @@ fn data_that_is_no_program_is_an_error_with_its_place() {
         change(&mut program);
         solve(&program, &LpSettings::default()).unwrap_err()
     };
-    assert!(matches!(
-        fault(&|p| p.objective[1] = f64::NAN),
-        OptError::Objective { column: 1, .. }
-    ));
+    assert!(matches!(fault(&|p| p.objective[1] = f64::NAN), OptError::Objective { column: 1, .. }));
     assert!(matches!(
         fault(&|p| p.lower[0] = f64::NAN),
-        OptError::ColumnBound {
-            column: 0,
-            side: BoundSide::Lower,
-            ..
-        }
+        OptError::ColumnBound { column: 0, side: BoundSide::Lower, .. }
     ));
-    assert!(matches!(
-        fault(&|p| p.upper[1] = -INF),
-        OptError::ColumnBound {
-            column: 1,
-            side: BoundSide::Upper,
-            ..
-        }
-    ));
-    assert!(matches!(
-        fault(&|p| p.rows[1].upper = f64::NAN),
-        OptError::RowBound { row: 1, .. }
-    ));
-    assert!(matches!(
-        fault(&|p| p.rows[1].entries[0].1 = INF),
-        OptError::Coefficient { row: 1, column: 1, .. }
-    ));
-    assert!(matches!(
-        fault(&|p| p.rows[0].entries[0].0 = 2),
-        OptError::NoSuchColumn {
-            row: 0,
-            column: 2,
-            columns: 2
-        }
-    ));
-    assert!(matches!(
-        fault(&|p| p.upper.truncate(1)),
-        OptError::ColumnCount {
-            columns: 2,
-            lower: 2,
-            upper: 1
-        }
-    ));
-    let settings = LpSettings {
-        tolerance: f64::NAN,
-        ..LpSettings::default()
-    };
+    assert!(matches!(fault(&|p| p.upper[1] = -INF), OptError::ColumnBound { column: 1, side: BoundSide::Upper, .. }));
+    assert!(matches!(fault(&|p| p.rows[1].upper = f64::NAN), OptError::RowBound { row: 1, .. }));
+    assert!(matches!(fault(&|p| p.rows[1].entries[0].1 = INF), OptError::Coefficient { row: 1, column: 1, .. }));
+    assert!(matches!(fault(&|p| p.rows[0].entries[0].0 = 2), OptError::NoSuchColumn { row: 0, column: 2, columns: 2 }));
+    assert!(matches!(fault(&|p| p.upper.truncate(1)), OptError::ColumnCount { columns: 2, lower: 2, upper: 1 }));
+    let settings = LpSettings { tolerance: f64::NAN, ..LpSettings::default() };
     assert!(matches!(solve(&good, &settings), Err(OptError::Tolerance { .. })));
 }

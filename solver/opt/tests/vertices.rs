@@ -89,11 +89,7 @@ fn row(columns: usize) -> impl Strategy<Value = Row> {
             0 => Row::at_most(entries, at),
             1 => Row::at_least(entries, at),
             2 => Row::equal(entries, at),
-            _ => Row {
-                entries,
-                lower: at,
-                upper: at + f64::from(width),
-            },
+            _ => Row { entries, lower: at, upper: at + f64::from(width) },
         }
     })
 }
@@ -102,21 +98,12 @@ fn program() -> impl Strategy<Value = LinearProgram> {
     (1usize..=3)
         .prop_flat_map(|n| {
             let bounds = prop::collection::vec((-3i32..=3, 0i32..=4), n);
-            (
-                prop::collection::vec(small(), n),
-                bounds,
-                prop::collection::vec(row(n), 0..6),
-            )
+            (prop::collection::vec(small(), n), bounds, prop::collection::vec(row(n), 0..6))
         })
         .prop_map(|(objective, bounds, rows)| {
             let lower: Vec<f64> = bounds.iter().map(|(l, _)| f64::from(*l)).collect();
             let upper = bounds.iter().map(|(l, w)| f64::from(l + w)).collect();
-            LinearProgram {
-                objective,
-                lower,
-                upper,
-                rows,
-            }
+            LinearProgram { objective, lower, upper, rows }
         })
 }
 

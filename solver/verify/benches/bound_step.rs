@@ -25,11 +25,11 @@ fn network(widths: &[usize]) -> Network<f32> {
         let mut weight = vec![0.0f32; pair[0] * pair[1]];
         random.fill_normal(&mut weight, (2.0 / pair[0] as f64).sqrt());
         let weight = Value::F32(Arc::new(Tensor::new(vec![pair[1], pair[0]], weight)));
-        let weight = builder.constant(&format!("w{k}"), weight).expect("finite");
+        let weight = builder.constant(format!("w{k}"), weight).expect("finite");
         let op = Op::Gemm { alpha: 1.0, beta: 1.0, trans_a: false, trans_b: true };
-        x = builder.add(&format!("z{k}"), op, &[x, weight]).expect("shapes fit");
+        x = builder.add(format!("z{k}"), op, &[x, weight]).expect("shapes fit");
         if k + 2 < widths.len() {
-            x = builder.add(&format!("h{k}"), Op::Relu, &[x]).expect("shapes fit");
+            x = builder.add(format!("h{k}"), Op::Relu, &[x]).expect("shapes fit");
         }
     }
     lower(&builder.finish(x).expect("a graph")).expect("supported").cast()

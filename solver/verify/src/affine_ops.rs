@@ -26,13 +26,18 @@ pub(crate) fn lower(
         Op::Sub => sum(to, node, arguments, shapes, -1.0),
         Op::Neg => Ok(scaled(to, node, &arguments[0], &vec![-1.0; size(node)], 0)),
         Op::Mul => match arguments {
-            [Lowered::Layer(_), Lowered::Constant(c)] => Ok(product(to, node, &arguments[0], &shapes[0], c, &shapes[1])),
-            [Lowered::Constant(c), Lowered::Layer(_)] => Ok(product(to, node, &arguments[1], &shapes[1], c, &shapes[0])),
+            [Lowered::Layer(_), Lowered::Constant(c)] => {
+                Ok(product(to, node, &arguments[0], &shapes[0], c, &shapes[1]))
+            }
+            [Lowered::Constant(c), Lowered::Layer(_)] => {
+                Ok(product(to, node, &arguments[1], &shapes[1], c, &shapes[0]))
+            }
             _ => Err(unsupported(node, " of two variables or two constants")),
         },
         Op::Div => match arguments {
             [Lowered::Layer(_), Lowered::Constant(c)] if c.iter().all(|v| v != 0.0) => {
-                let factors: Vec<f64> = broadcast_index(&shapes[1], &node.shape).iter().map(|i| 1.0 / c.get(*i as usize)).collect();
+                let factors: Vec<f64> =
+                    broadcast_index(&shapes[1], &node.shape).iter().map(|i| 1.0 / c.get(*i as usize)).collect();
                 let spread = spread(to, node, &arguments[0], &shapes[0]);
                 Ok(scaled(to, node, &spread, &factors, 1))
             }
@@ -136,9 +141,9 @@ fn movement(node: &Node, shapes: &[Vec<usize>]) -> Option<Vec<(u32, u32)>> {
             let after = index[*axis + rank..].iter().copied();
             at(&from, &mut before.chain([indices.data()[picked]]).chain(after))
         })),
-        Op::Upsample { factors } => single(each_index(&node.shape, |index| {
-            at(&from, &mut index.iter().zip(factors).map(|(i, f)| i / f))
-        })),
+        Op::Upsample { factors } => {
+            single(each_index(&node.shape, |index| at(&from, &mut index.iter().zip(factors).map(|(i, f)| i / f))))
+        }
         Op::Pad { begin, value, .. } if *value == 0.0 => single(each_index(&node.shape, |index| {
             let inside = |axis: usize| index[axis] >= begin[axis] && index[axis] - begin[axis] < from[axis];
             if !(0..index.len()).all(inside) {
@@ -194,7 +199,13 @@ fn spread(to: &mut Lowering<'_>, node: &Node, value: &Lowered, shape: &[usize]) 
 
 /// $a \pm b$. A constant summand goes into the bias of the layer that made the variable, if nothing
 /// else reads that layer.
-fn sum(to: &mut Lowering<'_>, node: &Node, arguments: &[Lowered], shapes: &[Vec<usize>], sign: f64) -> Result<Lowered, VerifyError> {
+fn sum(
+    to: &mut Lowering<'_>,
+    node: &Node,
+    arguments: &[Lowered],
+    shapes: &[Vec<usize>],
+    sign: f64,
+) -> Result<Lowered, VerifyError> {
     let index: Vec<Vec<u32>> = shapes.iter().map(|s| broadcast_index(s, &node.shape)).collect();
     let mut bias = vec![0.0; size(node)];
     let mut terms: Vec<(usize, Linear<f64>)> = Vec::new();
@@ -221,12 +232,12 @@ fn sum(to: &mut Lowering<'_>, node: &Node, arguments: &[Lowered], shapes: &[Vec<
             return Ok(Lowered::Layer(*k));
         }
         let fresh = *k + 1 == to.layers.len() && sole_user(to, node, arguments);
-        if let (true, Kind::Affine(Affine { bias: old, bias_magnitude, .. })) = (fresh, &mut to.layers[*k].kind) {
-            if old.iter().all(|b| *b == 0.0) {
-                *bias_magnitude = bias.iter().map(|b| b.abs()).collect();
-                *old = bias;
-                return Ok(Lowered::Layer(*k));
-            }
+        if let (true, Kind::Affine(Affine { bias: old, bias_magnitude, .. })) = (fresh, &mut to.layers[*k].kind)
+            && old.iter().all(|b| *b == 0.0)
+        {
+            *bias_magnitude = bias.iter().map(|b| b.abs()).collect();
+            *old = bias;
+            return Ok(Lowered::Layer(*k));
         }
     }
     Ok(Lowered::Layer(to.affine(&node.name, terms, bias)))
@@ -259,14 +270,26 @@ fn scaled(to: &mut Lowering<'_>, node: &Node, value: &Lowered, factors: &[f64], 
     Lowered::Layer(to.affine_rounded(&node.name, terms, zero.clone(), zero, roundings))
 }
 
-fn product(to: &mut Lowering<'_>, node: &Node, value: &Lowered, shape: &[usize], c: &Stored, c_shape: &[usize]) -> Lowered {
+fn product(
+    to: &mut Lowering<'_>,
+    node: &Node,
+    value: &Lowered,
+    shape: &[usize],
+    c: &Stored,
+    c_shape: &[usize],
+) -> Lowered {
     let factors: Vec<f64> = broadcast_index(c_shape, &node.shape).iter().map(|i| c.get(*i as usize)).collect();
     let value = spread(to, node, value, shape);
     scaled(to, node, &value, &factors, 0)
 }
 
 /// NumPy's matrix product with one constant side.
-fn matmul(to: &mut Lowering<'_>, node: &Node, arguments: &[Lowered], shapes: &[Vec<usize>]) -> Result<Lowered, VerifyError> {
+fn matmul(
+    to: &mut Lowering<'_>,
+    node: &Node,
+    arguments: &[Lowered],
+    shapes: &[Vec<usize>],
+) -> Result<Lowered, VerifyError> {
     // Vectors count as a row on the left and a column on the right.
     let as_matrix = |shape: &[usize], left: bool| match (shape, left) {
         ([n], true) => vec![1, *n],
@@ -486,7 +509,8 @@ fn batch_normalization(
     let slope: Vec<f64> = scale.iter().zip(variance.iter()).map(|(s, v)| s / (v + epsilon).sqrt()).collect();
     let factors: Vec<f64> = (0..size(node)).map(|e| slope[channel(e)]).collect();
     let bias = (0..size(node)).map(|e| shift.get(channel(e)) - mean.get(channel(e)) * slope[channel(e)]).collect();
-    let magnitude = (0..size(node)).map(|e| shift.get(channel(e)).abs() + (mean.get(channel(e)) * slope[channel(e)]).abs());
+    let magnitude =
+        (0..size(node)).map(|e| shift.get(channel(e)).abs() + (mean.get(channel(e)) * slope[channel(e)]).abs());
     let terms = vec![(*source, diagonal(&factors))];
     Ok(Lowered::Layer(to.affine_rounded(&node.name, terms, bias, magnitude.collect(), 8)))
 }

@@ -137,7 +137,8 @@ impl<T: Scalar> Bounds<T> {
             upper_intercept: pick(&self.lines.upper_intercept, &all),
         };
         let (lower, upper) = (pick(&self.lower, &|k| read[k]), pick(&self.upper, &|k| read[k]));
-        let mut gathered = Bounds { lower, upper, lines, axes: self.axes.clone(), influence: Vec::new(), guides: Vec::new() };
+        let mut gathered =
+            Bounds { lower, upper, lines, axes: self.axes.clone(), influence: Vec::new(), guides: Vec::new() };
         let sources = network.sources();
         for (d, (_, splits)) in picks.iter().enumerate() {
             for split in *splits {
@@ -226,10 +227,12 @@ pub fn bound<T: Scalar>(
                 let ends = (&mut lower[..], &mut upper[..]);
                 let guide = guides.get(k).filter(|g| !g.entries.is_empty());
                 let axes = &bounds.axes;
-                bounds.influence[k] = crown(network, boxes, &magnitudes, &bounds.lines, k, everything, guide, axes, ends, stop);
+                bounds.influence[k] =
+                    crown(network, boxes, &magnitudes, &bounds.lines, k, everything, guide, axes, ends, stop);
                 if let Method::AlphaCrown(params) = method {
                     let ends = (&mut lower[..], &mut upper[..]);
-                    bounds.guides[k] = alpha_crown(network, boxes, &magnitudes, &bounds, k, everything, params, ends, stop);
+                    bounds.guides[k] =
+                        alpha_crown(network, boxes, &magnitudes, &bounds, k, everything, params, ends, stop);
                 }
             }
         }

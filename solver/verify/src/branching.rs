@@ -86,9 +86,8 @@ fn most_influential<T: Scalar>(
             let at = d * network.layers[k].size + j;
             (bounds.lower[sources[k]][at].to_f64(), bounds.upper[sources[k]][at].to_f64())
         };
-        let weight = |k: usize, j: usize| {
-            tape[k].get(index * network.layers[k].size + j).map_or(0.0, |a| a.to_f64().abs())
-        };
+        let weight =
+            |k: usize, j: usize| tape[k].get(index * network.layers[k].size + j).map_or(0.0, |a| a.to_f64().abs());
         let open = problem.root.open.iter().map(|(k, j)| (*k as usize, *j as usize));
         let mut scored: Vec<((usize, usize), f64, f64)> = open
             .filter_map(|(k, j)| {

@@ -227,7 +227,8 @@ pub fn back_substitute<T: Scalar>(
                     let old = a[r * size + j];
                     a[r * size + j] = old - signed;
                     let rounding = T::from_f64(2.0 * SAFETY * T::UNIT_ROUNDOFF);
-                    rows.error[r] += rounding * (old.abs() + signed.abs()) * magnitudes.values(*source, rows.domain[r])[j];
+                    rows.error[r] +=
+                        rounding * (old.abs() + signed.abs()) * magnitudes.values(*source, rows.domain[r])[j];
                 }
                 let out = &mut rows.coefficients[*source];
                 match out {
@@ -305,14 +306,7 @@ fn slope_below<T: Scalar>(below: T, above: T) -> T {
 }
 
 /// The same for lines with intercepts on both sides.
-fn through_lines<T: Scalar>(
-    a: &mut [T],
-    below: &[T],
-    low: &[T],
-    above: &[T],
-    high: &[T],
-    weighted: &[T],
-) -> (T, T) {
+fn through_lines<T: Scalar>(a: &mut [T], below: &[T], low: &[T], above: &[T], high: &[T], weighted: &[T]) -> (T, T) {
     const LANES: usize = crate::rounding::LANES;
     let (mut constant, mut magnitude) = ([T::ZERO; LANES], [T::ZERO; LANES]);
     for i in 0..a.len() {

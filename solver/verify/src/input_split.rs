@@ -6,8 +6,8 @@
 
 use crate::alpha::{self, Optimised, Slopes};
 use crate::attack;
+use crate::bounds::{self, Bounds, Boxes, Method, Preactivations};
 use crate::branching::gap;
-use crate::bounds::{self, Bounds, Boxes, Preactivations, Method};
 use crate::crown::{Lines, Multipliers, back_substitute};
 use crate::network::{Function, Kind, Network};
 use crate::rounding::Magnitudes;
@@ -107,7 +107,8 @@ impl<T: Scalar> Splitting for InputSplitting<'_, T> {
     }
 
     fn process(&self, batch: Vec<InputDomain<T>>) -> Vec<Step<InputDomain<T>>> {
-        let gather = |corner: fn(&InputDomain<T>) -> &Vec<T>| batch.iter().flat_map(|d| corner(d).iter().copied()).collect();
+        let gather =
+            |corner: fn(&InputDomain<T>) -> &Vec<T>| batch.iter().flat_map(|d| corner(d).iter().copied()).collect();
         let boxes = Boxes { batch: batch.len(), lower: gather(|d| &d.lower), upper: gather(|d| &d.upper) };
         let known: Vec<Option<&Preactivations<T>>> = batch.iter().map(|d| d.known.as_deref()).collect();
         let (bounds, magnitudes) = bounds::bound(self.network, &boxes, self.params.method, &known, &[], &|| false);

@@ -21,7 +21,7 @@ const ROOT_BUDGET: f64 = 2e12;
 const NODE_BUDGET: f64 = 1e9;
 
 /// Multiplications of the attack before any bound, and of the attack on what bounds leave open.
-const ATTACK_BUDGETS: (f64, f64) = (2e8, 2e10);
+const ATTACK_BUDGETS: (f64, f64) = (2e8, 6e10);
 
 /// The network in `f32`, where its weights are and its sums are short enough for useful error terms.
 pub fn single_precision(network: &Network<f64>) -> Option<Network<f32>> {

@@ -108,8 +108,7 @@ impl<T: Scalar> ReluSplitting<'_, T> {
         let done = |r: usize, m: T| stop() || self.objectives[r].refuted_by(m);
         let magnitudes = &self.root.magnitudes;
         let params = self.params.root;
-        let found =
-            alpha::optimise(self.network, magnitudes, &bounds, &boxes, &rows, &[], slopes, params, done);
+        let found = alpha::optimise(self.network, magnitudes, &bounds, &boxes, &rows, &[], slopes, params, done);
         found.minimum.iter().zip(self.objectives).any(|(m, o)| o.refuted_by(*m))
     }
 
@@ -211,8 +210,7 @@ impl<T: Scalar> Splitting for ReluSplitting<'_, T> {
         let each = self.objectives.len();
         let done = |r: usize, m: T| empty[r / each] || self.objectives[r % each].refuted_by(m);
         let magnitudes = &self.root.magnitudes;
-        let found =
-            alpha::optimise(self.network, magnitudes, &bounds, &boxes, &rows, &splits, slopes, params, done);
+        let found = alpha::optimise(self.network, magnitudes, &bounds, &boxes, &rows, &splits, slopes, params, done);
         let refuted = |d: usize| {
             let of: Vec<usize> = (d * each..(d + 1) * each).collect();
             let (lower, upper) = boxes.corners(d);

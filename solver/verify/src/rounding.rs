@@ -144,7 +144,9 @@ pub const LANES: usize = 16;
 pub fn inner<T: Scalar>(a: &[T], b: &[T], w: &[T]) -> (T, T) {
     let (mut plain, mut weighted) = ([T::ZERO; LANES], [T::ZERO; LANES]);
     let whole = a.len() - a.len() % LANES;
-    for ((a, b), w) in a[..whole].chunks_exact(LANES).zip(b[..whole].chunks_exact(LANES)).zip(w[..whole].chunks_exact(LANES)) {
+    for ((a, b), w) in
+        a[..whole].chunks_exact(LANES).zip(b[..whole].chunks_exact(LANES)).zip(w[..whole].chunks_exact(LANES))
+    {
         for i in 0..LANES {
             plain[i] += a[i] * b[i];
             weighted[i] += a[i].abs() * w[i];

@@ -142,7 +142,9 @@ impl Run<'_> {
             if undecided.disjuncts.is_empty() {
                 continue;
             }
-            if let Some(witness) = self.attack(network, index, &undecided, portfolio::long_attack(network, undecided.disjuncts.len()))? {
+            if let Some(witness) =
+                self.attack(network, index, &undecided, portfolio::long_attack(network, undecided.disjuncts.len()))?
+            {
                 return Ok(Outcome::Sat(witness));
             }
             if let Some(outcome) = self.clock.stopped() {
@@ -172,7 +174,13 @@ impl Run<'_> {
     }
 
     /// The region with the disjuncts that the root's bound leaves open.
-    fn undecided<T: Scalar>(&mut self, network: &Network<T>, index: usize, region: &Region<T>, root: &Root<T>) -> Region<T> {
+    fn undecided<T: Scalar>(
+        &mut self,
+        network: &Network<T>,
+        index: usize,
+        region: &Region<T>,
+        root: &Root<T>,
+    ) -> Region<T> {
         let clock = self.clock;
         let mut open = Region { disjuncts: Vec::new(), ..region.clone() };
         for objectives in &region.disjuncts {

@@ -184,7 +184,10 @@ fn layers_enclose<T: Scalar>(seed: u64, scale: f64, radius: f32, method: Method)
         for (k, values) in evaluate(&problem.exact, &x).iter().enumerate() {
             for (j, value) in values.iter().enumerate() {
                 let (l, u) = (problem.bounds.lower[k][j].to_f64(), problem.bounds.upper[k][j].to_f64());
-                assert!(rational(l) <= *value && *value <= rational(u), "layer {k}, entry {j}: {value} not in [{l}, {u}]");
+                assert!(
+                    rational(l) <= *value && *value <= rational(u),
+                    "layer {k}, entry {j}: {value} not in [{l}, {u}]"
+                );
             }
         }
     }
@@ -226,7 +229,8 @@ fn splits_are_sound<T: Scalar>(seed: u64, scale: f64, radius: f32) {
             let slope = if active { T::ONE } else { T::ZERO };
             (bounds.lines.lower_slope[k][neuron], bounds.lines.upper_slope[k][neuron]) = (slope, slope);
             bounds.lines.upper_intercept[k][neuron] = T::ZERO;
-            *(if active { &mut bounds.lower } else { &mut bounds.upper })[source].get_mut(neuron).expect("a neuron") = T::ZERO;
+            *(if active { &mut bounds.lower } else { &mut bounds.upper })[source].get_mut(neuron).expect("a neuron") =
+                T::ZERO;
         }
     }
     let objective = p.objective(seed);

@@ -22,20 +22,14 @@ impl<N: Number> Application<'_, N> {
         let argument = self.real(0);
         let selection = selection(&self.node.op, argument.shape());
         let mut out = vec![N::default(); argument.len()];
-        selection
-            .expect("an operator that selects entries")
-            .add_back(cotangent, &mut out);
+        selection.expect("an operator that selects entries").add_back(cotangent, &mut out);
         out
     }
 
     pub(super) fn concat(&self, cotangent: &[N], axis: usize) -> Parts<N> {
         let shapes = self.arguments.iter().map(|a| a.shape());
         let blocks = concat_blocks(shapes, axis, self.value.shape());
-        blocks
-            .iter()
-            .enumerate()
-            .map(|(i, block)| self.part(i, || block.read(cotangent)))
-            .collect()
+        blocks.iter().enumerate().map(|(i, block)| self.part(i, || block.read(cotangent))).collect()
     }
 
     pub(super) fn pad(&self, cotangent: &[N], begin: &[usize]) -> Vec<N> {
@@ -48,10 +42,7 @@ impl<N: Number> Application<'_, N> {
         let mut out = vec![N::default(); argument.len()];
         let rows = (0..outer).flat_map(|o| indices.iter().map(move |i| o * length + i));
         for (row, g) in rows.zip(cotangent.chunks_exact(inner.max(1))) {
-            out[row * inner..(row + 1) * inner]
-                .iter_mut()
-                .zip(g)
-                .for_each(|(t, g)| *t += *g);
+            out[row * inner..(row + 1) * inner].iter_mut().zip(g).for_each(|(t, g)| *t += *g);
         }
         out
     }

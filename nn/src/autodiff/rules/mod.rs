@@ -61,20 +61,11 @@ impl<'a, N: Number> Application<'a, N> {
             | Op::Clip { .. }
             | Op::Cast(_) => vec![Some(self.unary(cotangent))],
             Op::MatMul => self.matmul(&cotangent),
-            Op::Gemm {
-                alpha,
-                beta,
-                trans_a,
-                trans_b,
-            } => self.gemm(&cotangent, (*alpha, *beta), (*trans_a, *trans_b)),
+            Op::Gemm { alpha, beta, trans_a, trans_b } => self.gemm(&cotangent, (*alpha, *beta), (*trans_a, *trans_b)),
             Op::Conv { window, groups } => self.conv(&cotangent, window, *groups),
             Op::ConvTranspose { window, groups, .. } => self.conv_transpose(&cotangent, window, *groups),
             Op::MaxPool { window, .. } => vec![Some(self.max_pool(&cotangent, window))],
-            Op::AveragePool {
-                window,
-                count_include_pad,
-                ..
-            } => {
+            Op::AveragePool { window, count_include_pad, .. } => {
                 vec![Some(self.average_pool(&cotangent, window, *count_include_pad))]
             }
             Op::BatchNormalization { epsilon } => self.batch_normalization(&cotangent, *epsilon),

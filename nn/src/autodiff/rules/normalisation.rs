@@ -12,10 +12,7 @@ impl<N: Number> Application<'_, N> {
         let [scale, mean, variance] = [1, 3, 4].map(|position| self.real(position).data());
         let (channels, positions) = (shape[1], shape[2..].iter().product::<usize>());
         let one = N::of(1.0);
-        let roots: Vec<N> = variance
-            .iter()
-            .map(|v| one / (*v + N::of(f64::from(epsilon))).sqrt())
-            .collect();
+        let roots: Vec<N> = variance.iter().map(|v| one / (*v + N::of(f64::from(epsilon))).sqrt()).collect();
         let mut x_part = cotangent.to_vec();
         // Sums of the cotangent, and of the cotangent times the centred input.
         let (mut sums, mut moments) = (vec![N::default(); channels], vec![N::default(); channels]);
@@ -37,9 +34,7 @@ impl<N: Number> Application<'_, N> {
             self.part(1, || per_channel(&|c| moments[c] * roots[c])),
             self.part(2, || sums.clone()),
             self.part(3, || per_channel(&|c| -(scale[c] * roots[c] * sums[c]))),
-            self.part(4, || {
-                per_channel(&|c| N::of(-0.5) * scale[c] * moments[c] * roots[c] * roots[c] * roots[c])
-            }),
+            self.part(4, || per_channel(&|c| N::of(-0.5) * scale[c] * moments[c] * roots[c] * roots[c] * roots[c])),
         ]
     }
 

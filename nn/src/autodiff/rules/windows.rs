@@ -42,9 +42,7 @@ impl<N: Number> Application<'_, N> {
         if patches.size == 0 || patches.positions == 0 {
             return out;
         }
-        let channels = out
-            .chunks_exact_mut(patches.size)
-            .zip(x.data().chunks_exact(patches.size));
+        let channels = out.chunks_exact_mut(patches.size).zip(x.data().chunks_exact(patches.size));
         for ((out, channel), g) in channels.zip(cotangent.chunks_exact(patches.positions)) {
             for ((_, i), g) in maxima(&patches, channel).into_iter().zip(g) {
                 out[i] += *g;
@@ -61,10 +59,7 @@ impl<N: Number> Application<'_, N> {
         if patches.size == 0 || patches.positions == 0 {
             return out;
         }
-        for (out, g) in out
-            .chunks_exact_mut(patches.size)
-            .zip(cotangent.chunks_exact(patches.positions))
-        {
+        for (out, g) in out.chunks_exact_mut(patches.size).zip(cotangent.chunks_exact(patches.positions)) {
             let shares: Vec<N> = g.iter().zip(&divisors).map(|(g, d)| *g / N::of(*d)).collect();
             patches.for_each(|p, i| out[i] += shares[p]);
         }
