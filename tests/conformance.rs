@@ -35,3 +35,8 @@ fn fsb() {
 fn kfsb() {
     conformance::check(engine(Branching::Kfsb));
 }
+
+#[test]
+fn influence() {
+    conformance::check(engine(Branching::Influence));
+}

@@ -48,13 +48,13 @@ fn property(ends: &[(f64, f64)], outputs: usize, unsafe_set: Vec<Conjunction>) -
     Property { inputs: ends.len(), outputs, cases: vec![case] }
 }
 
-fn ask_within(graph: &Graph, property: &Property, branching: Branching, seconds: u64) -> Outcome {
-    let settings = Settings { timeout: Some(Duration::from_secs(seconds)), threads: 1, seed: 7, branching };
+fn ask_within(graph: &Graph, property: &Property, branching: Branching, milliseconds: u64) -> Outcome {
+    let settings = Settings { timeout: Some(Duration::from_millis(milliseconds)), threads: 1, seed: 7, branching };
     verify(graph, property, &settings, &Silent).expect("a verdict").outcome
 }
 
 fn ask(graph: &Graph, property: &Property, branching: Branching) -> Outcome {
-    ask_within(graph, property, branching, 5)
+    ask_within(graph, property, branching, 10_000)
 }
 
 fn is_sat(outcome: &Outcome) -> bool {
@@ -141,15 +141,17 @@ fn between(a: &(RBig, Vec<RBig>), b: &(RBig, Vec<RBig>), share: &RBig) -> (RBig,
 
 /// Checks every rule on a threshold that is attained, one just below, and two that are clear.
 fn check_edge(graph: &Graph, ends: &[(f64, f64)], outputs: usize, others: &[LinearConstraint], j: usize, least: &RBig) {
-    let ask = |bound: RBig, branching| {
+    let question = |bound: RBig| {
         let conjunction = others.iter().cloned().chain([below(j, bound)]).collect();
-        ask(graph, &property(ends, outputs, vec![conjunction]), branching)
+        property(ends, outputs, vec![conjunction])
     };
+    let briefly = |bound: RBig, branching| ask_within(graph, &question(bound), branching, 150);
+    let ask = |bound: RBig, branching| ask(graph, &question(bound), branching);
     let whisker = rational(2f64.powi(-70));
     let clear = rational(0.01);
     for branching in [Branching::Input, Branching::Babsr, Branching::Fsb, Branching::Kfsb, Branching::Influence] {
-        assert_ne!(ask(least.clone(), branching), Outcome::Unsat, "{branching}: the threshold is attained");
-        assert!(!is_sat(&ask(least - &whisker, branching)), "{branching}: the threshold is not attained");
+        assert_ne!(briefly(least.clone(), branching), Outcome::Unsat, "{branching}: the threshold is attained");
+        assert!(!is_sat(&briefly(least - &whisker, branching)), "{branching}: the threshold is not attained");
         assert_eq!(ask(least - &clear, branching), Outcome::Unsat, "{branching}: clearly safe");
         if others.is_empty() {
             assert!(is_sat(&ask(least + &clear, branching)), "{branching}: clearly unsafe");
@@ -222,7 +224,7 @@ fn what_a_sample_attains_is_never_refuted() {
         let (least, _) = best.expect("a point");
         let question = property(&[(-1.0, 1.0); 3], 1, vec![vec![below(0, least)]]);
         for branching in [Branching::Input, Branching::Babsr, Branching::Kfsb, Branching::Influence] {
-            assert_ne!(ask_within(&graph, &question, branching, 1), Outcome::Unsat, "seed {seed}, {branching}");
+            assert_ne!(ask_within(&graph, &question, branching, 150), Outcome::Unsat, "seed {seed}, {branching}");
         }
     }
 }
@@ -296,7 +298,7 @@ fn infinite_bounds_do_not_become_finite() {
     let unsafe_set = vec![vec![above(0, rational(1e7)), below(0, rational(2e7))]];
     let question = property(&[(-1e30, 1e30)], 1, unsafe_set);
     for branching in Branching::ALL {
-        assert_ne!(ask_within(&graph, &question, branching, 1), Outcome::Unsat, "{branching}");
+        assert_ne!(ask_within(&graph, &question, branching, 150), Outcome::Unsat, "{branching}");
     }
 }
 
@@ -349,7 +351,7 @@ fn questions_without_a_network_to_speak_of() {
     let sum = |bound: RBig, strict| at_most(vec![(0, RBig::ONE), (1, RBig::ONE)], Vec::new(), bound, strict);
     for branching in Branching::ALL {
         let on = |graph: &Graph, outputs: usize, ends: &[(f64, f64)], unsafe_set: Vec<Conjunction>| {
-            ask_within(graph, &property(ends, outputs, unsafe_set), branching, 1)
+            ask_within(graph, &property(ends, outputs, unsafe_set), branching, 2_000)
         };
         let unit = [(0.0, 1.0); 2];
         assert!(is_sat(&on(&identity, 2, &unit, vec![vec![below(0, third.clone())]])));
@@ -395,7 +397,7 @@ fn networks_that_overflow_never_prove_anything() {
                 [vec![below(0, RBig::ZERO)], vec![above(0, RBig::ZERO)], vec![above(0, rational(1e50))], vec![]]
             {
                 let question = property(&[(1.0, 2.0), (-1.0, 1.0)], 1, vec![conjunction.clone()]);
-                let outcome = ask_within(&graph, &question, branching, 1);
+                let outcome = ask_within(&graph, &question, branching, 150);
                 let true_unsat = output[1] > 0.0 && conjunction == vec![below(0, RBig::ZERO)];
                 assert!(true_unsat || outcome != Outcome::Unsat, "{branching}: {conjunction:?}");
             }
@@ -424,7 +426,7 @@ fn activations_with_unusual_parameters() {
         let graph = g.builder.finish(y).expect("a graph");
         for branching in [Branching::Input, Branching::Kfsb] {
             let on =
-                |constraint| ask_within(&graph, &property(&[(-1.0, 2.0)], 1, vec![vec![constraint]]), branching, 1);
+                |constraint| ask_within(&graph, &property(&[(-1.0, 2.0)], 1, vec![vec![constraint]]), branching, 150);
             assert_ne!(on(below(0, rational(least))), Outcome::Unsat, "{op:?}");
             assert_ne!(on(above(0, rational(greatest))), Outcome::Unsat, "{op:?}");
             if matches!(op, Op::Clip { max: Some(limit), .. } if limit > 1e6) {
@@ -492,7 +494,7 @@ fn smooth_activations_at_every_scale() {
             // 1e-12: the values here are themselves rounded.
             let question = property(&[(-1.0, 1.0); 2], 1, vec![vec![below(0, rational(least + 1e-12))]]);
             for branching in [Branching::Input, Branching::Kfsb] {
-                assert_ne!(ask_within(&graph, &question, branching, 1), Outcome::Unsat, "{op:?}, scale {scale}");
+                assert_ne!(ask_within(&graph, &question, branching, 150), Outcome::Unsat, "{op:?}, scale {scale}");
             }
         }
     }
