@@ -9,6 +9,7 @@ use secateur_linalg::random::Random;
 use secateur_nn::graph::{Graph, GraphBuilder, NodeId};
 use secateur_nn::op::{ElementType, Op, Value, Window};
 use secateur_nn::property::{Case, Conjunction, LinearConstraint, Property};
+use secateur_verify::bounds::{self, Boxes, Method};
 use secateur_verify::{Branching, Outcome, Settings, Silent, verify};
 use std::sync::Arc;
 use std::time::Duration;
@@ -286,14 +287,25 @@ fn a_summand_stays_out_of_values_read_elsewhere() {
 
 #[test]
 fn infinite_bounds_do_not_become_finite() {
-    // r₁ − r₂ = 1e20 x, whose bounds overflow on the whole box; y = relu(1e-30 (r₁ − r₂)).
+    // r₁ − r₂ = 1e20 x, whose bounds overflow on the whole box; y = relu(relu(±1e-30 (r₁ − r₂))).
     let mut g = Small::new(vec![1, 1]);
     let wide = g.product(g.builder.input(), 2, 1, vec![1e20, -1e20]);
     let parts = g.add(Op::Relu, &[wide]);
     let back = g.product(parts, 2, 2, vec![1e-30, -1e-30, -1e-30, 1e-30]);
     let y = g.add(Op::Relu, &[back]);
+    let y = g.product(y, 2, 2, vec![1.0, 0.0, 0.0, 1.0]);
+    let y = g.add(Op::Relu, &[y]);
     let y = g.product(y, 1, 2, vec![1.0, 1.0]);
     let graph = g.builder.finish(y).expect("a graph");
+    let network = secateur_verify::lower::lower(&graph).expect("supported");
+    let boxes = Boxes { batch: 1, lower: vec![-1e30f32], upper: vec![1e30] };
+    let (bounds, _) = bounds::bound(&network.cast::<f32>(), &boxes, Method::Crown, &[], &[], &|| false);
+    for (k, values) in network.evaluate(&[1e18], 1).iter().enumerate() {
+        for (j, value) in values.iter().enumerate() {
+            let (l, u) = (f64::from(bounds.lower[k][j]), f64::from(bounds.upper[k][j]));
+            assert!(l <= *value && *value <= u, "layer {k}, entry {j}: {value} not in [{l}, {u}]");
+        }
+    }
     // |y| = 1e-10 |x| lies between 1e7 and 2e7 where |x| lies between 1e17 and 2e17.
     let unsafe_set = vec![vec![above(0, rational(1e7)), below(0, rational(2e7))]];
     let question = property(&[(-1e30, 1e30)], 1, unsafe_set);
