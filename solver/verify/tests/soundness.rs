@@ -298,3 +298,20 @@ fn crown_is_never_looser_than_intervals() {
         }
     }
 }
+
+#[test]
+fn lowering_preserves_the_outputs_exactly() {
+    for seed in 0..40 {
+        let graph = random_graph(seed, 0.5);
+        let network = lower(&graph).expect("every operator is supported");
+        let mut random = Random::stream(seed, 5);
+        let x: Vec<f64> = (0..32).map(|_| f64::from(random.uniform(-1.0, 1.0) as f32)).collect();
+        let point: Vec<RBig> = x.iter().map(|v| rational(*v)).collect();
+        let expected = secateur_check::evaluate(&graph, &point, secateur_check::Precision::EXACT).expect("outputs");
+        let found = &evaluate(&network, &x)[network.output()];
+        assert_eq!(found.len(), expected.len());
+        for (found, expected) in found.iter().zip(&expected) {
+            assert!(expected.is_exact() && expected.holds(found), "seed {seed}: {found} is not {expected:?}");
+        }
+    }
+}
