@@ -106,6 +106,13 @@ impl<T: Scalar> Splitting for InputSplitting<'_, T> {
         self.params.chunk
     }
 
+    fn bytes(&self) -> usize {
+        // The bounds are shared by two siblings.
+        let read = self.network.preactivations();
+        let held: usize = self.network.layers.iter().zip(read).filter(|(_, r)| *r).map(|(l, _)| l.size).sum();
+        (held + 2 * self.network.inputs()) * size_of::<T>()
+    }
+
     fn process(&self, batch: Vec<InputDomain<T>>) -> Vec<Step<InputDomain<T>>> {
         let gather =
             |corner: fn(&InputDomain<T>) -> &Vec<T>| batch.iter().flat_map(|d| corner(d).iter().copied()).collect();

@@ -12,13 +12,25 @@ use secateur_linalg::Scalar;
 use secateur_nn::property::{Case, Property};
 
 /// Inputs that vary, at most, for input splitting to be the automatic choice.
+const VERY_FEW_INPUTS: usize = 6;
+
+/// Inputs that vary, at most, for input splitting to be tried before ReLU splitting, and the boxes that
+/// the trial may bound, for a network of so many multiplications in all.
 const FEW_INPUTS: usize = 15;
+const TRIAL_BUDGET: f64 = 2e8;
+
+/// Input splitting, perhaps with a limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InputTrial {
+    /// Boxes to bound before giving up; `None` for no limit.
+    pub limit: Option<u64>,
+}
 
 /// Multiplications that the root may spend on optimising intermediate bounds.
 const ROOT_BUDGET: f64 = 2e12;
 
 /// Multiplications that a subproblem may spend on fresh intermediate bounds.
-const NODE_BUDGET: f64 = 1e9;
+const NODE_BUDGET: f64 = 2.5e8;
 
 /// Multiplications of the attack before any bound, and of the attack on what bounds leave open.
 const ATTACK_BUDGETS: (f64, f64) = (2e8, 6e10);
@@ -29,16 +41,23 @@ pub fn single_precision(network: &Network<f64>) -> Option<Network<f32>> {
     (network.single_precision && rounding::fits(&single)).then_some(single)
 }
 
-/// Whether to split inputs rather than ReLUs.
+/// Whether to split inputs rather than ReLUs, and for how long.
 ///
 /// The inputs are counted on the exact box: rounding outward makes every inexact constant an interval.
-pub fn splits_inputs(network: &Network<f64>, property: &Property, branching: Branching) -> bool {
+/// Splitting ReLUs cannot finish where activations are smooth, so there a trial has no limit.
+pub fn splits_inputs(network: &Network<f64>, property: &Property, branching: Branching) -> Option<InputTrial> {
     let varying = |c: &Case| c.lower.iter().zip(&c.upper).filter(|(l, u)| l < u).count();
     let inputs = property.cases.iter().map(varying).max().unwrap_or(0);
+    let limit = if inputs <= VERY_FEW_INPUTS || !network.is_piecewise_linear() {
+        None
+    } else {
+        Some((TRIAL_BUDGET / products(network)).clamp(32.0, 20_000.0) as u64)
+    };
     match branching {
-        Branching::Auto => inputs <= FEW_INPUTS || network.relus() == 0,
-        Branching::Input => true,
-        Branching::Babsr | Branching::Fsb | Branching::Kfsb | Branching::Influence => false,
+        Branching::Input => Some(InputTrial { limit: None }),
+        Branching::Auto if network.relus() == 0 => Some(InputTrial { limit: None }),
+        Branching::Auto if inputs <= FEW_INPUTS => Some(InputTrial { limit }),
+        Branching::Auto | Branching::Babsr | Branching::Fsb | Branching::Kfsb | Branching::Influence => None,
     }
 }
 

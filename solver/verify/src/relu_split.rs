@@ -78,6 +78,20 @@ pub struct Params {
     pub candidates: usize,
 }
 
+/// What bounding the root alone says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RootVerdict {
+    /// No counterexample exists.
+    Refuted,
+    /// Undecided.
+    Open,
+    /// Undecided, and rounding errors are a good part of why: a wider type will do better.
+    Coarse,
+}
+
+/// An error term above this share of the bound is coarse.
+const COARSE: f64 = 0.02;
+
 /// ReLU splitting on one region and disjunct.
 pub struct ReluSplitting<'a, T> {
     /// The network.
@@ -100,8 +114,8 @@ impl<T: Scalar> ReluSplitting<'_, T> {
         vec![ReluDomain { splits: Vec::new(), parent: None, known: None }]
     }
 
-    /// Whether the ascent alone refutes the whole problem.
-    pub fn root_is_closed(&self, stop: bounds::Stop<'_>) -> bool {
+    /// What the ascent says of the whole problem.
+    pub fn root_verdict(&self, stop: bounds::Stop<'_>) -> RootVerdict {
         let (boxes, rows) = (self.boxes(1), self.rows(1));
         let bounds = self.root.bounds.gather(self.network, &[(0, &[])]);
         let slopes = Slopes::initial(self.network, &bounds.lines, &rows.domain, &[]);
@@ -109,7 +123,12 @@ impl<T: Scalar> ReluSplitting<'_, T> {
         let magnitudes = &self.root.magnitudes;
         let params = self.params.root;
         let found = alpha::optimise(self.network, magnitudes, &bounds, &boxes, &rows, &[], slopes, params, done);
-        found.minimum.iter().zip(self.objectives).any(|(m, o)| o.refuted_by(*m))
+        if found.minimum.iter().zip(self.objectives).any(|(m, o)| o.refuted_by(*m)) {
+            return RootVerdict::Refuted;
+        }
+        let share = T::from_f64(COARSE);
+        let coarse = found.minimum.iter().zip(&found.best.error).any(|(m, e)| !e.is_finite() || *e > share * m.abs());
+        if coarse { RootVerdict::Coarse } else { RootVerdict::Open }
     }
 
     /// The root's box, once for each subproblem of a batch.
@@ -193,6 +212,11 @@ impl<T: Scalar> Splitting for ReluSplitting<'_, T> {
 
     fn chunk(&self) -> usize {
         self.params.chunk
+    }
+
+    fn bytes(&self) -> usize {
+        let known = if self.params.refresh { 2 * self.network.relus() } else { 0 };
+        (known + self.root.open.len() * self.objectives.len()) * size_of::<T>()
     }
 
     fn process(&self, batch: Vec<ReluDomain<T>>) -> Vec<Step<ReluDomain<T>>> {

@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 /// Chunks taken up in one round, at most.
 const ROUND: usize = 16;
 
-/// With more open subproblems than this, the youngest come first.
-const CROWD: usize = 50_000;
+/// With open subproblems of more bytes than this, the youngest come first.
+const CROWD: usize = 256 << 20;
 
 /// A way to split a problem.
 pub trait Splitting: Sync {
@@ -23,6 +23,9 @@ pub trait Splitting: Sync {
 
     /// Subproblems that are bounded together.
     fn chunk(&self) -> usize;
+
+    /// Memory of an open subproblem, about.
+    fn bytes(&self) -> usize;
 
     /// Bounds subproblems; answers in their order.
     fn process(&self, batch: Vec<Self::Domain>) -> Vec<Step<Self::Domain>>;
@@ -114,7 +117,7 @@ impl Default for Tally {
     }
 }
 
-/// Decides the problem that `roots` cover. `confirm` says whether a candidate is a counterexample.
+/// Decides the problem that `roots` cover, or gives up (`None`) after `most` subproblems. `confirm` says whether a candidate is a counterexample.
 ///
 /// # Errors
 /// Those of `confirm`.
@@ -123,17 +126,22 @@ pub fn search<S: Splitting>(
     roots: Vec<S::Domain>,
     tally: &mut Tally,
     clock: &Clock<'_>,
+    most: Option<u64>,
     confirm: &dyn Fn(&Candidate) -> Result<Option<Witness>, VerifyError>,
-) -> Result<Outcome, VerifyError> {
+) -> Result<Option<Outcome>, VerifyError> {
+    let start = tally.domains;
     let mut open: Vec<(f64, S::Domain)> = roots.into_iter().map(|d| (f64::NEG_INFINITY, d)).collect();
     while !open.is_empty() {
         if let Some(outcome) = clock.stopped() {
-            return Ok(outcome);
+            return Ok(Some(outcome));
         }
-        let batch = next_batch(&mut open, ROUND * splitting.chunk());
+        if most.is_some_and(|most| tally.domains - start >= most) {
+            return Ok(None);
+        }
+        let batch = next_batch(&mut open, ROUND * splitting.chunk(), CROWD / splitting.bytes().max(1));
         tally.domains += batch.len() as u64;
         let Some(steps) = bound_in_chunks(splitting, batch, clock) else {
-            return Ok(clock.stopped().unwrap_or(Outcome::Timeout));
+            return Ok(Some(clock.stopped().unwrap_or(Outcome::Timeout)));
         };
         tally.lower = f64::INFINITY;
         for step in steps {
@@ -141,7 +149,7 @@ pub fn search<S: Splitting>(
             if let Some(candidate) = step.candidate {
                 tally.upper = tally.upper.min(candidate.margin);
                 if let Some(witness) = confirm(&candidate)? {
-                    return Ok(Outcome::Sat(witness));
+                    return Ok(Some(Outcome::Sat(witness)));
                 }
             }
             match step.next {
@@ -153,15 +161,15 @@ pub fn search<S: Splitting>(
         clock.report("search", tally, open.len(), tally.lower);
     }
     match tally.stuck {
-        0 => Ok(Outcome::Unsat),
-        leaves => Ok(Outcome::Unknown(UnknownReason::Unresolved { leaves })),
+        0 => Ok(Some(Outcome::Unsat)),
+        leaves => Ok(Some(Outcome::Unknown(UnknownReason::Unresolved { leaves }))),
     }
 }
 
 /// Removes the subproblems of the next round.
-fn next_batch<D>(open: &mut Vec<(f64, D)>, size: usize) -> Vec<D> {
+fn next_batch<D>(open: &mut Vec<(f64, D)>, size: usize, crowd: usize) -> Vec<D> {
     let rest = open.len().saturating_sub(size);
-    if rest > 0 && open.len() <= CROWD {
+    if rest > 0 && open.len() <= crowd {
         open.select_nth_unstable_by(rest, |(a, _), (b, _)| b.total_cmp(a));
     }
     open.split_off(rest).into_iter().map(|(_, domain)| domain).collect()

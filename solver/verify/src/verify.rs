@@ -7,7 +7,7 @@ use crate::input_split::InputSplitting;
 use crate::lower::lower;
 use crate::network::Network;
 use crate::portfolio;
-use crate::relu_split::{ReluSplitting, Root};
+use crate::relu_split::{ReluSplitting, Root, RootVerdict};
 use crate::report::{Observer, Outcome, Report, Statistics, UnknownReason, Witness};
 use crate::search::{Candidate, Clock, Splitting, Tally, search};
 use crate::settings::Settings;
@@ -67,15 +67,23 @@ impl Run<'_> {
                 return Ok(Outcome::Sat(witness));
             }
         }
-        if portfolio::splits_inputs(network, property, self.settings.branching) {
+        if let Some(most) = portfolio::splits_inputs(network, property, self.settings.branching) {
             self.method = "input splitting";
-            return self.split_inputs(network, property, &specification);
+            if let Some(outcome) = self.split_inputs(network, property, &specification, most.limit)? {
+                return Ok(outcome);
+            }
         }
         self.method = "relu splitting";
-        match portfolio::single_precision(network) {
-            Some(single) => self.split_relus(&single, &Specification::<f32>::new(property)),
-            None => self.split_relus(network, &specification),
+        if let Some(single) = portfolio::single_precision(network) {
+            // What single precision leaves open for its rounding errors may close in double.
+            match self.split_relus(&single, &Specification::<f32>::new(property))? {
+                None | Some(Outcome::Unknown(_)) => {}
+                Some(outcome) => return Ok(outcome),
+            }
         }
+        self.tally.stuck = 0;
+        let outcome = self.split_relus(network, &specification)?;
+        Ok(outcome.expect("double precision is never too narrow"))
     }
 
     fn confirm(&self, candidate: &Candidate) -> Result<Option<Witness>, VerifyError> {
@@ -101,8 +109,13 @@ impl Run<'_> {
         self.confirm(&candidate)
     }
 
-    fn search<S: Splitting>(&mut self, splitting: &S, roots: Vec<S::Domain>) -> Result<Outcome, VerifyError> {
-        search(splitting, roots, &mut self.tally, &self.clock, &|c| {
+    fn search<S: Splitting>(
+        &mut self,
+        splitting: &S,
+        roots: Vec<S::Domain>,
+        most: Option<u64>,
+    ) -> Result<Option<Outcome>, VerifyError> {
+        search(splitting, roots, &mut self.tally, &self.clock, most, &|c| {
             if c.margin > 0.0 { Ok(None) } else { self.judge.confirm(c.region, &c.input) }
         })
     }
@@ -112,24 +125,25 @@ impl Run<'_> {
         network: &Network<f64>,
         property: &Property,
         specification: &Specification<f64>,
-    ) -> Result<Outcome, VerifyError> {
+        most: Option<u64>,
+    ) -> Result<Option<Outcome>, VerifyError> {
         let params = portfolio::input_splitting();
         if let Some(single) = portfolio::single_precision(network) {
             let coarse = Specification::<f32>::new(property);
             let splitting = InputSplitting::new(&single, &coarse, Some((network, specification)), params);
-            return self.search(&splitting, splitting.roots());
+            return self.search(&splitting, splitting.roots(), most);
         }
         let splitting = InputSplitting::new(network, specification, None, params);
-        self.search(&splitting, splitting.roots())
+        self.search(&splitting, splitting.roots(), most)
     }
 
-    /// Region by region: bound the root cheaply and drop the disjuncts that this decides; attack the
+    /// `None` when the type is too narrow for this network. Region by region: bound the root cheaply and drop the disjuncts that this decides; attack the
     /// others; tighten the root; search.
     fn split_relus<T: Scalar>(
         &mut self,
         network: &Network<T>,
         specification: &Specification<T>,
-    ) -> Result<Outcome, VerifyError> {
+    ) -> Result<Option<Outcome>, VerifyError> {
         let mut stuck = 0;
         let clock = self.clock;
         let late = || clock.stopped().is_some();
@@ -138,17 +152,17 @@ impl Run<'_> {
             let (plain, magnitudes) = bounds::bound(network, &boxes, Method::Crown, &[], &[], &late);
             let mut root = Root::new(network, plain, magnitudes);
             self.clock.report("root", &self.tally, region.disjuncts.len(), f64::NEG_INFINITY);
-            let undecided = self.undecided(network, index, region, &root);
+            let Some(undecided) = self.undecided(network, index, region, &root) else { return Ok(None) };
             if undecided.disjuncts.is_empty() {
                 continue;
             }
             if let Some(witness) =
                 self.attack(network, index, &undecided, portfolio::long_attack(network, undecided.disjuncts.len()))?
             {
-                return Ok(Outcome::Sat(witness));
+                return Ok(Some(Outcome::Sat(witness)));
             }
             if let Some(outcome) = self.clock.stopped() {
-                return Ok(outcome);
+                return Ok(Some(outcome));
             }
             if let Some(method) = portfolio::root_method(network, &root) {
                 let (bounds, magnitudes) = bounds::bound(network, &boxes, method, &[], &[], &late);
@@ -159,41 +173,45 @@ impl Run<'_> {
                 let (root, region_index) = (&root, index);
                 let splitting = ReluSplitting { network, region, region_index, objectives, root, params };
                 let before = self.tally.stuck;
-                match self.search(&splitting, splitting.roots())? {
-                    Outcome::Unsat => {}
-                    Outcome::Unknown(UnknownReason::Unresolved { leaves }) => stuck += leaves,
-                    other => return Ok(other),
+                match self.search(&splitting, splitting.roots(), None)? {
+                    Some(Outcome::Unsat) => {}
+                    Some(Outcome::Unknown(UnknownReason::Unresolved { leaves })) => stuck += leaves,
+                    Some(other) => return Ok(Some(other)),
+                    None => unreachable!("a search without a limit does not give up"),
                 }
                 self.tally.stuck = before;
             }
         }
         match stuck {
-            0 => Ok(Outcome::Unsat),
-            leaves => Ok(Outcome::Unknown(UnknownReason::Unresolved { leaves })),
+            0 => Ok(Some(Outcome::Unsat)),
+            leaves => Ok(Some(Outcome::Unknown(UnknownReason::Unresolved { leaves }))),
         }
     }
 
-    /// The region with the disjuncts that the root's bound leaves open.
+    /// The region with the disjuncts that the root's bound leaves open; `None` when the type is too
+    /// narrow for this network.
     fn undecided<T: Scalar>(
         &mut self,
         network: &Network<T>,
         index: usize,
         region: &Region<T>,
         root: &Root<T>,
-    ) -> Region<T> {
+    ) -> Option<Region<T>> {
         let clock = self.clock;
         let mut open = Region { disjuncts: Vec::new(), ..region.clone() };
         for objectives in &region.disjuncts {
             let params = portfolio::relu_splitting(network, root, self.settings.branching);
             let splitting = ReluSplitting { network, region, region_index: index, objectives, root, params };
             self.tally.domains += 1;
-            if !splitting.root_is_closed(&|| clock.stopped().is_some()) {
-                open.disjuncts.push(objectives.clone());
+            match splitting.root_verdict(&|| clock.stopped().is_some()) {
+                RootVerdict::Refuted => {}
+                RootVerdict::Coarse if T::UNIT_ROUNDOFF > f64::UNIT_ROUNDOFF => return None,
+                RootVerdict::Open | RootVerdict::Coarse => open.disjuncts.push(objectives.clone()),
             }
             if self.clock.stopped().is_some() {
-                return region.clone();
+                return Some(region.clone());
             }
         }
-        open
+        Some(open)
     }
 }
