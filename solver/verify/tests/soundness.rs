@@ -218,13 +218,15 @@ fn objectives_are_bounded<T: Scalar>(seed: u64, scale: f64, radius: f32) {
 fn splits_are_sound<T: Scalar>(seed: u64, scale: f64, radius: f32) {
     let p = Problem::<T>::new(seed, scale, radius, Method::Crown);
     let mut random = Random::stream(seed, 4);
+    // The signs of an inner point, so that at least it lies in the subproblem.
+    let signs = evaluate(&p.exact, &p.points(seed)[0]);
     let mut splits: Vec<Split> = Vec::new();
     let mut bounds = p.bounds.clone();
     for (k, source, _) in p.network.activations() {
         let neuron = random.index(p.network.layers[k].size);
         let (l, u) = (bounds.lower[source][neuron], bounds.upper[source][neuron]);
         if l < T::ZERO && u > T::ZERO {
-            let active = random.unit() < 0.5;
+            let active = signs[source][neuron] >= RBig::ZERO;
             splits.push(Split { layer: k as u32, neuron: neuron as u32, active });
             let slope = if active { T::ONE } else { T::ZERO };
             (bounds.lines.lower_slope[k][neuron], bounds.lines.upper_slope[k][neuron]) = (slope, slope);
@@ -239,6 +241,14 @@ fn splits_are_sound<T: Scalar>(seed: u64, scale: f64, radius: f32) {
     let params = alpha::Params { steps: 8, alpha_rate: 0.3, beta_rate: 0.5, decay: 0.9 };
     let never = |_: usize, _: T| false;
     let best = alpha::optimise(&p.network, &p.magnitudes, &bounds, &p.boxes, &rows, &[&splits], slopes, params, never);
+    // A fixed β, whether or not it helps: the affine bound itself must hold where the signs do.
+    let mut beta = vec![Vec::new(); p.network.layers.len()];
+    for split in &splits {
+        let signed = T::from_f64(if split.active { 0.5 } else { -0.5 });
+        beta[split.layer as usize].push((0, split.neuron, signed));
+    }
+    let multipliers = Multipliers { alpha: &[], beta: &beta };
+    let forced = back_substitute(&p.network, &p.magnitudes, &bounds.lines, rows.clone(), multipliers, false);
     let sources: Vec<(usize, usize)> = p.network.activations().map(|(k, source, _)| (k, source)).collect();
     for x in p.points(seed) {
         let y = evaluate(&p.exact, &x);
@@ -250,6 +260,9 @@ fn splits_are_sound<T: Scalar>(seed: u64, scale: f64, radius: f32) {
         if holds {
             let value = exact_objective(&objective, &x, &y[p.exact.output()]);
             assert!(rational(best.minimum[0].to_f64()) <= value, "β: {} > {value}", best.minimum[0]);
+            let mut linear = rational(forced.constant[0].to_f64()) - rational(1.05 * forced.error[0].to_f64());
+            forced.row(0).iter().zip(&x).for_each(|(a, x)| linear += rational(a.to_f64()) * rational(*x));
+            assert!(linear <= value, "the affine bound with β exceeds the objective at a point");
         }
     }
 }
