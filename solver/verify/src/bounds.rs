@@ -8,6 +8,7 @@
 use crate::alpha::{self, Optimised, Slopes, Split};
 use crate::crown::{InputBound, Lines, Multipliers, Rows, back_substitute};
 use crate::network::{Affine, Function, Kind, Layer, Network};
+use crate::refine;
 use crate::relax;
 use crate::rounding::{Magnitudes, gamma};
 use rayon::prelude::*;
@@ -99,6 +100,8 @@ pub enum Method {
     Crown,
     /// The same, and what is still open tightened again with slopes optimised for each entry.
     AlphaCrown(alpha::Params),
+    /// The same, and what is still open tightened again by a small branch and bound for each entry.
+    Refined(alpha::Params, refine::Params),
 }
 
 impl<T: Scalar> Bounds<T> {
@@ -229,10 +232,14 @@ pub fn bound<T: Scalar>(
                 let axes = &bounds.axes;
                 bounds.influence[k] =
                     crown(network, boxes, &magnitudes, &bounds.lines, k, everything, guide, axes, ends, stop);
-                if let Method::AlphaCrown(params) = method {
+                if let Method::AlphaCrown(params) | Method::Refined(params, _) = method {
                     let ends = (&mut lower[..], &mut upper[..]);
                     bounds.guides[k] =
                         alpha_crown(network, boxes, &magnitudes, &bounds, k, everything, params, ends, stop);
+                }
+                if let Method::Refined(_, params) = method {
+                    let ends = (&mut lower[..], &mut upper[..]);
+                    refine::refine(network, boxes, &magnitudes, &bounds, k, params, ends, stop);
                 }
             }
         }

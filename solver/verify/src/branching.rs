@@ -87,7 +87,7 @@ fn most_influential<T: Scalar>(
             (bounds.lower[sources[k]][at].to_f64(), bounds.upper[sources[k]][at].to_f64())
         };
         let weight =
-            |k: usize, j: usize| tape[k].get(index * network.layers[k].size + j).map_or(0.0, |a| a.to_f64().abs());
+            |k: usize, j: usize| tape[k].get(index * network.layers[k].size + j).map_or(0.0, |a| (-a.to_f64()).max(0.0));
         let open = problem.root.open.iter().map(|(k, j)| (*k as usize, *j as usize));
         let mut scored: Vec<((usize, usize), f64, f64)> = open
             .filter_map(|(k, j)| {

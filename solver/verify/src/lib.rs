@@ -14,6 +14,7 @@ pub mod linear;
 pub mod lower;
 pub mod network;
 pub mod portfolio;
+pub mod refine;
 pub mod relax;
 pub mod relu_split;
 pub mod report;

@@ -5,6 +5,7 @@ use crate::attack;
 use crate::bounds::Method;
 use crate::input_split;
 use crate::network::{Kind, Network};
+use crate::refine;
 use crate::relu_split::{self, Root};
 use crate::rounding;
 use crate::settings::Branching;
@@ -29,11 +30,17 @@ pub struct InputTrial {
 /// Multiplications that the root may spend on optimising intermediate bounds.
 const ROOT_BUDGET: f64 = 2e12;
 
+/// Multiplications that the root may spend on refining intermediate bounds.
+const REFINE_BUDGET: f64 = 5e12;
+
 /// Multiplications that a subproblem may spend on fresh intermediate bounds.
 const NODE_BUDGET: f64 = 2.5e8;
 
 /// Multiplications of the attack before any bound, and of the attack on what bounds leave open.
 const ATTACK_BUDGETS: (f64, f64) = (2e8, 6e10);
+
+/// Rounds of the attack on what bounds leave open.
+const ROUNDS: usize = 4;
 
 /// The network in `f32`, where its weights are and its sums are short enough for useful error terms.
 pub fn single_precision(network: &Network<f64>) -> Option<Network<f32>> {
@@ -71,7 +78,7 @@ pub fn input_splitting() -> input_split::Params {
 /// networks; without them filtered smart branching looks ahead instead.
 pub fn relu_splitting<T: Scalar>(network: &Network<T>, root: &Root<T>, branching: Branching) -> relu_split::Params {
     let guided = root.bounds.guides.iter().any(|g| !g.entries.is_empty());
-    let refresh = guided && intermediate_products(network, root) <= NODE_BUDGET;
+    let refresh = std::env::var("SEC_REFRESH").is_ok() && guided && intermediate_products(network, root) <= NODE_BUDGET;
     relu_split::Params {
         root: alpha::Params { steps: 40, alpha_rate: 0.25, beta_rate: 0.25, decay: 0.96 },
         node: alpha::Params { steps: 15, alpha_rate: 0.05, beta_rate: 0.2, decay: 0.95 },
@@ -86,12 +93,41 @@ pub fn relu_splitting<T: Scalar>(network: &Network<T>, root: &Root<T>, branching
     }
 }
 
-/// How to tighten the root's intermediate bounds, if the network is small enough for that.
-pub fn root_method<T: Scalar>(network: &Network<T>, root: &Root<T>) -> Option<Method> {
+/// A root and the search below it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Stage {
+    /// How to tighten the root's intermediate bounds first.
+    pub tighten: Option<Method>,
+    /// Subproblems to bound, of all disjuncts together, before the next stage; `None` for no limit.
+    pub limit: Option<u64>,
+}
+
+/// Splits per pre-activation in the stages that refine, and subproblems before the next.
+const REFINEMENTS: [(usize, Option<u64>); 3] = [(32, Some(1000)), (128, Some(8000)), (512, None)];
+
+/// Subproblems before refining.
+const BEFORE_REFINING: u64 = 256;
+
+/// The stages of ReLU splitting: each spends more on the root than the one before, and only what its
+/// search leaves open is taken to the next.
+pub fn stages<T: Scalar>(network: &Network<T>, root: &Root<T>) -> Vec<Stage> {
     let ascent = alpha::Params { steps: 30, alpha_rate: 0.25, beta_rate: 0.0, decay: 0.96 };
+    let once = intermediate_products(network, root);
     // Each step goes back and forth once.
-    let products = 2.0 * ascent.steps as f64 * intermediate_products(network, root);
-    (products <= ROOT_BUDGET).then_some(Method::AlphaCrown(ascent))
+    if 2.0 * ascent.steps as f64 * once > ROOT_BUDGET {
+        return vec![Stage { tighten: None, limit: None }];
+    }
+    let mut stages = vec![Stage { tighten: Some(Method::AlphaCrown(ascent)), limit: None }];
+    if network.is_piecewise_linear() {
+        stages[0].limit = Some(BEFORE_REFINING);
+        let leaf = alpha::Params { steps: 3, alpha_rate: 0.1, beta_rate: 0.1, decay: 0.9 };
+        for (splits, limit) in REFINEMENTS {
+            let affordable = REFINE_BUDGET / (4.0 * leaf.steps as f64 * once);
+            let params = refine::Params { splits: splits.min(affordable as usize), ascent: leaf };
+            stages.push(Stage { tighten: Some(Method::Refined(ascent, params)), limit });
+        }
+    }
+    stages
 }
 
 /// Multiplications that one back-substitution of every open pre-activation takes.
@@ -121,15 +157,15 @@ fn products<T: Scalar>(network: &Network<T>) -> f64 {
 
 /// The attack before any bound.
 pub fn quick_attack<T: Scalar>(network: &Network<T>) -> attack::Params {
-    effort(network, ATTACK_BUDGETS.0, 30)
+    effort(network, ATTACK_BUDGETS.0, 30, 1)
 }
 
 /// The attack on what cheap bounds leave open.
 pub fn long_attack<T: Scalar>(network: &Network<T>, disjuncts: usize) -> attack::Params {
-    effort(network, ATTACK_BUDGETS.1 / disjuncts.max(1) as f64, 100)
+    effort(network, ATTACK_BUDGETS.1 / disjuncts.max(1) as f64, 100, ROUNDS)
 }
 
-fn effort<T: Scalar>(network: &Network<T>, budget: f64, steps: usize) -> attack::Params {
+fn effort<T: Scalar>(network: &Network<T>, budget: f64, steps: usize, rounds: usize) -> attack::Params {
     let affordable = budget / (2.0 * steps as f64 * products(network));
-    attack::Params { restarts: (affordable as usize).clamp(2, 128), steps, rate: 0.25 }
+    attack::Params { restarts: (affordable as usize).clamp(2, 128), steps, rate: 0.25, rounds }
 }

@@ -137,8 +137,9 @@ impl Run<'_> {
         self.search(&splitting, splitting.roots(), most)
     }
 
-    /// `None` when the type is too narrow for this network. Region by region: bound the root cheaply and drop the disjuncts that this decides; attack the
-    /// others; tighten the root; search.
+    /// `None` when the type is too narrow for this network. Region by region: bound the root cheaply and
+    /// drop the disjuncts that this decides; attack the others; then, in stages, tighten the root and
+    /// search below it.
     fn split_relus<T: Scalar>(
         &mut self,
         network: &Network<T>,
@@ -152,40 +153,65 @@ impl Run<'_> {
             let (plain, magnitudes) = bounds::bound(network, &boxes, Method::Crown, &[], &[], &late);
             let mut root = Root::new(network, plain, magnitudes);
             self.clock.report("root", &self.tally, region.disjuncts.len(), f64::NEG_INFINITY);
-            let Some(undecided) = self.undecided(network, index, region, &root) else { return Ok(None) };
-            if undecided.disjuncts.is_empty() {
+            let Some(mut open) = self.undecided(network, index, region, &root) else { return Ok(None) };
+            if open.disjuncts.is_empty() {
                 continue;
             }
-            if let Some(witness) =
-                self.attack(network, index, &undecided, portfolio::long_attack(network, undecided.disjuncts.len()))?
-            {
+            let params = portfolio::long_attack(network, open.disjuncts.len());
+            if let Some(witness) = self.attack(network, index, &open, params)? {
                 return Ok(Some(Outcome::Sat(witness)));
             }
-            if let Some(outcome) = self.clock.stopped() {
-                return Ok(Some(outcome));
-            }
-            if let Some(method) = portfolio::root_method(network, &root) {
-                let (bounds, magnitudes) = bounds::bound(network, &boxes, method, &[], &[], &late);
-                root = Root::new(network, bounds, magnitudes);
-            }
-            for objectives in &undecided.disjuncts {
-                let params = portfolio::relu_splitting(network, &root, self.settings.branching);
-                let (root, region_index) = (&root, index);
-                let splitting = ReluSplitting { network, region, region_index, objectives, root, params };
-                let before = self.tally.stuck;
-                match self.search(&splitting, splitting.roots(), None)? {
-                    Some(Outcome::Unsat) => {}
-                    Some(Outcome::Unknown(UnknownReason::Unresolved { leaves })) => stuck += leaves,
-                    Some(other) => return Ok(Some(other)),
-                    None => unreachable!("a search without a limit does not give up"),
+            for stage in portfolio::stages(network, &root) {
+                if let Some(outcome) = self.clock.stopped() {
+                    return Ok(Some(outcome));
                 }
-                self.tally.stuck = before;
+                if let Some(method) = stage.tighten {
+                    let known = root.bounds.preactivations(network, 0);
+                    let (bounds, magnitudes) = bounds::bound(network, &boxes, method, &[Some(&known)], &[], &late);
+                    root = Root::new(network, bounds, magnitudes);
+                }
+                match self.search_disjuncts(network, index, &mut open, &root, stage.limit)? {
+                    Ok(leaves) => stuck += leaves,
+                    Err(outcome) => return Ok(Some(outcome)),
+                }
+                if open.disjuncts.is_empty() {
+                    break;
+                }
             }
         }
         match stuck {
             0 => Ok(Some(Outcome::Unsat)),
             leaves => Ok(Some(Outcome::Unknown(UnknownReason::Unresolved { leaves }))),
         }
+    }
+
+    /// Searches each disjunct of a region, and keeps those that the limit leaves open. Counts the leaves
+    /// that stay unresolved, or ends with an outcome.
+    fn search_disjuncts<T: Scalar>(
+        &mut self,
+        network: &Network<T>,
+        index: usize,
+        region: &mut Region<T>,
+        root: &Root<T>,
+        limit: Option<u64>,
+    ) -> Result<Result<u64, Outcome>, VerifyError> {
+        let mut stuck = 0;
+        let mut open = Vec::new();
+        let limit = limit.map(|limit| limit / region.disjuncts.len() as u64);
+        for objectives in &region.disjuncts {
+            let params = portfolio::relu_splitting(network, root, self.settings.branching);
+            let splitting = ReluSplitting { network, region, region_index: index, objectives, root, params };
+            let before = std::mem::take(&mut self.tally.stuck);
+            match self.search(&splitting, splitting.roots(), limit)? {
+                Some(Outcome::Unsat) => {}
+                Some(Outcome::Unknown(UnknownReason::Unresolved { leaves })) => stuck += leaves,
+                Some(other) => return Ok(Err(other)),
+                None => open.push(objectives.clone()),
+            }
+            self.tally.stuck = before;
+        }
+        region.disjuncts = open;
+        Ok(Ok(stuck))
     }
 
     /// The region with the disjuncts that the root's bound leaves open; `None` when the type is too

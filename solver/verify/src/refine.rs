@@ -1,0 +1,240 @@
+//! Refining: a small branch and bound of its own for every open pre-activation of a root.
+//!
+//! The bound of $\pm z_j$ over the box is the least of the bounds over a cover of it. Each of these rows
+//! starts with one leaf; again and again its weakest leaf is split at the ReLU below whose chord costs
+//! the leaf's bound most, $\max(-A, 0)\, \frac{-l u}{u - l}$, and the two halves are bounded by the ascent
+//! on $\alpha$ and $\beta$. The splits serve this row alone, so a few dozen do for it what the search
+//! for the property would need as many levels for, and every subproblem of that search inherits the
+//! result.
+//!
+//! The leaves of many rows go through one back-substitution. Nothing here depends on the number of
+//! threads.
+
+use crate::alpha::{self, Optimised, Slopes, Split};
+use crate::bounds::{Bounds, Boxes, Stop};
+use crate::branching::gap;
+use crate::crown::Rows;
+use crate::network::{Function, Network};
+use crate::rounding::Magnitudes;
+use rayon::prelude::*;
+use secateur_linalg::Scalar;
+
+/// Parameters of refining.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Params {
+    /// Splits per row, at most.
+    pub splits: usize,
+    /// The ascent on every leaf.
+    pub ascent: alpha::Params,
+}
+
+/// Rows refined side by side in one batch.
+const ROWS_AT_ONCE: usize = 64;
+
+/// Tightens the bounds of the entries of layer `k` that its guide lists.
+///
+/// # Shapes
+/// One box; `bounds` holds the layers below `k`, and the guide of layer `k`.
+///
+/// # Soundness
+/// The two halves of a leaf cover it, and each bound holds on its own leaf.
+#[allow(clippy::too_many_arguments)]
+pub fn refine<T: Scalar>(
+    network: &Network<T>,
+    boxes: &Boxes<T>,
+    magnitudes: &Magnitudes<T>,
+    bounds: &Bounds<T>,
+    k: usize,
+    params: Params,
+    (lower, upper): (&mut [T], &mut [T]),
+    stop: Stop<'_>,
+) {
+    let mut open = Vec::new();
+    for (a, source, function) in network.activations().filter(|(a, _, _)| *a < k) {
+        if function == Function::Relu {
+            let (l, u) = (&bounds.lower[source], &bounds.upper[source]);
+            let unknown = (0..l.len()).filter(|j| l[*j] < T::ZERO && u[*j] > T::ZERO);
+            open.extend(unknown.map(|neuron| Open { layer: a, source, neuron }));
+        }
+    }
+    let entries = &bounds.guides[k].entries;
+    let both = |(e, j): (usize, &u32)| [(2 * e, *j, T::ONE), (2 * e + 1, *j, -T::ONE)];
+    let rows: Vec<Row<T>> = (entries.iter().enumerate().flat_map(both))
+        .map(|(guide, neuron, sign)| {
+            let known = if sign > T::ZERO { lower[neuron as usize] } else { -upper[neuron as usize] };
+            Row { guide, neuron, sign, known }
+        })
+        .collect();
+    let problem = Problem { network, boxes, magnitudes, bounds, k, open: &open, params };
+    let found: Vec<Vec<T>> = rows.par_chunks(ROWS_AT_ONCE).map(|chunk| problem.refine(chunk, stop)).collect();
+    for (row, bound) in rows.iter().zip(found.into_iter().flatten()) {
+        let j = row.neuron as usize;
+        if row.sign > T::ZERO {
+            lower[j] = bound.max(lower[j]);
+        } else {
+            upper[j] = (-bound).min(upper[j]);
+        }
+    }
+}
+
+/// A ReLU whose sign is not known.
+struct Open {
+    layer: usize,
+    source: usize,
+    neuron: usize,
+}
+
+/// $\pm z_j$, to be bounded below.
+struct Row<T> {
+    /// Its row in the guide.
+    guide: usize,
+    neuron: u32,
+    sign: T,
+    /// The bound so far.
+    known: T,
+}
+
+/// A part of the box, for one row.
+struct Leaf<T> {
+    row: usize,
+    value: T,
+    splits: Vec<Split>,
+    /// The slopes of the open ReLUs below.
+    alpha: Vec<T>,
+    /// One multiplier per split.
+    beta: Vec<T>,
+    /// The ReLU to split next.
+    next: Option<(u32, u32)>,
+}
+
+impl<T: Scalar> Leaf<T> {
+    fn halves(self) -> [Self; 2] {
+        let (layer, neuron) = self.next.expect("a leaf to halve has a ReLU to split");
+        [false, true].map(|active| {
+            let (mut splits, mut beta) = (self.splits.clone(), self.beta.clone());
+            splits.push(Split { layer, neuron, active });
+            beta.push(T::ZERO);
+            Self { row: self.row, value: self.value, splits, alpha: self.alpha.clone(), beta, next: None }
+        })
+    }
+}
+
+struct Problem<'a, T> {
+    network: &'a Network<T>,
+    boxes: &'a Boxes<T>,
+    magnitudes: &'a Magnitudes<T>,
+    bounds: &'a Bounds<T>,
+    k: usize,
+    /// The open ReLUs below layer `k`.
+    open: &'a [Open],
+    params: Params,
+}
+
+impl<T: Scalar> Problem<'_, T> {
+    /// Lower bounds of some rows.
+    fn refine(&self, rows: &[Row<T>], stop: Stop<'_>) -> Vec<T> {
+        let roots = rows.iter().enumerate().map(|(r, row)| self.root(r, row)).collect();
+        let once = alpha::Params { steps: 0, ..self.params.ascent };
+        let mut covers: Vec<Vec<Leaf<T>>> = self.bound(rows, roots, once).into_iter().map(|leaf| vec![leaf]).collect();
+        for _ in 0..self.params.splits {
+            let mut halves = Vec::new();
+            for cover in &mut covers {
+                let weakest = weakest(cover);
+                // An entry whose sign is known needs no tighter bound.
+                if cover[weakest].value < T::ZERO && cover[weakest].next.is_some() {
+                    halves.extend(cover.swap_remove(weakest).halves());
+                }
+            }
+            if halves.is_empty() || stop() {
+                // What was taken out to be halved still stands.
+                halves.into_iter().for_each(|leaf| covers[leaf.row].push(leaf));
+                break;
+            }
+            for leaf in self.bound(rows, halves, self.params.ascent) {
+                covers[leaf.row].push(leaf);
+            }
+        }
+        covers.iter().map(|cover| cover[weakest(cover)].value).collect()
+    }
+
+    fn size(&self, open: &Open) -> usize {
+        self.network.layers[open.layer].size
+    }
+
+    /// The whole box, with the slopes of the guide.
+    fn root(&self, r: usize, row: &Row<T>) -> Leaf<T> {
+        let guide = &self.bounds.guides[self.k].alpha;
+        let slope = |o: &Open| guide[o.layer][row.guide * self.size(o) + o.neuron];
+        let alpha = self.open.iter().map(slope).collect();
+        Leaf { row: r, value: row.known, splits: Vec::new(), alpha, beta: Vec::new(), next: None }
+    }
+
+    /// Bounds leaves; none becomes weaker than it was.
+    fn bound(&self, rows: &[Row<T>], leaves: Vec<Leaf<T>>, ascent: alpha::Params) -> Vec<Leaf<T>> {
+        let count = leaves.len();
+        let picks: Vec<(usize, &[Split])> = leaves.iter().map(|leaf| (0, leaf.splits.as_slice())).collect();
+        let bounds = self.bounds.gather(self.network, &picks);
+        let splits: Vec<&[Split]> = picks.iter().map(|(_, splits)| *splits).collect();
+        let neuron = |(d, leaf): (usize, &Leaf<T>)| (d as u32, rows[leaf.row].neuron, rows[leaf.row].sign);
+        let neurons: Vec<(u32, u32, T)> = leaves.iter().enumerate().map(neuron).collect();
+        let units = Rows::units(self.network, self.magnitudes, self.k, &neurons);
+        let boxes =
+            Boxes { batch: count, lower: self.boxes.lower.repeat(count), upper: self.boxes.upper.repeat(count) };
+        let slopes = self.slopes(&leaves, &bounds, &units.domain, &splits);
+        let done = |_: usize, m: T| m >= T::ZERO;
+        let (network, magnitudes) = (self.network, self.magnitudes);
+        let found = alpha::optimise(network, magnitudes, &bounds, &boxes, &units, &splits, slopes, ascent, done);
+        let next: Vec<Option<(u32, u32)>> = (0..count).map(|d| self.costliest(d, &bounds, &found)).collect();
+        let mut used = vec![0usize; network.layers.len()];
+        let update = |((d, leaf), next): ((usize, Leaf<T>), Option<(u32, u32)>)| {
+            let mut beta = Vec::with_capacity(leaf.splits.len());
+            for split in &leaf.splits {
+                let layer = split.layer as usize;
+                beta.push(found.slopes.beta[layer][used[layer]].2.abs());
+                used[layer] += 1;
+            }
+            let slope = |o: &Open| found.slopes.alpha[o.layer][d * self.size(o) + o.neuron];
+            let alpha = self.open.iter().map(slope).collect();
+            Leaf { value: found.minimum[d].max(leaf.value), alpha, beta, next, ..leaf }
+        };
+        leaves.into_iter().enumerate().zip(next).map(update).collect()
+    }
+
+    /// The leaves' slopes and multipliers as those of a batch; split ReLUs have fixed lines.
+    fn slopes(&self, leaves: &[Leaf<T>], bounds: &Bounds<T>, domain: &[u32], splits: &[&[Split]]) -> Slopes<T> {
+        let mut slopes = Slopes::initial(self.network, &bounds.lines, domain, splits);
+        let mut used = vec![0usize; slopes.beta.len()];
+        for (d, leaf) in leaves.iter().enumerate() {
+            for (o, value) in self.open.iter().zip(&leaf.alpha) {
+                slopes.alpha[o.layer][d * self.size(o) + o.neuron] = *value;
+            }
+            for (split, beta) in leaf.splits.iter().zip(&leaf.beta) {
+                let layer = split.layer as usize;
+                slopes.beta[layer][used[layer]].2 = if split.active { *beta } else { -*beta };
+                used[layer] += 1;
+            }
+        }
+        slopes
+    }
+
+    /// The open ReLU whose chord costs leaf `d` most.
+    fn costliest(&self, d: usize, bounds: &Bounds<T>, found: &Optimised<T>) -> Option<(u32, u32)> {
+        let mut costliest: Option<(f64, (u32, u32))> = None;
+        for o in self.open {
+            let at = d * self.size(o) + o.neuron;
+            let coefficient = found.tape[o.layer].get(at).map_or(0.0, |c| c.to_f64());
+            let (l, u) = (bounds.lower[o.source][at].to_f64(), bounds.upper[o.source][at].to_f64());
+            let cost = (-coefficient).max(0.0) * gap(l, u);
+            if cost > 0.0 && costliest.is_none_or(|(most, _)| cost > most) {
+                costliest = Some((cost, (o.layer as u32, o.neuron as u32)));
+            }
+        }
+        costliest.map(|(_, neuron)| neuron)
+    }
+}
+
+/// The leaf with the least bound.
+fn weakest<T: Scalar>(cover: &[Leaf<T>]) -> usize {
+    let value = |i: &usize| cover[*i].value.to_f64();
+    (0..cover.len()).min_by(|a, b| value(a).total_cmp(&value(b))).expect("a cover has leaves")
+}
