@@ -35,8 +35,3 @@ fn fsb() {
 fn kfsb() {
     conformance::check(engine(Branching::Kfsb));
 }
-
-#[test]
-fn influence() {
-    conformance::check(engine(Branching::Influence));
-}

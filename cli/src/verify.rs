@@ -33,7 +33,7 @@ pub struct Arguments {
     /// Seed of the attack's random starts.
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
-    /// How to split: auto, input, babsr, fsb, kfsb or influence.
+    /// How to split: auto, input, babsr, fsb or kfsb.
     #[arg(long, value_name = "RULE", default_value_t = Branching::Auto)]
     branching: Branching,
     /// Write the witness of a `sat` verdict to a file as well.

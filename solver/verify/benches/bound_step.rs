@@ -48,14 +48,14 @@ fn acasxu(c: &mut Criterion) {
     let mut group = c.benchmark_group("acasxu");
     group.throughput(Throughput::Elements(32));
     group.bench_function("32 boxes", |b| {
-        b.iter(|| bounds::bound(&network, black_box(&boxes), Method::Crown, &[], &[], &|| false));
+        b.iter(|| bounds::bound(&network, black_box(&boxes), Method::Crown, &[], &|| false));
     });
     group.finish();
 }
 
 fn mnist(c: &mut Criterion) {
     let network = network(&[784, 256, 256, 256, 256, 10]);
-    let (bounds, magnitudes) = bounds::bound(&network, &boxes(784, 1, 0.02), Method::Crown, &[], &[], &|| false);
+    let (bounds, magnitudes) = bounds::bound(&network, &boxes(784, 1, 0.02), Method::Crown, &[], &|| false);
     let last = network.activations().map(|(_, source, _)| source).max().expect("ReLUs");
     let neurons: Vec<(u32, u32, f32)> = (0..1024u32).map(|r| (0, r % 256, if r < 512 { 1.0 } else { -1.0 })).collect();
     let products = 1024 * (256 * 256 * 2 + 784 * 256);

@@ -61,9 +61,6 @@ pub struct Influence<T> {
     pub entries: Vec<u32>,
     /// For each, the coefficients of the varying inputs ([`Bounds::axes`]); kept when these are few.
     pub slopes: Vec<T>,
-    /// For activation layer `k`: for each, the coefficients of its outputs, `entries × size`; kept where
-    /// a guide is in use.
-    pub through: Vec<Vec<T>>,
 }
 
 /// The optimised slopes of the open entries of a layer: good slopes for every subproblem.
@@ -159,24 +156,6 @@ impl<T: Scalar> Bounds<T> {
     }
 }
 
-impl<T: Scalar> Preactivations<T> {
-    /// Adds the sign of a ReLU input.
-    pub fn cut(&mut self, network: &Network<T>, split: Split) {
-        let (source, j) = (network.sources()[split.layer as usize], split.neuron as usize);
-        if split.active {
-            self.lower[source][j] = self.lower[source][j].max(T::ZERO);
-        } else {
-            self.upper[source][j] = self.upper[source][j].min(T::ZERO);
-        }
-    }
-
-    /// Whether some lower bound exceeds its upper bound: then the domain is empty.
-    pub fn is_empty(&self) -> bool {
-        let pairs = self.lower.iter().zip(&self.upper);
-        pairs.flat_map(|(l, u)| l.iter().zip(u)).any(|(l, u)| l > u)
-    }
-}
-
 /// Bounds on the pre-activations of one domain: lower and upper per layer (empty for others).
 #[derive(Clone, Debug)]
 pub struct Preactivations<T> {
@@ -186,15 +165,14 @@ pub struct Preactivations<T> {
     pub upper: Vec<Vec<T>>,
 }
 
-/// Bounds of a batch of domains, and magnitudes for each. `known` gives, for each box, bounds of the
-/// pre-activations that hold already (its parent's); the result is never looser. `guides`
-/// gives the slopes of back-substituted rows. Both may be empty.
+/// Bounds of every layer for a batch of boxes, and magnitudes for each. `known` gives, for each box,
+/// bounds of the pre-activations that hold already (its parent's); the result is never looser. It may be
+/// empty.
 pub fn bound<T: Scalar>(
     network: &Network<T>,
     boxes: &Boxes<T>,
     method: Method,
     known: &[Option<&Preactivations<T>>],
-    guides: &[Guide<T>],
     stop: Stop<'_>,
 ) -> (Bounds<T>, Magnitudes<T>) {
     let layers = network.layers.len();
@@ -228,10 +206,9 @@ pub fn bound<T: Scalar>(
             if method != Method::Interval && !exact && matches!(layer.kind, Kind::Affine(_)) {
                 let everything = network.activations().any(|(_, s, f)| s == k && f != Function::Relu);
                 let ends = (&mut lower[..], &mut upper[..]);
-                let guide = guides.get(k).filter(|g| !g.entries.is_empty());
                 let axes = &bounds.axes;
                 bounds.influence[k] =
-                    crown(network, boxes, &magnitudes, &bounds.lines, k, everything, guide, axes, ends, stop);
+                    crown(network, boxes, &magnitudes, &bounds.lines, k, everything, axes, ends, stop);
                 if let Method::AlphaCrown(params) | Method::Refined(params, _) = method {
                     let ends = (&mut lower[..], &mut upper[..]);
                     bounds.guides[k] =
@@ -269,7 +246,6 @@ fn crown<T: Scalar>(
     lines: &Lines<T>,
     k: usize,
     everything: bool,
-    guide: Option<&Guide<T>>,
     axes: &[usize],
     (lower, upper): (&mut [T], &mut [T]),
     stop: Stop<'_>,
@@ -289,18 +265,7 @@ fn crown<T: Scalar>(
         let row = |(at, sign): (&usize, T)| ((at / size) as u32, (at % size) as u32, sign);
         let neurons: Vec<_> = chosen.iter().flat_map(|at| signs.map(|s| row((at, s)))).collect();
         let rows = Rows::units(network, magnitudes, k, &neurons);
-        let alpha = guide.map(|g| guided(network, g, &neurons)).unwrap_or_default();
-        let multipliers = Multipliers { alpha: &alpha, beta: &[] };
-        let found = back_substitute(network, magnitudes, lines, rows, multipliers, guide.is_some());
-        if guide.is_some() {
-            part.through.resize(network.layers.len(), Vec::new());
-            for (through, tape) in part.through.iter_mut().zip(&found.tape).filter(|(_, t)| !t.is_empty()) {
-                let size = tape.len() / found.len();
-                for pair in tape.chunks_exact(2 * size) {
-                    through.extend((0..size).map(|j| (pair[j].abs() + pair[size + j].abs()) * half));
-                }
-            }
-        }
+        let found = back_substitute(network, magnitudes, lines, rows, Multipliers::NONE, false);
         let mut ends = Vec::with_capacity(chosen.len());
         for (pair, at) in chosen.iter().enumerate() {
             ends.push(pair_bounds(&found, 2 * pair, boxes, at / size));
@@ -325,8 +290,6 @@ fn crown<T: Scalar>(
         }
         influence.entries.extend(part.entries);
         influence.slopes.extend(part.slopes);
-        influence.through.resize(part.through.len().max(influence.through.len()), Vec::new());
-        influence.through.iter_mut().zip(part.through).for_each(|(all, more)| all.extend(more));
     }
     influence
 }
@@ -344,26 +307,6 @@ fn direct<T: Scalar>(layer: &Layer<T>, axes: &[usize], batch: usize, lower: &[T]
         }
     }
     influence
-}
-
-/// The guide's slopes for rows in (lower, upper) pairs. An entry that the guide lacks gets slopes 0.
-fn guided<T: Scalar>(network: &Network<T>, guide: &Guide<T>, neurons: &[(u32, u32, T)]) -> Vec<Vec<T>> {
-    let mut alpha = vec![Vec::new(); network.layers.len()];
-    for (k, slopes) in guide.alpha.iter().enumerate().filter(|(_, s)| !s.is_empty()) {
-        let size = network.layers[k].size;
-        let mut rows = Vec::with_capacity(neurons.len() * size);
-        for (r, (_, j, _)) in neurons.iter().enumerate() {
-            match guide.entries.binary_search(j) {
-                Ok(index) => {
-                    let from = 2 * index + r % 2;
-                    rows.extend_from_slice(&slopes[from * size..(from + 1) * size]);
-                }
-                Err(_) => rows.resize(rows.len() + size, T::ZERO),
-            }
-        }
-        alpha[k] = rows;
-    }
-    alpha
 }
 
 /// Tightens the bounds of the open entries of affine layer `k` with slopes optimised for each.

@@ -9,14 +9,6 @@
 //! | intercept | $-\min(A_j, 0) (-\lambda l)$ |
 //! | FSB | the best by BaBSR; bound both children of each; the greatest lesser child |
 //! | kFSB | the same over the best by either score |
-//! | influence | what fixing $j$ gains directly and through the intervals of later open ReLUs |
-//!
-//! The influence score is this project's own. Write $g(l, u) = -l u / (u - l)$ for the gap of an open
-//! ReLU's chord. Fixing $j$ removes $g_j$ and gains about $|A_j| g_j$ in the objective. It also narrows
-//! the interval of a later open ReLU $i$, whose linear bounds have coefficient $p_{ij}$ on $j$, by about
-//! $\delta = p_{ij} g_j$ on either side, and that gap enters the objective with weight $|A_i|$:
-//! $$ |A_j| g_j + \sum_i |A_i| \big( g(l_i, u_i) - \tfrac12 g(l_i, u_i - \delta) - \tfrac12 g(l_i + \delta, u_i) \big). $$
-//! It counts on pre-activation bounds that are computed afresh for each subproblem.
 //!
 //! # Source
 //! Bunel et al., *Branch and bound for piecewise linear neural network verification*, 2020; De Palma
@@ -42,9 +34,6 @@ pub fn choose<T: Scalar>(
     if undecided.is_empty() {
         return Vec::new();
     }
-    if problem.params.branching == Branching::Influence {
-        return most_influential(problem, bounds, found, undecided);
-    }
     let candidates = candidates(problem, bounds, found, undecided);
     if problem.params.branching == Branching::Babsr {
         return candidates.into_iter().map(|c| c.first().copied()).collect();
@@ -67,61 +56,6 @@ pub fn choose<T: Scalar>(
 /// The gap of the chord of a ReLU on $[l, u]$.
 pub fn gap(l: f64, u: f64) -> f64 {
     if l < 0.0 && u > 0.0 { -l * u / (u - l) } else { 0.0 }
-}
-
-/// The neuron with the greatest influence score in each undecided subproblem.
-fn most_influential<T: Scalar>(
-    problem: &ReluSplitting<'_, T>,
-    bounds: &Bounds<T>,
-    found: &Optimised<T>,
-    undecided: &[usize],
-) -> Vec<Option<(u32, u32)>> {
-    let strongest: Vec<usize> = undecided.iter().map(|d| problem.strongest(*d, found)).collect();
-    let tape = tape(problem, bounds, found, undecided, &strongest);
-    let network = problem.network;
-    let sources = network.sources();
-    let mut choices = Vec::with_capacity(undecided.len());
-    for (index, &d) in undecided.iter().enumerate() {
-        let interval = |k: usize, j: usize| {
-            let at = d * network.layers[k].size + j;
-            (bounds.lower[sources[k]][at].to_f64(), bounds.upper[sources[k]][at].to_f64())
-        };
-        let weight =
-            |k: usize, j: usize| tape[k].get(index * network.layers[k].size + j).map_or(0.0, |a| (-a.to_f64()).max(0.0));
-        let open = problem.root.open.iter().map(|(k, j)| (*k as usize, *j as usize));
-        let mut scored: Vec<((usize, usize), f64, f64)> = open
-            .filter_map(|(k, j)| {
-                let (l, u) = interval(k, j);
-                let gap = gap(l, u);
-                (gap > 0.0).then(|| ((k, j), gap, weight(k, j) * gap))
-            })
-            .collect();
-        for (later, source, _) in network.activations() {
-            let Some(influence) = bounds.influence.get(source).filter(|i| !i.through.is_empty()) else { continue };
-            let size = network.layers[later].size;
-            let start = influence.entries.partition_point(|at| (*at as usize) < d * size);
-            for (e, at) in influence.entries.iter().enumerate().skip(start) {
-                if *at as usize >= (d + 1) * size {
-                    break;
-                }
-                let i = *at as usize - d * size;
-                let (weight, (l, u)) = (weight(later, i), interval(later, i));
-                let whole = gap(l, u);
-                if weight == 0.0 || whole == 0.0 {
-                    continue;
-                }
-                for ((k, j), own, score) in &mut scored {
-                    let size = network.layers[*k].size;
-                    let Some(p) = influence.through[*k].get(e * size + *j) else { continue };
-                    let delta = p.to_f64() * *own;
-                    *score += weight * (whole - 0.5 * gap(l, u - delta) - 0.5 * gap(l + delta, u));
-                }
-            }
-        }
-        let best = scored.iter().max_by(|a, b| a.2.total_cmp(&b.2).then(b.0.cmp(&a.0)));
-        choices.push(best.map(|((k, j), _, _)| (*k as u32, *j as u32)));
-    }
-    choices
 }
 
 /// The best neurons by BaBSR and, for kFSB, by the intercept score.

@@ -7,7 +7,7 @@ use thiserror::Error;
 #[non_exhaustive]
 pub enum VerifyError {
     /// A branching rule that does not exist.
-    #[error("unknown branching rule `{found}`: expected auto, input, babsr, fsb, kfsb or influence")]
+    #[error("unknown branching rule `{found}`: expected auto, input, babsr, fsb or kfsb")]
     UnknownBranching {
         /// What was asked for.
         found: String,

@@ -118,7 +118,7 @@ impl<T: Scalar> Splitting for InputSplitting<'_, T> {
             |corner: fn(&InputDomain<T>) -> &Vec<T>| batch.iter().flat_map(|d| corner(d).iter().copied()).collect();
         let boxes = Boxes { batch: batch.len(), lower: gather(|d| &d.lower), upper: gather(|d| &d.upper) };
         let known: Vec<Option<&Preactivations<T>>> = batch.iter().map(|d| d.known.as_deref()).collect();
-        let (bounds, magnitudes) = bounds::bound(self.network, &boxes, self.params.method, &known, &[], &|| false);
+        let (bounds, magnitudes) = bounds::bound(self.network, &boxes, self.params.method, &known, &|| false);
         let rows = self.rows(&batch);
         let mut found = self.bound_objectives(&boxes, &bounds, &magnitudes, &rows);
         if let Some(precise) = self.precise {

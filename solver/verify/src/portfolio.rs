@@ -33,9 +33,6 @@ const ROOT_BUDGET: f64 = 2e12;
 /// Multiplications that the root may spend on refining intermediate bounds.
 const REFINE_BUDGET: f64 = 5e12;
 
-/// Multiplications that a subproblem may spend on fresh intermediate bounds.
-const NODE_BUDGET: f64 = 2.5e8;
-
 /// Multiplications of the attack before any bound, and of the attack on what bounds leave open.
 const ATTACK_BUDGETS: (f64, f64) = (2e8, 6e10);
 
@@ -64,7 +61,7 @@ pub fn splits_inputs(network: &Network<f64>, property: &Property, branching: Bra
         Branching::Input => Some(InputTrial { limit: None }),
         Branching::Auto if network.relus() == 0 => Some(InputTrial { limit: None }),
         Branching::Auto if inputs <= FEW_INPUTS => Some(InputTrial { limit }),
-        Branching::Auto | Branching::Babsr | Branching::Fsb | Branching::Kfsb | Branching::Influence => None,
+        Branching::Auto | Branching::Babsr | Branching::Fsb | Branching::Kfsb => None,
     }
 }
 
@@ -74,21 +71,13 @@ pub fn input_splitting() -> input_split::Params {
     input_split::Params { method: Method::Crown, ascent, chunk: 32 }
 }
 
-/// Parameters of ReLU splitting. Fresh bounds for every subproblem are worth their price on small
-/// networks; without them filtered smart branching looks ahead instead.
-pub fn relu_splitting<T: Scalar>(network: &Network<T>, root: &Root<T>, branching: Branching) -> relu_split::Params {
-    let guided = root.bounds.guides.iter().any(|g| !g.entries.is_empty());
-    let refresh = std::env::var("SEC_REFRESH").is_ok() && guided && intermediate_products(network, root) <= NODE_BUDGET;
+/// Parameters of ReLU splitting.
+pub fn relu_splitting(branching: Branching) -> relu_split::Params {
     relu_split::Params {
         root: alpha::Params { steps: 40, alpha_rate: 0.25, beta_rate: 0.25, decay: 0.96 },
         node: alpha::Params { steps: 15, alpha_rate: 0.05, beta_rate: 0.2, decay: 0.95 },
-        chunk: if refresh { 16 } else { 64 },
-        refresh,
-        branching: match branching {
-            Branching::Auto | Branching::Input if refresh => Branching::Influence,
-            Branching::Auto | Branching::Input => Branching::Kfsb,
-            chosen => chosen,
-        },
+        chunk: 64,
+        branching: if branching == Branching::Input { Branching::Auto } else { branching },
         candidates: 3,
     }
 }

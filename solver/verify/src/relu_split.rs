@@ -8,7 +8,7 @@
 
 use crate::alpha::{self, Optimised, Slopes, Split};
 use crate::attack;
-use crate::bounds::{self, Bounds, Boxes, Method, Preactivations};
+use crate::bounds::{self, Bounds, Boxes};
 use crate::branching;
 use crate::leaf::{self, Leaf};
 use crate::network::{Function, Network};
@@ -27,8 +27,6 @@ pub struct ReluDomain<T> {
     /// The parent's slopes for each objective's row, on the open neurons of the root, one after the
     /// other; and its multipliers, one per objective and split of the parent.
     parent: Option<Arc<Multipliers<T>>>,
-    /// Bounds of the pre-activations that hold already, with the last sign.
-    known: Option<Arc<Preactivations<T>>>,
 }
 
 #[derive(Clone, Debug)]
@@ -70,8 +68,6 @@ pub struct Params {
     pub node: alpha::Params,
     /// Subproblems bounded together.
     pub chunk: usize,
-    /// Bound the pre-activations of every subproblem afresh, not only the root's.
-    pub refresh: bool,
     /// The branching rule.
     pub branching: Branching,
     /// Candidates per score that filtered smart branching bounds.
@@ -111,7 +107,7 @@ pub struct ReluSplitting<'a, T> {
 impl<T: Scalar> ReluSplitting<'_, T> {
     /// The whole problem.
     pub fn roots(&self) -> Vec<ReluDomain<T>> {
-        vec![ReluDomain { splits: Vec::new(), parent: None, known: None }]
+        vec![ReluDomain { splits: Vec::new(), parent: None }]
     }
 
     /// What the ascent says of the whole problem.
@@ -134,19 +130,6 @@ impl<T: Scalar> ReluSplitting<'_, T> {
     /// The root's box, once for each subproblem of a batch.
     pub fn boxes(&self, batch: usize) -> Boxes<T> {
         Boxes { batch, lower: self.region.lower.repeat(batch), upper: self.region.upper.repeat(batch) }
-    }
-
-    /// Bounds of a batch of subproblems: the root's, cut to their signs, or computed afresh for each.
-    fn bounds(&self, batch: &[ReluDomain<T>], boxes: &Boxes<T>) -> (Bounds<T>, Vec<bool>) {
-        let picks: Vec<(usize, &[Split])> = batch.iter().map(|d| (0, d.splits.as_slice())).collect();
-        if !self.params.refresh || batch.iter().all(|d| d.known.is_none()) {
-            return (self.root.bounds.gather(self.network, &picks), vec![false; batch.len()]);
-        }
-        let known: Vec<Option<&Preactivations<T>>> = batch.iter().map(|d| d.known.as_deref()).collect();
-        let guides = &self.root.bounds.guides;
-        let (bounds, _) = bounds::bound(self.network, boxes, Method::Crown, &known, guides, &|| false);
-        let empty = (0..batch.len()).map(|d| bounds.preactivations(self.network, d).is_empty()).collect();
-        (bounds, empty)
     }
 
     /// The rows of every objective for a batch of subproblems, subproblem by subproblem.
@@ -215,8 +198,7 @@ impl<T: Scalar> Splitting for ReluSplitting<'_, T> {
     }
 
     fn bytes(&self) -> usize {
-        let known = if self.params.refresh { 2 * self.network.relus() } else { 0 };
-        (known + self.root.open.len() * self.objectives.len()) * size_of::<T>()
+        self.root.open.len() * self.objectives.len() * size_of::<T>()
     }
 
     fn process(&self, batch: Vec<ReluDomain<T>>) -> Vec<Step<ReluDomain<T>>> {
@@ -227,19 +209,19 @@ impl<T: Scalar> Splitting for ReluSplitting<'_, T> {
         }
         let splits: Vec<&[Split]> = batch.iter().map(|d| d.splits.as_slice()).collect();
         let boxes = self.boxes(batch.len());
-        let (bounds, empty) = self.bounds(&batch, &boxes);
+        let picks: Vec<(usize, &[Split])> = splits.iter().map(|splits| (0, *splits)).collect();
+        let bounds = self.root.bounds.gather(self.network, &picks);
         let rows = self.rows(batch.len());
         let slopes = self.slopes(&batch, &bounds, &rows.domain, &splits);
         let params = if splits.iter().all(|s| s.is_empty()) { self.params.root } else { self.params.node };
         let each = self.objectives.len();
-        let done = |r: usize, m: T| empty[r / each] || self.objectives[r % each].refuted_by(m);
+        let done = |r: usize, m: T| self.objectives[r % each].refuted_by(m);
         let magnitudes = &self.root.magnitudes;
         let found = alpha::optimise(self.network, magnitudes, &bounds, &boxes, &rows, &splits, slopes, params, done);
         let refuted = |d: usize| {
             let of: Vec<usize> = (d * each..(d + 1) * each).collect();
             let (lower, upper) = boxes.corners(d);
-            empty[d]
-                || of.iter().any(|r| self.objectives[r % each].refuted_by(found.minimum[*r]))
+            of.iter().any(|r| self.objectives[r % each].refuted_by(found.minimum[*r]))
                 || found.best.combined_minimum(&of, lower, upper) > 0.0
         };
         let undecided: Vec<usize> = (0..batch.len()).filter(|d| !refuted(*d)).collect();
@@ -288,14 +270,11 @@ impl<T: Scalar> ReluSplitting<'_, T> {
             };
         };
         let parent = Some(Arc::new(self.remember(d, node, &found.slopes)));
-        let known = self.params.refresh.then(|| bounds.preactivations(self.network, d));
         let child = |active: bool| {
             let split = Split { layer, neuron, active };
             let mut splits = node.splits.clone();
             splits.push(split);
-            let mut known = known.clone();
-            known.iter_mut().for_each(|k| k.cut(self.network, split));
-            ReluDomain { splits, parent: parent.clone(), known: known.map(Arc::new) }
+            ReluDomain { splits, parent: parent.clone() }
         };
         (Next::Split(vec![child(false), child(true)]), None)
     }

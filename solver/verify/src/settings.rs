@@ -19,14 +19,12 @@ pub enum Branching {
     Fsb,
     /// Filtered smart branching with the best `k` of the BaBSR and the intercept scores.
     Kfsb,
-    /// Split the ReLU that gains most directly and through later ReLUs.
-    Influence,
 }
 
 impl Branching {
     /// Every rule, in the order of the documentation.
-    pub const ALL: [Branching; 6] =
-        [Branching::Auto, Branching::Input, Branching::Babsr, Branching::Fsb, Branching::Kfsb, Branching::Influence];
+    pub const ALL: [Branching; 5] =
+        [Branching::Auto, Branching::Input, Branching::Babsr, Branching::Fsb, Branching::Kfsb];
 
     /// The name that the command line uses.
     pub fn name(self) -> &'static str {
@@ -36,7 +34,6 @@ impl Branching {
             Branching::Babsr => "babsr",
             Branching::Fsb => "fsb",
             Branching::Kfsb => "kfsb",
-            Branching::Influence => "influence",
         }
     }
 }

@@ -150,7 +150,7 @@ impl Run<'_> {
         let late = || clock.stopped().is_some();
         for (index, region) in specification.regions.iter().enumerate() {
             let boxes = Boxes { batch: 1, lower: region.lower.clone(), upper: region.upper.clone() };
-            let (plain, magnitudes) = bounds::bound(network, &boxes, Method::Crown, &[], &[], &late);
+            let (plain, magnitudes) = bounds::bound(network, &boxes, Method::Crown, &[], &late);
             let mut root = Root::new(network, plain, magnitudes);
             self.clock.report("root", &self.tally, region.disjuncts.len(), f64::NEG_INFINITY);
             let Some(mut open) = self.undecided(network, index, region, &root) else { return Ok(None) };
@@ -167,7 +167,7 @@ impl Run<'_> {
                 }
                 if let Some(method) = stage.tighten {
                     let known = root.bounds.preactivations(network, 0);
-                    let (bounds, magnitudes) = bounds::bound(network, &boxes, method, &[Some(&known)], &[], &late);
+                    let (bounds, magnitudes) = bounds::bound(network, &boxes, method, &[Some(&known)], &late);
                     root = Root::new(network, bounds, magnitudes);
                 }
                 match self.search_disjuncts(network, index, &mut open, &root, stage.limit)? {
@@ -199,7 +199,7 @@ impl Run<'_> {
         let mut open = Vec::new();
         let limit = limit.map(|limit| limit / region.disjuncts.len() as u64);
         for objectives in &region.disjuncts {
-            let params = portfolio::relu_splitting(network, root, self.settings.branching);
+            let params = portfolio::relu_splitting(self.settings.branching);
             let splitting = ReluSplitting { network, region, region_index: index, objectives, root, params };
             let before = std::mem::take(&mut self.tally.stuck);
             match self.search(&splitting, splitting.roots(), limit)? {
@@ -226,7 +226,7 @@ impl Run<'_> {
         let clock = self.clock;
         let mut open = Region { disjuncts: Vec::new(), ..region.clone() };
         for objectives in &region.disjuncts {
-            let params = portfolio::relu_splitting(network, root, self.settings.branching);
+            let params = portfolio::relu_splitting(self.settings.branching);
             let splitting = ReluSplitting { network, region, region_index: index, objectives, root, params };
             self.tally.domains += 1;
             match splitting.root_verdict(&|| clock.stopped().is_some()) {

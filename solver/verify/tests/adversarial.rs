@@ -150,7 +150,7 @@ fn check_edge(graph: &Graph, ends: &[(f64, f64)], outputs: usize, others: &[Line
     let ask = |bound: RBig, branching| ask(graph, &question(bound), branching);
     let whisker = rational(2f64.powi(-70));
     let clear = rational(0.01);
-    for branching in [Branching::Input, Branching::Babsr, Branching::Fsb, Branching::Kfsb, Branching::Influence] {
+    for branching in [Branching::Input, Branching::Babsr, Branching::Fsb, Branching::Kfsb] {
         assert_ne!(briefly(least.clone(), branching), Outcome::Unsat, "{branching}: the threshold is attained");
         assert!(!is_sat(&briefly(least - &whisker, branching)), "{branching}: the threshold is not attained");
         assert_eq!(ask(least - &clear, branching), Outcome::Unsat, "{branching}: clearly safe");
@@ -224,7 +224,7 @@ fn what_a_sample_attains_is_never_refuted() {
         }
         let (least, _) = best.expect("a point");
         let question = property(&[(-1.0, 1.0); 3], 1, vec![vec![below(0, least)]]);
-        for branching in [Branching::Input, Branching::Babsr, Branching::Kfsb, Branching::Influence] {
+        for branching in [Branching::Input, Branching::Babsr, Branching::Kfsb] {
             assert_ne!(ask_within(&graph, &question, branching, 150), Outcome::Unsat, "seed {seed}, {branching}");
         }
     }
@@ -299,7 +299,7 @@ fn infinite_bounds_do_not_become_finite() {
     let graph = g.builder.finish(y).expect("a graph");
     let network = secateur_verify::lower::lower(&graph).expect("supported");
     let boxes = Boxes { batch: 1, lower: vec![-1e30f32], upper: vec![1e30] };
-    let (bounds, _) = bounds::bound(&network.cast::<f32>(), &boxes, Method::Crown, &[], &[], &|| false);
+    let (bounds, _) = bounds::bound(&network.cast::<f32>(), &boxes, Method::Crown, &[], &|| false);
     for (k, values) in network.evaluate(&[1e18], 1).iter().enumerate() {
         for (j, value) in values.iter().enumerate() {
             let (l, u) = (f64::from(bounds.lower[k][j]), f64::from(bounds.upper[k][j]));
