@@ -1,6 +1,6 @@
 //! The program as a person runs it: verdict lines, exit codes, records, and what it does with bad input.
 
-use secateur_bench_suites::record::VerificationRecord;
+use secateur_bench_suites::record::{BoundRecord, VerificationRecord};
 use secateur_bench_suites::results::{ResultRow, Results};
 use secateur_bench_suites::verdict::Verdict;
 use secateur_check::{Replay, replay};
@@ -291,6 +291,31 @@ fn bench_runs_resumes_and_reports() {
     assert_eq!((expected, detail.as_str(), fault), (&Some(Verdict::Unsat), "", &false));
     assert!(memory.is_some_and(|m| m > 1 << 20) && *seconds > 0.0);
     assert!(rows[2].detail.contains("does not fit") && !rows[2].fault, "{:?}", rows[2]);
+}
+
+#[test]
+fn bound_tells_outcomes_apart_and_draws_them() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let plot = directory.path().join("bounds.svg");
+    let plot = plot.to_str().expect("UTF-8");
+    let (model, unsat, sat) = (example("toy.onnx"), example("toy_unsat.vnnlib"), example("toy_sat.vnnlib"));
+    let safe = run(&["bound", &model, &unsat, "--epsilon", "0.01", "--full", "--plot", plot]);
+    assert_eq!(safe.status.code(), Some(0), "{}", stderr(&safe));
+    let text = stdout(&safe);
+    let number = |name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name)).expect("a bound");
+        line.trim().parse::<f64>().expect("a number")
+    };
+    assert!(text.starts_with("safe\n") && number("lower") > 0.0, "{text}");
+    assert!(number("lower") <= number("upper") && number("upper") - number("lower") <= 0.01, "{text}");
+    assert!(std::fs::read_to_string(plot).expect("written").starts_with("<svg"));
+    let json = run(&["bound", &model, &sat, "--epsilon", "0.01", "--json", "-"]);
+    let record: BoundRecord = serde_json::from_str(&stdout(&json)).expect("a record");
+    assert_eq!((record.outcome.as_str(), record.full), ("unsafe", false));
+    assert!(record.upper.is_some_and(|u| u <= 0.0) && record.incumbent.is_some(), "{record:?}");
+    for (argument, value) in [("--epsilon", "0"), ("--epsilon", "NaN"), ("--epsilon", "-1")] {
+        assert_eq!(run(&["bound", &model, &sat, argument, value]).status.code(), Some(2), "{argument} {value}");
+    }
 }
 
 #[test]

@@ -11,6 +11,7 @@
 
 pub mod child;
 pub mod error;
+pub mod plot;
 pub mod record;
 pub mod results;
 pub mod runner;

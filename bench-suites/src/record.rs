@@ -1,4 +1,4 @@
-//! What one verification says about itself: the JSON that `secateur verify --json` writes.
+//! What one run says about itself: the JSON that `secateur verify --json` and `secateur bound --json` write.
 
 use crate::verdict::Verdict;
 use serde::{Deserialize, Serialize};
@@ -65,6 +65,54 @@ pub struct StatisticsRecord {
     pub seconds: f64,
     /// What decided.
     pub method: String,
+}
+
+/// Bounds of a margin as a machine-readable record.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BoundRecord {
+    /// The network's file.
+    pub model: String,
+    /// The property's file.
+    pub property: String,
+    /// `safe`, `unsafe`, `epsilon-global` or `unknown`.
+    pub outcome: String,
+    /// Why the outcome is `unknown`.
+    pub reason: Option<String>,
+    /// The width that was asked for.
+    pub epsilon: f64,
+    /// Whether the search went on where the sign was known.
+    pub full: bool,
+    /// The margin is proved to be at least this.
+    pub lower: Option<f64>,
+    /// The margin at the incumbent, rounded up.
+    pub upper: Option<f64>,
+    /// The incumbent, each coordinate as the decimal that denotes it exactly.
+    pub incumbent: Option<Vec<String>>,
+    /// The bounds whenever one of them moved.
+    pub history: Vec<SampleRecord>,
+    /// What was asked for.
+    pub settings: SettingsRecord,
+    /// What the search did.
+    pub statistics: StatisticsRecord,
+    /// Wall-clock seconds of the command, reading of the files included.
+    pub seconds: f64,
+    /// Peak resident memory of the process in bytes, where the system tells.
+    pub peak_memory: Option<u64>,
+    /// Version of the program.
+    pub version: String,
+}
+
+/// The bounds at one time.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SampleRecord {
+    /// Seconds since the start of the search.
+    pub seconds: f64,
+    /// Subproblems bounded so far.
+    pub domains: u64,
+    /// Proved lower bound of the margin.
+    pub lower: Option<f64>,
+    /// Least margin found.
+    pub upper: Option<f64>,
 }
 
 /// A number as JSON has it: nothing where it is infinite or not a number.

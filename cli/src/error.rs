@@ -2,6 +2,7 @@
 
 use crate::exit::Exit;
 use secateur_bench_suites::error::BenchError;
+use secateur_bench_suites::plot::PlotError;
 use secateur_check::CheckError;
 use secateur_nn::NnError;
 use secateur_verify::VerifyError;
@@ -59,6 +60,14 @@ pub enum CliError {
         path: PathBuf,
         /// What the system says.
         source: std::io::Error,
+    },
+    /// A plot that cannot be drawn.
+    #[error("{}: {source}", .path.display())]
+    Plot {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: PlotError,
     },
     /// An input vector that is not a list of numbers.
     #[error("{origin}: expected a decimal number at position {position}, found `{found}`")]

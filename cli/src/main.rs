@@ -1,8 +1,9 @@
-//! The command line: `secateur verify`, `bench`, `inspect` and `eval`.
+//! The command line: `secateur verify`, `bound`, `bench`, `inspect` and `eval`.
 //!
 //! | what | file |
 //! |---|---|
 //! | decide a property of a network | [`verify`] |
+//! | bound its margin | [`bound`] |
 //! | run suites of such questions | [`mod@bench`] |
 //! | show a network | [`inspect`] |
 //! | evaluate a network | [`eval`] |
@@ -11,6 +12,7 @@
 //! | what can be wrong, and which exit code says so | [`error`], [`exit`] |
 
 mod bench;
+mod bound;
 mod decimal;
 mod error;
 mod eval;
@@ -38,6 +40,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Verify(verify::Arguments),
+    Bound(bound::Arguments),
     Bench(bench::Arguments),
     Inspect(inspect::Arguments),
     Eval(eval::Arguments),
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
     std::panic::set_hook(Box::new(report_fault));
     let work = || match Arguments::parse().command {
         Command::Verify(arguments) => verify::run(&arguments),
+        Command::Bound(arguments) => bound::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Eval(arguments) => eval::run(&arguments),

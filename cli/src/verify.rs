@@ -154,6 +154,7 @@ fn reason(outcome: &Outcome) -> Option<String> {
     }
 }
 
-fn is_dash(path: &Path) -> bool {
+/// Whether a path stands for standard output.
+pub fn is_dash(path: &Path) -> bool {
     path.as_os_str() == "-"
 }

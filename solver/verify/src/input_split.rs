@@ -113,18 +113,18 @@ impl<T: Scalar> Splitting for InputSplitting<'_, T> {
         (held + 2 * self.network.inputs()) * size_of::<T>()
     }
 
-    fn process(&self, batch: Vec<InputDomain<T>>) -> Vec<Step<InputDomain<T>>> {
+    fn process(&self, batch: Vec<InputDomain<T>>, goal: f64) -> Vec<Step<InputDomain<T>>> {
         let gather =
             |corner: fn(&InputDomain<T>) -> &Vec<T>| batch.iter().flat_map(|d| corner(d).iter().copied()).collect();
         let boxes = Boxes { batch: batch.len(), lower: gather(|d| &d.lower), upper: gather(|d| &d.upper) };
         let known: Vec<Option<&Preactivations<T>>> = batch.iter().map(|d| d.known.as_deref()).collect();
         let (bounds, magnitudes) = bounds::bound(self.network, &boxes, self.params.method, &known, &|| false);
         let rows = self.rows(&batch);
-        let mut found = self.bound_objectives(&boxes, &bounds, &magnitudes, &rows);
+        let mut found = self.bound_objectives(&boxes, &bounds, &magnitudes, &rows, goal);
         if let Some(precise) = self.precise {
-            self.bound_precisely(precise, &boxes, &bounds, &rows, &mut found);
+            self.bound_precisely(precise, &boxes, &bounds, &rows, &mut found, goal);
         }
-        self.conclude(batch, &boxes, &bounds, &rows, &found)
+        self.conclude(batch, &boxes, &bounds, &rows, &found, goal)
     }
 }
 
@@ -147,11 +147,13 @@ impl<T: Scalar> InputSplitting<'_, T> {
         bounds: &Bounds<T>,
         magnitudes: &Magnitudes<T>,
         rows: &[Row<'_, T>],
+        goal: f64,
     ) -> Optimised<T> {
+        let goal = T::round_up(goal);
         let pairs: Vec<(u32, &Objective<T>)> = rows.iter().map(|r| (r.domain, r.objective)).collect();
         let seeds = specification::rows(self.network, magnitudes, &pairs);
         let slopes = Slopes::initial(self.network, &bounds.lines, &seeds.domain, &[]);
-        let done = |r: usize, m: T| rows[r].objective.refuted_by(m);
+        let done = |r: usize, m: T| rows[r].objective.refuted_by(m, goal);
         alpha::optimise(self.network, magnitudes, bounds, boxes, &seeds, &[], slopes, self.params.ascent, done)
     }
 
@@ -163,11 +165,13 @@ impl<T: Scalar> InputSplitting<'_, T> {
         bounds: &Bounds<T>,
         rows: &[Row<'_, T>],
         found: &mut Optimised<T>,
+        goal: f64,
     ) {
+        let goal = T::round_up(goal);
         let short = |r: &usize| {
             let error = found.best.error[*r];
             let minimum = found.minimum[*r];
-            !rows[*r].objective.refuted_by(minimum) && minimum + error + error > T::ZERO
+            !rows[*r].objective.refuted_by(minimum, goal) && minimum + error + error > goal
         };
         let chosen: Vec<usize> = (0..rows.len()).filter(short).collect();
         if chosen.is_empty() {
@@ -220,7 +224,9 @@ impl<T: Scalar> InputSplitting<'_, T> {
         bounds: &Bounds<T>,
         rows: &[Row<'_, T>],
         found: &Optimised<T>,
+        goal: f64,
     ) -> Vec<Step<InputDomain<T>>> {
+        let limit = T::round_up(goal);
         let mut steps = Vec::with_capacity(batch.len());
         let mut starts = Vec::new();
         let mut next_row = 0;
@@ -233,8 +239,8 @@ impl<T: Scalar> InputSplitting<'_, T> {
             let refuted = |disjunct: u32| {
                 let of: Vec<usize> = mine.clone().filter(|r| rows[*r].disjunct == disjunct).collect();
                 let (lower, upper) = boxes.corners(d);
-                of.iter().any(|r| rows[*r].objective.refuted_by(found.minimum[*r]))
-                    || found.best.combined_minimum(&of, lower, upper) > 0.0
+                of.iter().any(|r| rows[*r].objective.refuted_by(found.minimum[*r], limit))
+                    || found.best.combined_minimum(&of, lower, upper) > goal
             };
             // A disjunct is as safe as its safest objective, the box as its least safe disjunct.
             let strength = |disjunct: u32| {
@@ -254,7 +260,7 @@ impl<T: Scalar> InputSplitting<'_, T> {
                 continue;
             }
             self.minimisers(steps.len(), &domain, mine.clone(), rows, found, &mut starts);
-            let next = self.split(domain, d, boxes, bounds, mine, rows, found);
+            let next = self.split(domain, d, boxes, bounds, mine, rows, found, goal);
             steps.push(Step { candidate: None, lower, next });
         }
         self.try_points(starts, &mut steps);
@@ -320,9 +326,10 @@ impl<T: Scalar> InputSplitting<'_, T> {
         mine: std::ops::Range<usize>,
         rows: &[Row<'_, T>],
         found: &Optimised<T>,
+        goal: f64,
     ) -> Next<InputDomain<T>> {
         let (lower, upper) = boxes.corners(d);
-        let (cut_lower, cut_upper) = match self.clip(&mut domain, lower, upper, mine.clone(), rows, found) {
+        let (cut_lower, cut_upper) = match self.clip(&mut domain, lower, upper, mine.clone(), rows, found, goal) {
             Some(corners) => corners,
             None => return Next::Closed,
         };
@@ -331,7 +338,7 @@ impl<T: Scalar> InputSplitting<'_, T> {
         (domain.lower, domain.upper, domain.known) = (cut_lower, cut_upper, Some(known));
         if after < before - 1.0 {
             // The cut alone more than halved the box: bound what is left before splitting it.
-            return Next::Split(vec![domain]);
+            return Next::Cut(vec![domain]);
         }
         let scores = self.scores(d, &domain, bounds, mine.clone(), rows, found);
         let score = |i: &usize| scores[*i];
@@ -341,7 +348,8 @@ impl<T: Scalar> InputSplitting<'_, T> {
         let (mut left, mut right) = (domain.clone(), domain);
         left.upper[axis] = middle;
         right.lower[axis] = middle;
-        Next::Split(vec![left, right])
+        // Decided disjuncts and what was clipped are left out.
+        Next::Cut(vec![left, right])
     }
 
     /// How much halving each axis is expected to raise the bounds of the open disjuncts' best rows.
@@ -401,13 +409,14 @@ impl<T: Scalar> InputSplitting<'_, T> {
         scores
     }
 
-    /// The part of the box where every objective of some open disjunct may still be at most 0; drops
+    /// The part of the box where every objective of some open disjunct may still be at most the goal; drops
     /// the disjuncts for which nothing is left. `None` if nothing is left at all.
     ///
     /// # Soundness
-    /// Where $\langle A, x \rangle + d - e \le g(x) \le 0$, for each $i$
+    /// Where $\langle A, x \rangle + d - e \le g(x) \le 0$ (the goal subtracted), for each $i$
     /// $A_i x_i \le -\min_{x'} \big( \sum_{j \ne i} A_j x'_j + d - e \big)$. The row's minimum is
     /// already rounded down; the remaining operations are in `f64` and padded by eight roundings.
+    #[allow(clippy::too_many_arguments)]
     fn clip(
         &self,
         domain: &mut InputDomain<T>,
@@ -416,6 +425,7 @@ impl<T: Scalar> InputSplitting<'_, T> {
         mine: std::ops::Range<usize>,
         rows: &[Row<'_, T>],
         found: &Optimised<T>,
+        goal: f64,
     ) -> Option<(Vec<T>, Vec<T>)> {
         let mut hull: Option<(Vec<T>, Vec<T>)> = None;
         let mut remaining = Vec::new();
@@ -424,6 +434,7 @@ impl<T: Scalar> InputSplitting<'_, T> {
             for r in mine.clone().filter(|r| rows[*r].disjunct == disjunct) {
                 // The minimum of this very row: `found.minimum` may be that of its `f64` counterpart.
                 let minimum = found.best.minimum(r, lower, upper).to_f64();
+                let minimum = if goal == 0.0 { minimum } else { (minimum - goal).next_down() };
                 cut(found.best.row(r), minimum, lower, upper, &mut l, &mut u);
             }
             if l.iter().zip(&u).any(|(l, u)| l > u) {

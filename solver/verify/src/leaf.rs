@@ -1,8 +1,8 @@
 //! Leaves: every ReLU has a sign, so the network is affine and a linear program decides.
 //!
-//! $$ \min_{x \in \text{box},\, t} t \quad\text{s.t.}\quad g_i(x) \le t, \quad -s_j z_j(x) \le t. $$
+//! $$ \min_{x \in \text{box},\, t} t \quad\text{s.t.}\quad g_i(x) - \text{goal} \le t, \quad -s_j z_j(x) \le t. $$
 //! A positive optimum refutes the leaf: its multipliers $\lambda_i, \beta_j \ge 0$ make
-//! $\sum_i \lambda_i g_i - \sum_j \beta_j s_j z_j$ positive on the whole box, and that claim is
+//! $\sum_i \lambda_i (g_i - \text{goal}) - \sum_j \beta_j s_j z_j$ positive on the whole box, and that claim is
 //! bounded again by back-substitution, with rounding errors. An optimum that is not positive gives a
 //! point.
 //!
@@ -22,7 +22,7 @@ use std::collections::BTreeMap;
 /// What the program of a leaf says.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Leaf<T> {
-    /// No counterexample lies in it.
+    /// The margin exceeds the goal everywhere on it.
     Refuted,
     /// This point satisfies everything, up to rounding.
     Point(Vec<T>),
@@ -31,7 +31,7 @@ pub enum Leaf<T> {
 }
 
 /// Decides a leaf; `bounds` are its own (batch size 1) and fix every ReLU.
-pub fn solve<T: Scalar>(problem: &ReluSplitting<'_, T>, bounds: &Bounds<T>, splits: &[Split]) -> Leaf<T> {
+pub fn solve<T: Scalar>(problem: &ReluSplitting<'_, T>, bounds: &Bounds<T>, splits: &[Split], goal: f64) -> Leaf<T> {
     let (network, magnitudes) = (problem.network, &problem.root.magnitudes);
     let through = |rows: Rows<T>| back_substitute(network, magnitudes, &bounds.lines, rows, Multipliers::NONE, false);
     let goals = through(problem.rows(1));
@@ -54,21 +54,21 @@ pub fn solve<T: Scalar>(problem: &ReluSplitting<'_, T>, bounds: &Bounds<T>, spli
     low.push(f64::NEG_INFINITY);
     high.push(f64::INFINITY);
     let mut program = LinearProgram::new(objective, low, high);
-    let mut require = |found: &InputBound<T>, r: usize, sign: f64| {
+    let mut require = |found: &InputBound<T>, r: usize, sign: f64, goal: f64| {
         let a = found.row(r);
         let mut entries: Vec<(usize, f64)> = free.iter().enumerate().map(|(c, i)| (c, sign * a[*i].to_f64())).collect();
         entries.push((t, -1.0));
         let fixed = (0..network.inputs()).filter(|i| lower[*i] >= upper[*i]);
         let constant: f64 = found.constant[r].to_f64() + fixed.map(|i| a[i].to_f64() * lower[i].to_f64()).sum::<f64>();
-        program.rows.push(Row::at_most(entries, -sign * constant));
+        program.rows.push(Row::at_most(entries, goal - sign * constant));
     };
-    (0..goals.len()).for_each(|r| require(&goals, r, 1.0));
-    signs.iter().for_each(|z| require(z, 0, -1.0));
+    (0..goals.len()).for_each(|r| require(&goals, r, 1.0, goal));
+    signs.iter().for_each(|z| require(z, 0, -1.0, 0.0));
 
     match InteriorPoint.solve(&program, &LpSettings::default()) {
         Ok(LpOutcome::Optimal { point, value, row_duals, .. }) if value > 0.0 => {
             let multipliers: Vec<f64> = row_duals.iter().map(|y| (-y).max(0.0)).collect();
-            match refutes(problem, &bounds.lines, splits, &multipliers) {
+            match refutes(problem, &bounds.lines, splits, &multipliers, goal) {
                 true => Leaf::Refuted,
                 false => Leaf::Point(full(lower, &free, &point)),
             }
@@ -90,9 +90,10 @@ fn refutes<T: Scalar>(
     lines: &crate::crown::Lines<T>,
     splits: &[Split],
     multipliers: &[f64],
+    goal: f64,
 ) -> bool {
     let (goals, signs) = multipliers.split_at(problem.objectives.len());
-    let Some(combined) = combine(problem.objectives, goals) else { return false };
+    let Some(combined) = combine(problem.objectives, goals, goal) else { return false };
     let rows = specification::rows(problem.network, &problem.root.magnitudes, &[(0, &combined)]);
     let mut beta = vec![Vec::new(); problem.network.layers.len()];
     for (split, value) in splits.iter().zip(signs) {
@@ -106,13 +107,14 @@ fn refutes<T: Scalar>(
     found.minimum(0, &problem.region.lower, &problem.region.upper) > T::ZERO
 }
 
-/// $\sum_i \lambda_i g_i$, added exactly and then rounded once. `None` when the objectives themselves are
+/// $\sum_i \lambda_i (g_i - \text{goal})$, added exactly and then rounded once. `None` when the objectives themselves are
 /// rounded: their errors would not be relative to the sum.
-fn combine<T: Scalar>(objectives: &[Objective<T>], weights: &[f64]) -> Option<Objective<T>> {
+fn combine<T: Scalar>(objectives: &[Objective<T>], weights: &[f64], goal: f64) -> Option<Objective<T>> {
     if objectives.iter().any(|o| o.rounded) {
         return None;
     }
     let exact = |v: f64| RBig::try_from(v).ok();
+    let goal = exact(goal)?;
     let (mut inputs, mut outputs) = (BTreeMap::new(), BTreeMap::new());
     let mut constant = RBig::ZERO;
     for (objective, weight) in objectives.iter().zip(weights) {
@@ -122,7 +124,7 @@ fn combine<T: Scalar>(objectives: &[Objective<T>], weights: &[f64]) -> Option<Ob
                 *sums.entry(*index).or_insert(RBig::ZERO) += exact(value.to_f64())? * &weight;
             }
         }
-        constant += exact(objective.constant.to_f64())? * &weight;
+        constant += (exact(objective.constant.to_f64())? - &goal) * &weight;
     }
     let nearest = |sums: BTreeMap<usize, RBig>| -> Vec<(usize, T)> {
         sums.into_iter().map(|(index, v)| (index, T::from_f64(v.to_f64().value()))).collect()

@@ -9,6 +9,7 @@ pub mod convolution;
 pub mod crown;
 pub mod error;
 pub mod input_split;
+pub mod interval;
 pub mod leaf;
 pub mod linear;
 pub mod lower;
@@ -26,6 +27,7 @@ pub mod verify;
 pub mod witness;
 
 pub use error::VerifyError;
+pub use interval::{Certainty, Interval, Reason, Sample, Until, interval};
 pub use report::{Observer, Outcome, Progress, Report, Silent, Statistics, UnknownReason, Witness};
 pub use settings::{Branching, Settings};
 pub use verify::verify;

@@ -33,10 +33,11 @@ const ROOT_BUDGET: f64 = 2e12;
 /// Multiplications that the root may spend on refining intermediate bounds.
 const REFINE_BUDGET: f64 = 5e12;
 
-/// Multiplications of the attack before any bound, and of the attack on what bounds leave open.
-const ATTACK_BUDGETS: (f64, f64) = (2e8, 6e10);
+/// Multiplications of the attack before any bound, of the attack on what a cheap root leaves open, and of
+/// the attack on what a short search leaves open.
+const ATTACK_BUDGETS: (f64, f64, f64) = (2e8, 5e9, 6e10);
 
-/// Rounds of the attack on what bounds leave open.
+/// Rounds of the last attack.
 const ROUNDS: usize = 4;
 
 /// The network in `f32`, where its weights are and its sums are short enough for useful error terms.
@@ -82,10 +83,12 @@ pub fn relu_splitting(branching: Branching) -> relu_split::Params {
     }
 }
 
-/// A root and the search below it.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// An attack, a root, and the search below it.
+#[derive(Clone, Copy, Debug)]
 pub struct Stage {
-    /// How to tighten the root's intermediate bounds first.
+    /// The attack on what is open.
+    pub attack: Option<attack::Params>,
+    /// How to tighten the root's intermediate bounds then.
     pub tighten: Option<Method>,
     /// Subproblems to bound, of all disjuncts together, before the next stage; `None` for no limit.
     pub limit: Option<u64>,
@@ -97,24 +100,29 @@ const REFINEMENTS: [(usize, Option<u64>); 3] = [(32, Some(1000)), (128, Some(800
 /// Subproblems before refining.
 const BEFORE_REFINING: u64 = 256;
 
-/// The stages of ReLU splitting: each spends more on the root than the one before, and only what its
-/// search leaves open is taken to the next.
-pub fn stages<T: Scalar>(network: &Network<T>, root: &Root<T>) -> Vec<Stage> {
+/// The stages of ReLU splitting for so many open disjuncts: each spends more on the root than the one
+/// before, and only what its search leaves open is taken to the next.
+pub fn stages<T: Scalar>(network: &Network<T>, root: &Root<T>, disjuncts: usize) -> Vec<Stage> {
     let ascent = alpha::Params { steps: 30, alpha_rate: 0.25, beta_rate: 0.0, decay: 0.96 };
     let once = intermediate_products(network, root);
+    let share = |budget: f64| budget / disjuncts.max(1) as f64;
+    let short = Some(effort(network, share(ATTACK_BUDGETS.1), 50, 1));
+    let long = Some(effort(network, share(ATTACK_BUDGETS.2), 100, ROUNDS));
     // Each step goes back and forth once.
     if 2.0 * ascent.steps as f64 * once > ROOT_BUDGET {
-        return vec![Stage { tighten: None, limit: None }];
+        return vec![Stage { attack: long, tighten: None, limit: None }];
     }
-    let mut stages = vec![Stage { tighten: Some(Method::AlphaCrown(ascent)), limit: None }];
-    if network.is_piecewise_linear() {
-        stages[0].limit = Some(BEFORE_REFINING);
-        let leaf = alpha::Params { steps: 3, alpha_rate: 0.1, beta_rate: 0.1, decay: 0.9 };
-        for (splits, limit) in REFINEMENTS {
-            let affordable = REFINE_BUDGET / (4.0 * leaf.steps as f64 * once);
-            let params = refine::Params { splits: splits.min(affordable as usize), ascent: leaf };
-            stages.push(Stage { tighten: Some(Method::Refined(ascent, params)), limit });
-        }
+    let tighten = Some(Method::AlphaCrown(ascent));
+    if !network.is_piecewise_linear() {
+        return vec![Stage { attack: long, tighten, limit: None }];
+    }
+    let mut stages = vec![Stage { attack: short, tighten, limit: Some(BEFORE_REFINING) }];
+    let leaf = alpha::Params { steps: 3, alpha_rate: 0.1, beta_rate: 0.1, decay: 0.9 };
+    for (index, (splits, limit)) in REFINEMENTS.into_iter().enumerate() {
+        let affordable = REFINE_BUDGET / (4.0 * leaf.steps as f64 * once);
+        let params = refine::Params { splits: splits.min(affordable as usize), ascent: leaf };
+        let attack = if index == 1 { long } else { None };
+        stages.push(Stage { attack, tighten: Some(Method::Refined(ascent, params)), limit });
     }
     stages
 }
@@ -147,11 +155,6 @@ fn products<T: Scalar>(network: &Network<T>) -> f64 {
 /// The attack before any bound.
 pub fn quick_attack<T: Scalar>(network: &Network<T>) -> attack::Params {
     effort(network, ATTACK_BUDGETS.0, 30, 1)
-}
-
-/// The attack on what cheap bounds leave open.
-pub fn long_attack<T: Scalar>(network: &Network<T>, disjuncts: usize) -> attack::Params {
-    effort(network, ATTACK_BUDGETS.1 / disjuncts.max(1) as f64, 100, ROUNDS)
 }
 
 fn effort<T: Scalar>(network: &Network<T>, budget: f64, steps: usize, rounds: usize) -> attack::Params {

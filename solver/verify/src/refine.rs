@@ -184,9 +184,9 @@ impl<T: Scalar> Problem<'_, T> {
         let done = |_: usize, m: T| m >= T::ZERO;
         let (network, magnitudes) = (self.network, self.magnitudes);
         let found = alpha::optimise(network, magnitudes, &bounds, &boxes, &units, &splits, slopes, ascent, done);
-        let next: Vec<Option<(u32, u32)>> = (0..count).map(|d| self.costliest(d, &bounds, &found)).collect();
         let mut used = vec![0usize; network.layers.len()];
-        let update = |((d, leaf), next): ((usize, Leaf<T>), Option<(u32, u32)>)| {
+        let mut bounded = Vec::with_capacity(count);
+        for (d, leaf) in leaves.into_iter().enumerate() {
             let mut beta = Vec::with_capacity(leaf.splits.len());
             for split in &leaf.splits {
                 let layer = split.layer as usize;
@@ -195,9 +195,10 @@ impl<T: Scalar> Problem<'_, T> {
             }
             let slope = |o: &Open| found.slopes.alpha[o.layer][d * self.size(o) + o.neuron];
             let alpha = self.open.iter().map(slope).collect();
-            Leaf { value: found.minimum[d].max(leaf.value), alpha, beta, next, ..leaf }
-        };
-        leaves.into_iter().enumerate().zip(next).map(update).collect()
+            let next = self.costliest(d, &bounds, &found);
+            bounded.push(Leaf { value: found.minimum[d].max(leaf.value), alpha, beta, next, ..leaf });
+        }
+        bounded
     }
 
     /// The leaves' slopes and multipliers as those of a batch; split ReLUs have fixed lines.

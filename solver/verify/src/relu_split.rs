@@ -110,21 +110,23 @@ impl<T: Scalar> ReluSplitting<'_, T> {
         vec![ReluDomain { splits: Vec::new(), parent: None }]
     }
 
-    /// What the ascent says of the whole problem.
-    pub fn root_verdict(&self, stop: bounds::Stop<'_>) -> RootVerdict {
+    /// What the ascent says of the whole problem, and its lower bound.
+    pub fn root_verdict(&self, goal: f64, stop: bounds::Stop<'_>) -> (RootVerdict, f64) {
+        let goal = T::round_up(goal);
         let (boxes, rows) = (self.boxes(1), self.rows(1));
         let bounds = self.root.bounds.gather(self.network, &[(0, &[])]);
         let slopes = Slopes::initial(self.network, &bounds.lines, &rows.domain, &[]);
-        let done = |r: usize, m: T| stop() || self.objectives[r].refuted_by(m);
+        let done = |r: usize, m: T| stop() || self.objectives[r].refuted_by(m, goal);
         let magnitudes = &self.root.magnitudes;
         let params = self.params.root;
         let found = alpha::optimise(self.network, magnitudes, &bounds, &boxes, &rows, &[], slopes, params, done);
-        if found.minimum.iter().zip(self.objectives).any(|(m, o)| o.refuted_by(*m)) {
-            return RootVerdict::Refuted;
+        let lower = found.minimum.iter().fold(f64::NEG_INFINITY, |most, m| most.max(m.to_f64()));
+        if found.minimum.iter().zip(self.objectives).any(|(m, o)| o.refuted_by(*m, goal)) {
+            return (RootVerdict::Refuted, lower);
         }
         let share = T::from_f64(COARSE);
         let coarse = found.minimum.iter().zip(&found.best.error).any(|(m, e)| !e.is_finite() || *e > share * m.abs());
-        if coarse { RootVerdict::Coarse } else { RootVerdict::Open }
+        (if coarse { RootVerdict::Coarse } else { RootVerdict::Open }, lower)
     }
 
     /// The root's box, once for each subproblem of a batch.
@@ -201,7 +203,7 @@ impl<T: Scalar> Splitting for ReluSplitting<'_, T> {
         self.root.open.len() * self.objectives.len() * size_of::<T>()
     }
 
-    fn process(&self, batch: Vec<ReluDomain<T>>) -> Vec<Step<ReluDomain<T>>> {
+    fn process(&self, batch: Vec<ReluDomain<T>>, goal: f64) -> Vec<Step<ReluDomain<T>>> {
         if self.objectives.is_empty() {
             // Every point is unsafe; an attack that could not confirm one leaves nothing to bound or split.
             let stuck = |_| Step { candidate: None, lower: f64::NEG_INFINITY, next: Next::Stuck };
@@ -215,14 +217,15 @@ impl<T: Scalar> Splitting for ReluSplitting<'_, T> {
         let slopes = self.slopes(&batch, &bounds, &rows.domain, &splits);
         let params = if splits.iter().all(|s| s.is_empty()) { self.params.root } else { self.params.node };
         let each = self.objectives.len();
-        let done = |r: usize, m: T| self.objectives[r % each].refuted_by(m);
+        let limit = T::round_up(goal);
+        let done = |r: usize, m: T| self.objectives[r % each].refuted_by(m, limit);
         let magnitudes = &self.root.magnitudes;
         let found = alpha::optimise(self.network, magnitudes, &bounds, &boxes, &rows, &splits, slopes, params, done);
         let refuted = |d: usize| {
             let of: Vec<usize> = (d * each..(d + 1) * each).collect();
             let (lower, upper) = boxes.corners(d);
-            of.iter().any(|r| self.objectives[r % each].refuted_by(found.minimum[*r]))
-                || found.best.combined_minimum(&of, lower, upper) > 0.0
+            of.iter().any(|r| self.objectives[r % each].refuted_by(found.minimum[*r], limit))
+                || found.best.combined_minimum(&of, lower, upper) > goal
         };
         let undecided: Vec<usize> = (0..batch.len()).filter(|d| !refuted(*d)).collect();
         let choices = branching::choose(self, &bounds, &found, &undecided);
@@ -237,8 +240,10 @@ impl<T: Scalar> Splitting for ReluSplitting<'_, T> {
                 continue;
             }
             let (choice, candidate) = (choices.next().flatten(), points.next());
-            let (next, point) = self.proceed(node, d, choice, &bounds, &found);
-            steps.push(Step { candidate: point.or(candidate), lower, next });
+            steps.push(match choice {
+                Some(choice) => Step { candidate, lower, next: self.split(node, d, choice, &found) },
+                None => self.leaf(node, d, lower, goal, &bounds),
+            });
         }
         steps
     }
@@ -253,22 +258,14 @@ impl<T: Scalar> ReluSplitting<'_, T> {
         rows.max_by(|a, b| value(a).total_cmp(&value(b))).unwrap_or(d * each)
     }
 
-    /// Splits a subproblem, or solves it if nothing is left to split.
-    fn proceed(
+    /// Splits a subproblem at a ReLU.
+    fn split(
         &self,
         node: &ReluDomain<T>,
         d: usize,
-        choice: Option<(u32, u32)>,
-        bounds: &Bounds<T>,
+        (layer, neuron): (u32, u32),
         found: &Optimised<T>,
-    ) -> (Next<ReluDomain<T>>, Option<Candidate>) {
-        let Some((layer, neuron)) = choice else {
-            return match leaf::solve(self, &bounds.gather(self.network, &[(d, &[])]), &node.splits) {
-                Leaf::Refuted => (Next::Closed, None),
-                Leaf::Point(x) => (Next::Stuck, Some(self.candidate(x))),
-                Leaf::Unclear => (Next::Stuck, None),
-            };
-        };
+    ) -> Next<ReluDomain<T>> {
         let parent = Some(Arc::new(self.remember(d, node, &found.slopes)));
         let child = |active: bool| {
             let split = Split { layer, neuron, active };
@@ -276,7 +273,17 @@ impl<T: Scalar> ReluSplitting<'_, T> {
             splits.push(split);
             ReluDomain { splits, parent: parent.clone() }
         };
-        (Next::Split(vec![child(false), child(true)]), None)
+        Next::Split(vec![child(false), child(true)])
+    }
+
+    /// Solves a subproblem in which nothing is left to split.
+    fn leaf(&self, node: &ReluDomain<T>, d: usize, lower: f64, goal: f64, bounds: &Bounds<T>) -> Step<ReluDomain<T>> {
+        let (candidate, next) = match leaf::solve(self, &bounds.gather(self.network, &[(d, &[])]), &node.splits, goal) {
+            Leaf::Refuted => (None, Next::Closed),
+            Leaf::Point(x) => (Some(self.candidate(x)), Next::Again(node.clone())),
+            Leaf::Unclear => (None, Next::Stuck),
+        };
+        Step { candidate, lower, next }
     }
 
     /// The minimisers of the undecided subproblems, evaluated in one batch; the best few are descended

@@ -27,8 +27,23 @@ pub trait Splitting: Sync {
     /// Memory of an open subproblem, about.
     fn bytes(&self) -> usize;
 
-    /// Bounds subproblems; answers in their order.
-    fn process(&self, batch: Vec<Self::Domain>) -> Vec<Step<Self::Domain>>;
+    /// Bounds subproblems; answers in their order. One whose margin exceeds `goal` everywhere is closed.
+    fn process(&self, batch: Vec<Self::Domain>, goal: f64) -> Vec<Step<Self::Domain>>;
+}
+
+/// What a search is for.
+pub trait Referee {
+    /// Takes up a point, and lowers the tally's upper bound to what it is worth; a witness ends the search.
+    ///
+    /// # Errors
+    /// The point cannot be evaluated.
+    fn see(&mut self, candidate: &Candidate, tally: &mut Tally) -> Result<Option<Witness>, VerifyError>;
+
+    /// Where the margin exceeds this, nothing needs to be known of it. Never rises.
+    fn goal(&self, tally: &Tally) -> f64;
+
+    /// Looks at the bounds after a round.
+    fn watch(&mut self, _tally: &Tally, _elapsed: Duration) {}
 }
 
 /// A point that may be a counterexample.
@@ -60,8 +75,12 @@ pub enum Next<D> {
     Closed,
     /// It is covered by these.
     Split(Vec<D>),
+    /// It is covered by these but for points where the margin exceeds the goal.
+    Cut(Vec<D>),
     /// It can be neither closed nor split.
     Stuck,
+    /// The same, unless its point lowers the upper bound, and with it the goal.
+    Again(D),
 }
 
 /// Time and the wish to stop.
@@ -107,29 +126,41 @@ pub struct Tally {
     pub stuck: u64,
     /// Least margin seen at a point.
     pub upper: f64,
-    /// Least lower bound of the last round.
+    /// Least lower bound of the margin over the part that is searched: open, closed or given up.
     pub lower: f64,
+    /// Least lower bound over all other parts.
+    pub elsewhere: f64,
 }
 
 impl Default for Tally {
     fn default() -> Self {
-        Self { domains: 0, stuck: 0, upper: f64::INFINITY, lower: f64::NEG_INFINITY }
+        Self { domains: 0, stuck: 0, upper: f64::INFINITY, lower: f64::NEG_INFINITY, elsewhere: f64::INFINITY }
     }
 }
 
-/// Decides the problem that `roots` cover, or gives up (`None`) after `most` subproblems. `confirm` says whether a candidate is a counterexample.
+impl Tally {
+    /// Least lower bound of the margin, of all parts.
+    pub fn least(&self) -> f64 {
+        self.lower.min(self.elsewhere)
+    }
+}
+
+/// Searches the problem that `roots` cover until its margin is known to exceed the referee's goal, or gives
+/// up (`None`) after `most` subproblems.
 ///
 /// # Errors
-/// Those of `confirm`.
+/// Those of the referee.
 pub fn search<S: Splitting>(
     splitting: &S,
     roots: Vec<S::Domain>,
     tally: &mut Tally,
     clock: &Clock<'_>,
     most: Option<u64>,
-    confirm: &dyn Fn(&Candidate) -> Result<Option<Witness>, VerifyError>,
+    referee: &mut dyn Referee,
 ) -> Result<Option<Outcome>, VerifyError> {
     let start = tally.domains;
+    tally.lower = f64::NEG_INFINITY;
+    let mut settled = f64::INFINITY;
     let mut open: Vec<(f64, S::Domain)> = roots.into_iter().map(|d| (f64::NEG_INFINITY, d)).collect();
     while !open.is_empty() {
         if let Some(outcome) = clock.stopped() {
@@ -138,27 +169,38 @@ pub fn search<S: Splitting>(
         if most.is_some_and(|most| tally.domains - start >= most) {
             return Ok(None);
         }
+        let goal = referee.goal(tally);
         let batch = next_batch(&mut open, ROUND * splitting.chunk(), CROWD / splitting.bytes().max(1));
         tally.domains += batch.len() as u64;
-        let Some(steps) = bound_in_chunks(splitting, batch, clock) else {
+        let parents: Vec<f64> = batch.iter().map(|(lower, _)| *lower).collect();
+        let batch = batch.into_iter().map(|(_, domain)| domain).collect();
+        let Some(steps) = bound_in_chunks(splitting, batch, goal, clock) else {
             return Ok(Some(clock.stopped().unwrap_or(Outcome::Timeout)));
         };
-        tally.lower = f64::INFINITY;
-        for step in steps {
-            tally.lower = tally.lower.min(step.lower);
-            if let Some(candidate) = step.candidate {
-                tally.upper = tally.upper.min(candidate.margin);
-                if let Some(witness) = confirm(&candidate)? {
-                    return Ok(Some(Outcome::Sat(witness)));
-                }
+        for (step, parent) in steps.into_iter().zip(parents) {
+            let (lower, upper) = (step.lower.max(parent), tally.upper);
+            if let Some(candidate) = step.candidate
+                && let Some(witness) = referee.see(&candidate, tally)?
+            {
+                return Ok(Some(Outcome::Sat(witness)));
             }
             match step.next {
-                Next::Closed => {}
-                Next::Split(children) => open.extend(children.into_iter().map(|child| (step.lower, child))),
-                Next::Stuck => tally.stuck += 1,
+                Next::Closed => settled = settled.min(lower.max(goal)),
+                Next::Split(children) => open.extend(children.into_iter().map(|child| (lower, child))),
+                Next::Cut(children) => {
+                    settled = settled.min(lower.max(goal));
+                    open.extend(children.into_iter().map(|child| (lower, child)));
+                }
+                Next::Again(domain) if tally.upper < upper && referee.goal(tally) < goal => open.push((lower, domain)),
+                Next::Stuck | Next::Again(_) => {
+                    settled = settled.min(lower);
+                    tally.stuck += 1;
+                }
             }
         }
-        clock.report("search", tally, open.len(), tally.lower);
+        tally.lower = open.iter().fold(settled, |least, (lower, _)| least.min(*lower));
+        clock.report("search", tally, open.len(), tally.least());
+        referee.watch(tally, clock.elapsed());
     }
     match tally.stuck {
         0 => Ok(Some(Outcome::Unsat)),
@@ -167,18 +209,19 @@ pub fn search<S: Splitting>(
 }
 
 /// Removes the subproblems of the next round.
-fn next_batch<D>(open: &mut Vec<(f64, D)>, size: usize, crowd: usize) -> Vec<D> {
+fn next_batch<D>(open: &mut Vec<(f64, D)>, size: usize, crowd: usize) -> Vec<(f64, D)> {
     let rest = open.len().saturating_sub(size);
     if rest > 0 && open.len() <= crowd {
         open.select_nth_unstable_by(rest, |(a, _), (b, _)| b.total_cmp(a));
     }
-    open.split_off(rest).into_iter().map(|(_, domain)| domain).collect()
+    open.split_off(rest)
 }
 
 /// Bounds a round's subproblems; `None` when time ran out on the way, and then some of them are lost.
 fn bound_in_chunks<S: Splitting>(
     splitting: &S,
     batch: Vec<S::Domain>,
+    goal: f64,
     clock: &Clock<'_>,
 ) -> Option<Vec<Step<S::Domain>>> {
     let size = splitting.chunk().min(batch.len().div_ceil(4)).max(1);
@@ -189,7 +232,7 @@ fn bound_in_chunks<S: Splitting>(
         }
         chunks.last_mut().expect("just pushed").push(domain);
     }
-    let bound = |chunk| clock.stopped().is_none().then(|| splitting.process(chunk));
+    let bound = |chunk| clock.stopped().is_none().then(|| splitting.process(chunk, goal));
     let steps: Option<Vec<Vec<Step<S::Domain>>>> = chunks.into_par_iter().map(bound).collect();
     steps.map(|steps| steps.into_iter().flatten().collect())
 }

@@ -80,9 +80,10 @@ impl<T: Scalar> Objective<T> {
         Self { inputs, outputs, constant, rounded, strict: constraint.strict }
     }
 
-    /// Whether a lower bound of $g$ refutes the constraint.
-    pub fn refuted_by(&self, bound: T) -> bool {
-        bound > T::ZERO || (self.strict && bound >= T::ZERO)
+    /// Whether a lower bound of $g$ refutes $g \le \text{goal}$ (or $<$, where the constraint is strict); the
+    /// constraint itself has the goal 0.
+    pub fn refuted_by(&self, bound: T, goal: T) -> bool {
+        bound > goal || (self.strict && bound >= goal)
     }
 
     /// $g$ at an input with its output, in floating point.

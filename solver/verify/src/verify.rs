@@ -9,7 +9,7 @@ use crate::network::Network;
 use crate::portfolio;
 use crate::relu_split::{ReluSplitting, Root, RootVerdict};
 use crate::report::{Observer, Outcome, Report, Statistics, UnknownReason, Witness};
-use crate::search::{Candidate, Clock, Splitting, Tally, search};
+use crate::search::{Candidate, Clock, Referee, Splitting, Tally, search};
 use crate::settings::Settings;
 use crate::specification::{Region, Specification};
 use crate::witness::Judge;
@@ -33,27 +33,55 @@ pub fn verify(
     settings: &Settings,
     observer: &dyn Observer,
 ) -> Result<Report, VerifyError> {
+    let judge = Judge::new(graph, property)?;
+    let (outcome, statistics) = run(graph, property, settings, observer, &mut Decision { judge: &judge })?;
+    Ok(Report { outcome, statistics })
+}
+
+/// Runs the procedure for whatever the referee asks.
+pub(crate) fn run(
+    graph: &Graph,
+    property: &Property,
+    settings: &Settings,
+    observer: &dyn Observer,
+    referee: &mut (dyn Referee + Send),
+) -> Result<(Outcome, Statistics), VerifyError> {
     let clock = Clock::start(settings.timeout, observer);
     property.check_against(graph)?;
     let network = lower(graph)?;
-    let judge = Judge::new(graph, property)?;
     let pool = rayon::ThreadPoolBuilder::new().num_threads(settings.threads).build()?;
-    let mut run = Run { settings, clock, judge, tally: Tally::default(), method: "attack" };
+    let mut run = Run { settings, clock, referee, tally: Tally::default(), method: "attack" };
     let outcome = pool.install(|| run.decide(&network, property))?;
     let statistics = Statistics {
         domains: run.tally.domains,
-        lower: run.tally.lower,
+        lower: run.tally.least(),
         upper: run.tally.upper,
         seconds: run.clock.elapsed().as_secs_f64(),
         method: run.method.to_owned(),
     };
-    Ok(Report { outcome, statistics })
+    Ok((outcome, statistics))
+}
+
+/// Asks whether there is a counterexample.
+struct Decision<'a> {
+    judge: &'a Judge<'a>,
+}
+
+impl Referee for Decision<'_> {
+    fn see(&mut self, candidate: &Candidate, tally: &mut Tally) -> Result<Option<Witness>, VerifyError> {
+        tally.upper = tally.upper.min(candidate.margin);
+        if candidate.margin > 0.0 { Ok(None) } else { self.judge.confirm(candidate.region, &candidate.input) }
+    }
+
+    fn goal(&self, _: &Tally) -> f64 {
+        0.0
+    }
 }
 
 struct Run<'a> {
     settings: &'a Settings,
     clock: Clock<'a>,
-    judge: Judge<'a>,
+    referee: &'a mut (dyn Referee + Send),
     tally: Tally,
     method: &'static str,
 }
@@ -63,7 +91,7 @@ impl Run<'_> {
         let specification = Specification::<f64>::new(property);
         let quick = portfolio::quick_attack(network);
         for (index, region) in specification.regions.iter().enumerate() {
-            if let Some(witness) = self.attack(network, index, region, quick)? {
+            if let Some(witness) = self.attack(network, index, region, quick, 0)? {
                 return Ok(Outcome::Sat(witness));
             }
         }
@@ -81,13 +109,8 @@ impl Run<'_> {
                 Some(outcome) => return Ok(outcome),
             }
         }
-        self.tally.stuck = 0;
         let outcome = self.split_relus(network, &specification)?;
         Ok(outcome.expect("double precision is never too narrow"))
-    }
-
-    fn confirm(&self, candidate: &Candidate) -> Result<Option<Witness>, VerifyError> {
-        if candidate.margin > 0.0 { Ok(None) } else { self.judge.confirm(candidate.region, &candidate.input) }
     }
 
     fn attack<T: Scalar>(
@@ -96,17 +119,18 @@ impl Run<'_> {
         index: usize,
         region: &Region<T>,
         params: attack::Params,
+        turn: usize,
     ) -> Result<Option<Witness>, VerifyError> {
         if self.clock.stopped().is_some() {
             return Ok(None);
         }
-        let mut random = Random::stream(self.settings.seed, index as u64);
+        let mut random = Random::stream(self.settings.seed, (index as u64) << 8 | turn as u64);
         let found = attack::attack(network, region, params, &mut random);
         let input = found.input.iter().map(|v| v.to_f64()).collect();
         let candidate = Candidate { region: index, input, margin: found.margin.to_f64() };
-        self.tally.upper = self.tally.upper.min(candidate.margin);
+        let witness = self.referee.see(&candidate, &mut self.tally)?;
         self.clock.report("attack", &self.tally, 0, f64::NEG_INFINITY);
-        self.confirm(&candidate)
+        Ok(witness)
     }
 
     fn search<S: Splitting>(
@@ -115,9 +139,8 @@ impl Run<'_> {
         roots: Vec<S::Domain>,
         most: Option<u64>,
     ) -> Result<Option<Outcome>, VerifyError> {
-        search(splitting, roots, &mut self.tally, &self.clock, most, &|c| {
-            if c.margin > 0.0 { Ok(None) } else { self.judge.confirm(c.region, &c.input) }
-        })
+        self.tally.stuck = 0;
+        search(splitting, roots, &mut self.tally, &self.clock, most, self.referee)
     }
 
     fn split_inputs(
@@ -138,7 +161,7 @@ impl Run<'_> {
     }
 
     /// `None` when the type is too narrow for this network. Region by region: bound the root cheaply and
-    /// drop the disjuncts that this decides; attack the others; then, in stages, tighten the root and
+    /// drop the disjuncts that this decides; then, in stages, attack the others, tighten the root and
     /// search below it.
     fn split_relus<T: Scalar>(
         &mut self,
@@ -148,33 +171,37 @@ impl Run<'_> {
         let mut stuck = 0;
         let clock = self.clock;
         let late = || clock.stopped().is_some();
+        let mut parts = Parts::new(specification);
         for (index, region) in specification.regions.iter().enumerate() {
             let boxes = Boxes { batch: 1, lower: region.lower.clone(), upper: region.upper.clone() };
             let (plain, magnitudes) = bounds::bound(network, &boxes, Method::Crown, &[], &late);
             let mut root = Root::new(network, plain, magnitudes);
             self.clock.report("root", &self.tally, region.disjuncts.len(), f64::NEG_INFINITY);
-            let Some(mut open) = self.undecided(network, index, region, &root) else { return Ok(None) };
-            if open.disjuncts.is_empty() {
+            let Some(mut open) = self.undecided(network, index, region, &root, &mut parts) else { return Ok(None) };
+            if open.is_empty() {
                 continue;
             }
-            let params = portfolio::long_attack(network, open.disjuncts.len());
-            if let Some(witness) = self.attack(network, index, &open, params)? {
-                return Ok(Some(Outcome::Sat(witness)));
-            }
-            for stage in portfolio::stages(network, &root) {
+            for (turn, stage) in portfolio::stages(network, &root, open.len()).into_iter().enumerate() {
                 if let Some(outcome) = self.clock.stopped() {
                     return Ok(Some(outcome));
+                }
+                if let Some(params) = stage.attack {
+                    let disjuncts = open.iter().map(|d| region.disjuncts[*d].clone()).collect();
+                    let open = Region { disjuncts, ..region.clone() };
+                    if let Some(witness) = self.attack(network, index, &open, params, turn + 1)? {
+                        return Ok(Some(Outcome::Sat(witness)));
+                    }
                 }
                 if let Some(method) = stage.tighten {
                     let known = root.bounds.preactivations(network, 0);
                     let (bounds, magnitudes) = bounds::bound(network, &boxes, method, &[Some(&known)], &late);
                     root = Root::new(network, bounds, magnitudes);
                 }
-                match self.search_disjuncts(network, index, &mut open, &root, stage.limit)? {
+                match self.search_disjuncts(network, (index, region), &mut open, &root, stage.limit, &mut parts)? {
                     Ok(leaves) => stuck += leaves,
                     Err(outcome) => return Ok(Some(outcome)),
                 }
-                if open.disjuncts.is_empty() {
+                if open.is_empty() {
                     break;
                 }
             }
@@ -185,59 +212,90 @@ impl Run<'_> {
         }
     }
 
-    /// Searches each disjunct of a region, and keeps those that the limit leaves open. Counts the leaves
-    /// that stay unresolved, or ends with an outcome.
+    /// Searches the open disjuncts of a region, and keeps those that the limit leaves open. Counts the
+    /// leaves that stay unresolved, or ends with an outcome.
     fn search_disjuncts<T: Scalar>(
         &mut self,
         network: &Network<T>,
-        index: usize,
-        region: &mut Region<T>,
+        (index, region): (usize, &Region<T>),
+        open: &mut Vec<usize>,
         root: &Root<T>,
         limit: Option<u64>,
+        parts: &mut Parts,
     ) -> Result<Result<u64, Outcome>, VerifyError> {
         let mut stuck = 0;
-        let mut open = Vec::new();
-        let limit = limit.map(|limit| limit / region.disjuncts.len() as u64);
-        for objectives in &region.disjuncts {
+        let mut left = Vec::new();
+        let limit = limit.map(|limit| limit / open.len() as u64);
+        for &disjunct in open.iter() {
             let params = portfolio::relu_splitting(self.settings.branching);
+            let objectives = &region.disjuncts[disjunct];
             let splitting = ReluSplitting { network, region, region_index: index, objectives, root, params };
-            let before = std::mem::take(&mut self.tally.stuck);
-            match self.search(&splitting, splitting.roots(), limit)? {
+            self.tally.elsewhere = parts.elsewhere((index, disjunct));
+            let found = self.search(&splitting, splitting.roots(), limit)?;
+            parts.raise((index, disjunct), &mut self.tally);
+            match found {
                 Some(Outcome::Unsat) => {}
                 Some(Outcome::Unknown(UnknownReason::Unresolved { leaves })) => stuck += leaves,
                 Some(other) => return Ok(Err(other)),
-                None => open.push(objectives.clone()),
+                None => left.push(disjunct),
             }
-            self.tally.stuck = before;
         }
-        region.disjuncts = open;
+        *open = left;
         Ok(Ok(stuck))
     }
 
-    /// The region with the disjuncts that the root's bound leaves open; `None` when the type is too
-    /// narrow for this network.
+    /// The disjuncts that the root's bound leaves open; `None` when the type is too narrow for this network.
     fn undecided<T: Scalar>(
         &mut self,
         network: &Network<T>,
         index: usize,
         region: &Region<T>,
         root: &Root<T>,
-    ) -> Option<Region<T>> {
+        parts: &mut Parts,
+    ) -> Option<Vec<usize>> {
         let clock = self.clock;
-        let mut open = Region { disjuncts: Vec::new(), ..region.clone() };
-        for objectives in &region.disjuncts {
+        let mut open = Vec::new();
+        for (disjunct, objectives) in region.disjuncts.iter().enumerate() {
+            if self.clock.stopped().is_some() {
+                return Some((0..region.disjuncts.len()).collect());
+            }
             let params = portfolio::relu_splitting(self.settings.branching);
             let splitting = ReluSplitting { network, region, region_index: index, objectives, root, params };
             self.tally.domains += 1;
-            match splitting.root_verdict(&|| clock.stopped().is_some()) {
+            let goal = self.referee.goal(&self.tally);
+            let (verdict, lower) = splitting.root_verdict(goal, &|| clock.stopped().is_some());
+            self.tally.elsewhere = parts.elsewhere((index, disjunct));
+            self.tally.lower = lower;
+            parts.raise((index, disjunct), &mut self.tally);
+            self.referee.watch(&self.tally, self.clock.elapsed());
+            match verdict {
                 RootVerdict::Refuted => {}
                 RootVerdict::Coarse if T::UNIT_ROUNDOFF > f64::UNIT_ROUNDOFF => return None,
-                RootVerdict::Open | RootVerdict::Coarse => open.disjuncts.push(objectives.clone()),
-            }
-            if self.clock.stopped().is_some() {
-                return Some(region.clone());
+                RootVerdict::Open | RootVerdict::Coarse => open.push(disjunct),
             }
         }
         Some(open)
+    }
+}
+
+/// The greatest lower bound known of the margin on each disjunct of each region.
+struct Parts(Vec<Vec<f64>>);
+
+impl Parts {
+    fn new<T>(specification: &Specification<T>) -> Self {
+        Self(specification.regions.iter().map(|r| vec![f64::NEG_INFINITY; r.disjuncts.len()]).collect())
+    }
+
+    /// The least of all but one.
+    fn elsewhere(&self, (region, disjunct): (usize, usize)) -> f64 {
+        let others = self.0.iter().enumerate().flat_map(|(r, d)| d.iter().enumerate().map(move |(d, l)| ((r, d), l)));
+        others.filter(|(at, _)| *at != (region, disjunct)).fold(f64::INFINITY, |least, (_, l)| least.min(*l))
+    }
+
+    /// Enters what the tally says of one, and puts the greater of both into the tally.
+    fn raise(&mut self, (region, disjunct): (usize, usize), tally: &mut Tally) {
+        let known = &mut self.0[region][disjunct];
+        *known = known.max(tally.lower);
+        tally.lower = *known;
     }
 }

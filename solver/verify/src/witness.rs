@@ -6,12 +6,13 @@
 
 use crate::error::VerifyError;
 use crate::report::Witness;
+use crate::specification::round_up;
 use dashu_ratio::RBig;
-use secateur_check::{Replay, replay};
+use secateur_check::{Precision, Replay, evaluate, replay};
 use secateur_linalg::Tensor;
 use secateur_nn::eval::Evaluator;
 use secateur_nn::graph::Graph;
-use secateur_nn::property::{Conjunction, LinearConstraint, Property};
+use secateur_nn::property::{Case, Conjunction, LinearConstraint, Property};
 
 /// Judges candidates for one question.
 pub struct Judge<'a> {
@@ -19,6 +20,15 @@ pub struct Judge<'a> {
     property: &'a Property,
     executed: Evaluator<f32>,
     shape: Vec<usize>,
+}
+
+/// A point of a case's exact box with its margin.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Point {
+    /// The input, exactly.
+    pub input: Vec<RBig>,
+    /// The margin there: exact for the stored weights, then rounded up.
+    pub margin: f64,
 }
 
 impl<'a> Judge<'a> {
@@ -37,18 +47,61 @@ impl<'a> Judge<'a> {
     /// The exact evaluator does not know an operator of the network.
     #[track_caller]
     pub fn confirm(&self, region: usize, input: &[f64]) -> Result<Option<Witness>, VerifyError> {
-        let case = &self.property.cases[region];
-        assert_eq!(input.len(), case.lower.len(), "a candidate has one coordinate per input");
-        let ends = case.lower.iter().zip(&case.upper);
-        let point: Vec<RBig> = input.iter().zip(ends).map(|(x, (low, high))| place(*x, low, high)).collect();
+        self.confirm_at(self.placed(region, input))
+    }
+
+    /// The witness at a measured point, if it is one.
+    ///
+    /// # Errors
+    /// The exact evaluator does not know an operator of the network.
+    pub fn confirm_exact(&self, point: &Point) -> Result<Option<Witness>, VerifyError> {
+        self.confirm_at(point.input.clone())
+    }
+
+    fn confirm_at(&self, point: Vec<RBig>) -> Result<Option<Witness>, VerifyError> {
         let Some(outputs) = self.execute(&point) else { return Ok(None) };
-        if !case.unsafe_set.iter().any(|c| holds(c, &point, &outputs)) {
+        let holds = |case: &Case| {
+            let inside = point.iter().zip(case.lower.iter().zip(&case.upper)).all(|(x, (l, u))| l <= x && x <= u);
+            inside && case.unsafe_set.iter().any(|c| holds(c, &point, &outputs))
+        };
+        if !self.property.cases.iter().any(holds) {
             return Ok(None);
         }
         match replay(self.graph, self.property, &point)? {
             Replay::Violated { .. } => Ok(Some(Witness { input: point, outputs })),
             _ => Ok(None),
         }
+    }
+
+    /// The point at or next to `input` in the box of case `region`, with its margin there; `None` when the
+    /// output cannot be enclosed.
+    ///
+    /// # Errors
+    /// The exact evaluator does not know an operator of the network.
+    pub fn measure(&self, region: usize, input: &[f64]) -> Result<Option<Point>, VerifyError> {
+        let input = self.placed(region, input);
+        let outputs = evaluate(self.graph, &input, Precision::ROUNDED)?;
+        // The greatest value that a constraint can have, given the enclosures.
+        let greatest = |c: &LinearConstraint| {
+            let mut sum = -c.bound.clone();
+            c.inputs.iter().for_each(|(i, a)| sum += a * &input[*i]);
+            for (j, b) in &c.outputs {
+                sum += b * if *b > RBig::ZERO { &outputs[*j].upper } else { &outputs[*j].lower };
+            }
+            sum
+        };
+        let disjuncts = self.property.cases[region].unsafe_set.iter();
+        let margins = disjuncts.filter_map(|conjunction| conjunction.iter().map(greatest).max());
+        let margin = margins.min().map(|margin| round_up(&margin));
+        Ok(margin.map(|margin| Point { input, margin }))
+    }
+
+    #[track_caller]
+    fn placed(&self, region: usize, input: &[f64]) -> Vec<RBig> {
+        let case = &self.property.cases[region];
+        assert_eq!(input.len(), case.lower.len(), "a candidate has one coordinate per input");
+        let ends = case.lower.iter().zip(&case.upper);
+        input.iter().zip(ends).map(|(x, (low, high))| place(*x, low, high)).collect()
     }
 
     /// The network's output in `f32`; `None` when it is not finite.

@@ -10,7 +10,7 @@ use secateur_nn::graph::{Graph, GraphBuilder, NodeId};
 use secateur_nn::op::{ElementType, Op, Value, Window};
 use secateur_nn::property::{Case, Conjunction, LinearConstraint, Property};
 use secateur_verify::bounds::{self, Boxes, Method};
-use secateur_verify::{Branching, Outcome, Settings, Silent, verify};
+use secateur_verify::{Branching, Certainty, Outcome, Settings, Silent, Until, interval, verify};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -182,6 +182,50 @@ fn ties_along_one_input() {
         let feasible = trace.iter().filter(|(_, y)| y[1] <= level).cloned().chain(crossings);
         if let Some(least) = feasible.map(|(_, y)| y[0].clone()).min() {
             check_edge(&graph, &ends, 2, &[below(1, level)], 0, &least);
+        }
+    }
+}
+
+/// The exact margin lies in every interval, at whatever sign, and the interval is as narrow as asked for.
+#[test]
+fn intervals_contain_the_exact_margin() {
+    let epsilon = 0.01;
+    for seed in 0..10 {
+        let mut random = Random::new(seed);
+        let layers = Layers::random(&mut random, &[2, 6, 5, 2], [0.0, 0.125][seed as usize % 2]);
+        let fixed = [f64::from(random.normal() as f32)];
+        let (ends, graph) = ([(-1.0, 1.5), (fixed[0], fixed[0])], layers.graph());
+        let trace = layers.trace(&fixed, -1.0, 1.5);
+        let least = |j: usize| trace.iter().map(|(_, y)| y[j].clone()).min().expect("points");
+        let (first, second) = (least(0), least(1));
+        for (shift, branching) in [(-0.5, Branching::Input), (0.004, Branching::Kfsb), (0.5, Branching::Input)]
+            .into_iter()
+            .chain([(-0.5, Branching::Kfsb), (-0.004, Branching::Input), (0.5, Branching::Babsr)])
+        {
+            // Two ways to be unsafe, whose margins are `-shift` and 1 more.
+            let shift = rational(shift);
+            let unsafe_set = vec![vec![below(0, &first + &shift)], vec![below(1, &second + &shift - RBig::ONE)]];
+            let question = property(&ends, 2, unsafe_set);
+            let settings = Settings { timeout: Some(Duration::from_secs(20)), threads: 1, seed: 3, branching };
+            let find = |until| interval(&graph, &question, epsilon, until, &settings, &Silent).expect("an interval");
+            let exact = -shift.clone();
+            let narrow = find(Until::Narrow);
+            let decided = find(Until::Decided);
+            for found in [&narrow, &decided] {
+                let finite = |v: f64| v.is_finite().then(|| rational(v));
+                assert!(finite(found.lower).is_none_or(|l| l <= exact), "{branching}, {shift}: {}", found.lower);
+                assert!(finite(found.upper).expect("a point") >= exact, "{branching}, {shift}: {}", found.upper);
+                let falls = found.history.windows(2).any(|w| w[1].lower < w[0].lower || w[1].upper > w[0].upper);
+                assert!(!falls, "{branching}, {shift}: a bound went back");
+            }
+            assert!(narrow.upper - narrow.lower <= epsilon, "{branching}, {shift}: {narrow:?}");
+            let (safe, unsafe_) = (shift < rational(-0.1), shift > rational(0.1));
+            match decided.certainty {
+                Certainty::Safe => assert!(shift < RBig::ZERO),
+                Certainty::Unsafe(_) => assert!(shift >= RBig::ZERO),
+                Certainty::EpsilonGlobal => assert!(!safe && !unsafe_, "{branching}, {shift}: {decided:?}"),
+                Certainty::Unknown(ref reason) => panic!("{branching}, {shift}: {reason:?}"),
+            }
         }
     }
 }
