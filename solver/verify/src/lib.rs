@@ -8,6 +8,7 @@ pub mod combine;
 pub mod convolution;
 pub mod crown;
 pub mod error;
+pub mod halfspace;
 pub mod input_split;
 pub mod interval;
 pub mod leaf;

@@ -3,6 +3,7 @@
 use crate::alpha;
 use crate::attack;
 use crate::bounds::Method;
+use crate::halfspace::Exact;
 use crate::input_split;
 use crate::network::{Kind, Network};
 use crate::refine;
@@ -82,6 +83,14 @@ pub fn relu_splitting(branching: Branching) -> relu_split::Params {
         candidates: 3,
     }
 }
+
+/// The layers whose intervals ReLU splitting narrows in every subproblem: those that read few inputs.
+pub fn exact_layers<T: Scalar>(network: &Network<T>) -> Vec<Exact> {
+    if network.inputs() <= NARROW_INPUTS { Exact::layers(network) } else { Vec::new() }
+}
+
+/// Inputs, at most, for narrowing first-layer intervals.
+const NARROW_INPUTS: usize = 64;
 
 /// An attack, a root, and the search below it.
 #[derive(Clone, Copy, Debug)]

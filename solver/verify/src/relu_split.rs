@@ -10,6 +10,7 @@ use crate::alpha::{self, Optimised, Slopes, Split};
 use crate::attack;
 use crate::bounds::{self, Bounds, Boxes};
 use crate::branching;
+use crate::halfspace::{Exact, HalfSpace};
 use crate::leaf::{self, Leaf};
 use crate::network::{Function, Network};
 use crate::rounding::Magnitudes;
@@ -27,12 +28,20 @@ pub struct ReluDomain<T> {
     /// The parent's slopes for each objective's row, on the open neurons of the root, one after the
     /// other; and its multipliers, one per objective and split of the parent.
     parent: Option<Arc<Multipliers<T>>>,
+    /// The parent's intervals of each exact layer, and the half-space that its objective's bound leaves.
+    narrowed: Option<Arc<Narrowed<T>>>,
 }
 
 #[derive(Clone, Debug)]
 struct Multipliers<T> {
     alpha: Vec<T>,
     beta: Vec<T>,
+}
+
+#[derive(Clone, Debug)]
+struct Narrowed<T> {
+    intervals: Vec<(Vec<T>, Vec<T>)>,
+    objective: HalfSpace,
 }
 
 /// Bounds of a region's root.
@@ -100,6 +109,8 @@ pub struct ReluSplitting<'a, T> {
     pub objectives: &'a [Objective<T>],
     /// Its root.
     pub root: &'a Root<T>,
+    /// The layers whose intervals are narrowed in every subproblem.
+    pub exact: &'a [Exact],
     /// Parameters.
     pub params: Params,
 }
@@ -107,7 +118,7 @@ pub struct ReluSplitting<'a, T> {
 impl<T: Scalar> ReluSplitting<'_, T> {
     /// The whole problem.
     pub fn roots(&self) -> Vec<ReluDomain<T>> {
-        vec![ReluDomain { splits: Vec::new(), parent: None }]
+        vec![ReluDomain { splits: Vec::new(), parent: None, narrowed: None }]
     }
 
     /// What the ascent says of the whole problem, and its lower bound.
@@ -200,7 +211,8 @@ impl<T: Scalar> Splitting for ReluSplitting<'_, T> {
     }
 
     fn bytes(&self) -> usize {
-        self.root.open.len() * self.objectives.len() * size_of::<T>()
+        let exact: usize = self.exact.iter().map(|e| 2 * self.network.layers[e.source].size).sum();
+        (self.root.open.len() * self.objectives.len() + exact) * size_of::<T>()
     }
 
     fn process(&self, batch: Vec<ReluDomain<T>>, goal: f64) -> Vec<Step<ReluDomain<T>>> {
@@ -212,19 +224,21 @@ impl<T: Scalar> Splitting for ReluSplitting<'_, T> {
         let splits: Vec<&[Split]> = batch.iter().map(|d| d.splits.as_slice()).collect();
         let boxes = self.boxes(batch.len());
         let picks: Vec<(usize, &[Split])> = splits.iter().map(|splits| (0, *splits)).collect();
-        let bounds = self.root.bounds.gather(self.network, &picks);
+        let mut bounds = self.root.bounds.gather(self.network, &picks);
+        let empty = self.narrow(&batch, &mut bounds);
         let rows = self.rows(batch.len());
         let slopes = self.slopes(&batch, &bounds, &rows.domain, &splits);
         let params = if splits.iter().all(|s| s.is_empty()) { self.params.root } else { self.params.node };
         let each = self.objectives.len();
         let limit = T::round_up(goal);
-        let done = |r: usize, m: T| self.objectives[r % each].refuted_by(m, limit);
+        let done = |r: usize, m: T| empty[r / each] || self.objectives[r % each].refuted_by(m, limit);
         let magnitudes = &self.root.magnitudes;
         let found = alpha::optimise(self.network, magnitudes, &bounds, &boxes, &rows, &splits, slopes, params, done);
         let refuted = |d: usize| {
             let of: Vec<usize> = (d * each..(d + 1) * each).collect();
             let (lower, upper) = boxes.corners(d);
-            of.iter().any(|r| self.objectives[r % each].refuted_by(found.minimum[*r], limit))
+            empty[d]
+                || of.iter().any(|r| self.objectives[r % each].refuted_by(found.minimum[*r], limit))
                 || found.best.combined_minimum(&of, lower, upper) > goal
         };
         let undecided: Vec<usize> = (0..batch.len()).filter(|d| !refuted(*d)).collect();
@@ -241,7 +255,7 @@ impl<T: Scalar> Splitting for ReluSplitting<'_, T> {
             }
             let (choice, candidate) = (choices.next().flatten(), points.next());
             steps.push(match choice {
-                Some(choice) => Step { candidate, lower, next: self.split(node, d, choice, &found) },
+                Some(choice) => Step { candidate, lower, next: self.split(node, d, choice, goal, &bounds, &found) },
                 None => self.leaf(node, d, lower, goal, &bounds),
             });
         }
@@ -264,26 +278,90 @@ impl<T: Scalar> ReluSplitting<'_, T> {
         node: &ReluDomain<T>,
         d: usize,
         (layer, neuron): (u32, u32),
+        goal: f64,
+        bounds: &Bounds<T>,
         found: &Optimised<T>,
     ) -> Next<ReluDomain<T>> {
         let parent = Some(Arc::new(self.remember(d, node, &found.slopes)));
+        let narrowed = (!self.exact.is_empty()).then(|| Arc::new(self.narrowed(d, goal, bounds, found)));
         let child = |active: bool| {
             let split = Split { layer, neuron, active };
             let mut splits = node.splits.clone();
             splits.push(split);
-            ReluDomain { splits, parent: parent.clone() }
+            ReluDomain { splits, parent: parent.clone(), narrowed: narrowed.clone() }
         };
         Next::Split(vec![child(false), child(true)])
     }
 
     /// Solves a subproblem in which nothing is left to split.
     fn leaf(&self, node: &ReluDomain<T>, d: usize, lower: f64, goal: f64, bounds: &Bounds<T>) -> Step<ReluDomain<T>> {
-        let (candidate, next) = match leaf::solve(self, &bounds.gather(self.network, &[(d, &[])]), &node.splits, goal) {
+        let bounds = bounds.gather(self.network, &[(d, &[])]);
+        let (candidate, next) = match leaf::solve(self, &bounds, &self.signs(node, &bounds), goal) {
             Leaf::Refuted => (None, Next::Closed),
             Leaf::Point(x) => (Some(self.candidate(x)), Next::Again(node.clone())),
             Leaf::Unclear => (None, Next::Stuck),
         };
         Step { candidate, lower, next }
+    }
+
+    /// The signs that make a leaf: its splits, or every sign where narrowing fixed some of them.
+    fn signs(&self, node: &ReluDomain<T>, bounds: &Bounds<T>) -> Vec<Split> {
+        if self.exact.is_empty() {
+            return node.splits.clone();
+        }
+        let sign = |&(layer, neuron): &(u32, u32)| {
+            let active = bounds.lines.upper_slope[layer as usize][neuron as usize] == T::ONE;
+            Split { layer, neuron, active }
+        };
+        self.root.open.iter().map(sign).collect()
+    }
+
+    /// Narrows the intervals of the exact layers; says which subproblems this empties.
+    fn narrow(&self, batch: &[ReluDomain<T>], bounds: &mut Bounds<T>) -> Vec<bool> {
+        let mut empty = vec![false; batch.len()];
+        let wide = |side: &[T]| side.iter().map(|v| v.to_f64()).collect::<Vec<f64>>();
+        let (lower, upper) = (wide(&self.region.lower), wide(&self.region.upper));
+        let spaces: Vec<Vec<HalfSpace>> = batch.iter().map(|node| self.spaces(node)).collect();
+        for (index, exact) in self.exact.iter().enumerate() {
+            let (k, size) = (exact.source, self.network.layers[exact.source].size);
+            for (d, node) in batch.iter().enumerate() {
+                let at = d * size..(d + 1) * size;
+                let (l, u) = (&mut bounds.lower[k][at.clone()], &mut bounds.upper[k][at]);
+                if let Some(narrowed) = &node.narrowed {
+                    let (known_l, known_u) = &narrowed.intervals[index];
+                    bounds::tighten(l, u, known_l, known_u);
+                }
+                if !spaces[d].is_empty() {
+                    exact.narrow((&lower, &upper), &spaces[d], l, u);
+                }
+                empty[d] |= l.iter().zip(u.iter()).any(|(l, u)| l > u);
+            }
+            bounds.lines.set(exact.activation, Function::Relu, &bounds.lower[k], &bounds.upper[k]);
+        }
+        empty
+    }
+
+    /// The half-spaces of a subproblem: its objective's, then those of its splits in exact layers.
+    fn spaces(&self, node: &ReluDomain<T>) -> Vec<HalfSpace> {
+        let side = |split: &Split| {
+            let exact = self.exact.iter().find(|exact| exact.activation == split.layer as usize)?;
+            Some(exact.side(split.neuron as usize, split.active))
+        };
+        let objective = node.narrowed.iter().map(|narrowed| narrowed.objective.clone());
+        objective.chain(node.splits.iter().filter_map(side)).collect()
+    }
+
+    /// What narrowing hands to the children of subproblem `d`.
+    fn narrowed(&self, d: usize, goal: f64, bounds: &Bounds<T>, found: &Optimised<T>) -> Narrowed<T> {
+        let interval = |exact: &Exact| {
+            let size = self.network.layers[exact.source].size;
+            let of = |all: &[Vec<T>]| all[exact.source][d * size..(d + 1) * size].to_vec();
+            (of(&bounds.lower), of(&bounds.upper))
+        };
+        Narrowed {
+            intervals: self.exact.iter().map(interval).collect(),
+            objective: found.best.half_space(self.strongest(d, found), goal),
+        }
     }
 
     /// The minimisers of the undecided subproblems, evaluated in one batch; the best few are descended

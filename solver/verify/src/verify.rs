@@ -225,11 +225,13 @@ impl Run<'_> {
     ) -> Result<Result<u64, Outcome>, VerifyError> {
         let mut stuck = 0;
         let mut left = Vec::new();
+        let exact = portfolio::exact_layers(network);
         let limit = limit.map(|limit| limit / open.len() as u64);
         for &disjunct in open.iter() {
             let params = portfolio::relu_splitting(self.settings.branching);
             let objectives = &region.disjuncts[disjunct];
-            let splitting = ReluSplitting { network, region, region_index: index, objectives, root, params };
+            let splitting =
+                ReluSplitting { network, region, region_index: index, objectives, root, exact: &exact, params };
             self.tally.elsewhere = parts.elsewhere((index, disjunct));
             let found = self.search(&splitting, splitting.roots(), limit)?;
             parts.raise((index, disjunct), &mut self.tally);
@@ -254,13 +256,15 @@ impl Run<'_> {
         parts: &mut Parts,
     ) -> Option<Vec<usize>> {
         let clock = self.clock;
+        let exact = [];
         let mut open = Vec::new();
         for (disjunct, objectives) in region.disjuncts.iter().enumerate() {
             if self.clock.stopped().is_some() {
                 return Some((0..region.disjuncts.len()).collect());
             }
             let params = portfolio::relu_splitting(self.settings.branching);
-            let splitting = ReluSplitting { network, region, region_index: index, objectives, root, params };
+            let splitting =
+                ReluSplitting { network, region, region_index: index, objectives, root, exact: &exact, params };
             self.tally.domains += 1;
             let goal = self.referee.goal(&self.tally);
             let (verdict, lower) = splitting.root_verdict(goal, &|| clock.stopped().is_some());
