@@ -248,7 +248,9 @@ impl<T: Scalar> Splitting for ReluSplitting<'_, T> {
         let mut steps = Vec::with_capacity(batch.len());
         for (d, node) in batch.iter().enumerate() {
             let strongest = self.strongest(d, &found);
-            let lower = found.minimum[strongest].to_f64();
+            // Inside half-spaces a bound above the goal holds only where the margin is at most the goal.
+            let most = if self.exact.is_empty() { f64::INFINITY } else { goal };
+            let lower = found.minimum[strongest].to_f64().min(most);
             if refuted(d) {
                 steps.push(Step { candidate: None, lower, next: Next::Closed });
                 continue;

@@ -79,7 +79,7 @@ pub enum Next<D> {
     Cut(Vec<D>),
     /// It can be neither closed nor split.
     Stuck,
-    /// The same, unless its point lowers the upper bound, and with it the goal.
+    /// The same, unless a point of this round lowers the upper bound, and with it the goal.
     Again(D),
 }
 
@@ -177,8 +177,9 @@ pub fn search<S: Splitting>(
         let Some(steps) = bound_in_chunks(splitting, batch, goal, clock) else {
             return Ok(Some(clock.stopped().unwrap_or(Outcome::Timeout)));
         };
+        let mut again = Vec::new();
         for (step, parent) in steps.into_iter().zip(parents) {
-            let (lower, upper) = (step.lower.max(parent), tally.upper);
+            let lower = step.lower.max(parent);
             if let Some(candidate) = step.candidate
                 && let Some(witness) = referee.see(&candidate, tally)?
             {
@@ -191,13 +192,18 @@ pub fn search<S: Splitting>(
                     settled = settled.min(lower.max(goal));
                     open.extend(children.into_iter().map(|child| (lower, child)));
                 }
-                Next::Again(domain) if tally.upper < upper && referee.goal(tally) < goal => open.push((lower, domain)),
-                Next::Stuck | Next::Again(_) => {
+                Next::Again(domain) => again.push((lower, domain)),
+                Next::Stuck => {
                     settled = settled.min(lower);
                     tally.stuck += 1;
                 }
             }
         }
+        if referee.goal(tally) < goal {
+            open.append(&mut again);
+        }
+        tally.stuck += again.len() as u64;
+        settled = again.iter().fold(settled, |least, (lower, _)| least.min(*lower));
         tally.lower = open.iter().fold(settled, |least, (lower, _)| least.min(*lower));
         clock.report("search", tally, open.len(), tally.least());
         referee.watch(tally, clock.elapsed());

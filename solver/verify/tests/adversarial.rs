@@ -230,6 +230,30 @@ fn intervals_contain_the_exact_margin() {
     }
 }
 
+/// Half-spaces leave out where the margin exceeds the goal: the lower bound must not forget that.
+#[test]
+fn lower_bounds_stay_below_what_is_attained() {
+    let mut splits = 0;
+    for seed in 0..16 {
+        let mut random = Random::new(100 + seed);
+        let graph = Layers::random(&mut random, &[5, 40, 1], 0.0).graph();
+        let ask = |bound: RBig, until| {
+            let question = property(&[(-1.0, 1.0); 5], 1, vec![vec![below(0, bound)]]);
+            let settings =
+                Settings { timeout: Some(Duration::from_secs(20)), threads: 2, seed, branching: Branching::Kfsb };
+            interval(&graph, &question, 0.01, until, &settings, &Silent).expect("an interval")
+        };
+        let narrow = ask(RBig::ZERO, Until::Narrow);
+        assert!(narrow.upper - narrow.lower <= 0.01, "seed {seed}: {narrow:?}");
+        // At the incumbent the margin is now 0.05, and it is at least 0.04 everywhere.
+        let decided = ask(rational(narrow.upper) - rational(0.05), Until::Decided);
+        splits += decided.statistics.domains;
+        assert_eq!(decided.certainty, Certainty::Safe, "seed {seed}");
+        assert!(decided.lower <= 0.05 && decided.lower <= decided.upper, "seed {seed}: {}", decided.lower);
+    }
+    assert!(splits > 160, "only {splits} subproblems");
+}
+
 /// Evaluates one input exactly.
 fn outputs(graph: &Graph, x: &[f64]) -> Vec<RBig> {
     let point: Vec<RBig> = x.iter().map(|v| rational(*v)).collect();
