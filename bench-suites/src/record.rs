@@ -50,6 +50,8 @@ pub struct SettingsRecord {
     pub seed: u64,
     /// Branching rule.
     pub branching: String,
+    /// Weight of agreement in aligned branching.
+    pub alignment: f64,
 }
 
 /// Counts and bounds of a search.

@@ -40,9 +40,12 @@ pub struct Arguments {
     /// Seed of the attack's random starts.
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
-    /// How to split: auto, input, babsr, fsb or kfsb.
+    /// How to split: auto, input, babsr, fsb, kfsb or aligned.
     #[arg(long, value_name = "RULE", default_value_t = Branching::Auto)]
     branching: Branching,
+    /// Weight of agreement with the best point's activation pattern, for aligned branching.
+    #[arg(long, value_name = "L", value_parser = crate::bound::weight, default_value_t = Settings::ALIGNMENT)]
+    alignment: f64,
     /// Write a plot of the bounds against time (SVG).
     #[arg(long, value_name = "FILE")]
     plot: Option<PathBuf>,
@@ -57,6 +60,12 @@ pub struct Arguments {
 fn width(text: &str) -> Result<f64, String> {
     let width = text.parse::<f64>().ok().filter(|e| *e > 0.0 && e.is_finite());
     width.ok_or_else(|| "expected a positive number".to_owned())
+}
+
+/// A weight that is not negative.
+pub fn weight(text: &str) -> Result<f64, String> {
+    let weight = text.parse::<f64>().ok().filter(|w| *w >= 0.0 && w.is_finite());
+    weight.ok_or_else(|| "expected a number that is not negative".to_owned())
 }
 
 /// Runs the command.
@@ -80,6 +89,7 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
         threads: arguments.threads,
         seed: arguments.seed,
         branching: arguments.branching,
+        alignment: arguments.alignment,
     };
     let until = if arguments.full { Until::Narrow } else { Until::Decided };
     let found = secateur_verify::interval(&graph, &property, arguments.epsilon, until, &settings, &display)
@@ -148,6 +158,7 @@ fn record(arguments: &Arguments, found: &Interval, begin: Instant) -> BoundRecor
             threads: arguments.threads,
             seed: arguments.seed,
             branching: arguments.branching.to_string(),
+            alignment: arguments.alignment,
         },
         statistics: StatisticsRecord {
             domains: statistics.domains,

@@ -33,9 +33,12 @@ pub struct Arguments {
     /// Seed of the attack's random starts.
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
-    /// How to split: auto, input, babsr, fsb or kfsb.
+    /// How to split: auto, input, babsr, fsb, kfsb or aligned.
     #[arg(long, value_name = "RULE", default_value_t = Branching::Auto)]
     branching: Branching,
+    /// Weight of agreement with the best point's activation pattern, for aligned branching.
+    #[arg(long, value_name = "L", value_parser = crate::bound::weight, default_value_t = Settings::ALIGNMENT)]
+    alignment: f64,
     /// Write the witness of a `sat` verdict to a file as well.
     #[arg(long, value_name = "FILE")]
     counterexample: Option<PathBuf>,
@@ -75,6 +78,7 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
         threads: arguments.threads,
         seed: arguments.seed,
         branching: arguments.branching,
+        alignment: arguments.alignment,
     };
     let report = secateur_verify::verify(&graph, &property, &settings, &display)
         .map_err(|source| CliError::Verify { model: model.clone(), source })?;
@@ -131,6 +135,7 @@ fn record(arguments: &Arguments, report: &Report, begin: Instant) -> Verificatio
             threads: arguments.threads,
             seed: arguments.seed,
             branching: arguments.branching.to_string(),
+            alignment: arguments.alignment,
         },
         statistics: StatisticsRecord {
             domains: statistics.domains,

@@ -20,25 +20,40 @@ use crate::bounds::Bounds;
 use crate::crown::{Multipliers, Rows, back_substitute};
 use crate::network::Kind;
 use crate::relu_split::ReluSplitting;
+use crate::search::Hint;
 use crate::settings::Branching;
 use secateur_linalg::Scalar;
 
-/// For each undecided subproblem the neuron (activation layer, index) to split, or `None` where
-/// every ReLU is fixed.
+/// Where to split.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Choice {
+    /// Activation layer and index.
+    pub neuron: (u32, u32),
+    /// The sign of the child to take up first: that of the best point where one guides the choice.
+    pub first: bool,
+}
+
+/// For each undecided subproblem the neuron to split, or `None` where every ReLU is fixed.
 pub fn choose<T: Scalar>(
     problem: &ReluSplitting<'_, T>,
     bounds: &Bounds<T>,
     found: &Optimised<T>,
     undecided: &[usize],
-) -> Vec<Option<(u32, u32)>> {
+    hint: &Hint<'_>,
+) -> Vec<Option<Choice>> {
     if undecided.is_empty() {
         return Vec::new();
     }
+    let plain = |neuron: (u32, u32)| Choice { neuron, first: false };
     let candidates = candidates(problem, bounds, found, undecided);
     if problem.params.branching == Branching::Babsr {
-        return candidates.into_iter().map(|c| c.first().copied()).collect();
+        return candidates.into_iter().map(|c| c.first().copied().map(plain)).collect();
     }
-    let children = bound_children(problem, bounds, found, undecided, &candidates);
+    let alignment = match problem.params.branching {
+        Branching::Aligned => Alignment::new(problem, hint),
+        _ => None,
+    };
+    let children = bound_children(problem, bounds, found, undecided, &candidates, alignment.as_ref());
     let mut children = children.into_iter();
     let mut best_of = |list: Vec<(u32, u32)>| {
         let scored = list.into_iter().map(|c| (c, children.next().unwrap_or(f64::NEG_INFINITY)));
@@ -48,9 +63,55 @@ pub fn choose<T: Scalar>(
                 best = Some((neuron, score));
             }
         }
-        best.map(|(neuron, _)| neuron)
+        best.map(|(neuron, _)| Choice { neuron, first: alignment.as_ref().is_some_and(|a| a.active(neuron)) })
     };
     candidates.into_iter().map(&mut best_of).collect()
+}
+
+/// Agreement with the activation pattern of the best point.
+///
+/// $$ s_a(C) = s(C) + \lambda\,(u - \ell)\, m(C), $$
+/// with $s$ the child's bound, $u - \ell$ the gap of its parent, and $m$ the share of the parent's open ReLUs
+/// whose sign at the minimiser of the child's bound is that of the best point. $\lambda$ is halved for every
+/// [`PATIENCE`] rounds in which $u$ has not moved.
+struct Alignment {
+    /// Values of every layer at the best point.
+    signs: Vec<Vec<bool>>,
+    weight: f64,
+    upper: f64,
+}
+
+/// Rounds without a better point after which $\lambda$ is halved.
+const PATIENCE: u32 = 16;
+
+impl Alignment {
+    fn new<T: Scalar>(problem: &ReluSplitting<'_, T>, hint: &Hint<'_>) -> Option<Self> {
+        let best = hint.incumbent.filter(|best| best.region == problem.region_index)?;
+        let input: Vec<T> = best.input.iter().map(|v| T::from_f64(*v)).collect();
+        let signs = signs(problem, &problem.network.evaluate(&input, 1), 0);
+        let weight = problem.params.alignment * 0.5f64.powi((hint.stale / PATIENCE).min(1000) as i32);
+        Some(Self { signs, weight, upper: best.margin })
+    }
+
+    fn active(&self, (layer, neuron): (u32, u32)) -> bool {
+        self.signs[layer as usize][neuron as usize]
+    }
+
+    /// The share of the open neurons on which a pattern agrees.
+    fn share(&self, open: &[(u32, u32)], pattern: &[Vec<bool>]) -> f64 {
+        let agree = open.iter().filter(|(k, j)| pattern[*k as usize][*j as usize] == self.active((*k, *j)));
+        agree.count() as f64 / open.len().max(1) as f64
+    }
+}
+
+/// For every activation layer, which inputs are positive at point `index` of a batch.
+fn signs<T: Scalar>(problem: &ReluSplitting<'_, T>, values: &[Vec<T>], index: usize) -> Vec<Vec<bool>> {
+    let mut signs = vec![Vec::new(); problem.network.layers.len()];
+    for (k, source, _) in problem.network.activations() {
+        let size = problem.network.layers[k].size;
+        signs[k] = values[source][index * size..(index + 1) * size].iter().map(|z| *z > T::ZERO).collect();
+    }
+    signs
 }
 
 /// The gap of the chord of a ReLU on $[l, u]$.
@@ -95,7 +156,7 @@ fn candidates<T: Scalar>(
             intercept.push((gap, (k, j)));
         }
         let mut list = top(babsr, count);
-        if problem.params.branching == Branching::Kfsb || problem.params.branching == Branching::Auto {
+        if matches!(problem.params.branching, Branching::Kfsb | Branching::Auto | Branching::Aligned) {
             for neuron in top(intercept, count) {
                 if !list.contains(&neuron) {
                     list.push(neuron);
@@ -161,13 +222,14 @@ fn multipliers<T: Scalar>(
     (alpha, beta)
 }
 
-/// For each candidate in order: the lesser bound of its two children, without ascent.
+/// For each candidate in order: the lesser score of its two children, bound without ascent.
 fn bound_children<T: Scalar>(
     problem: &ReluSplitting<'_, T>,
     bounds: &Bounds<T>,
     found: &Optimised<T>,
     undecided: &[usize],
     candidates: &[Vec<(u32, u32)>],
+    alignment: Option<&Alignment>,
 ) -> Vec<f64> {
     let mut children: Vec<(usize, [Split; 1])> = Vec::new();
     let mut of = Vec::new();
@@ -183,11 +245,35 @@ fn bound_children<T: Scalar>(
         return Vec::new();
     }
     let picks: Vec<(usize, &[Split])> = children.iter().map(|(d, split)| (*d, &split[..])).collect();
-    let bounds = bounds.gather(problem.network, &picks);
+    let below = bounds.gather(problem.network, &picks);
     let rows = rows(problem, &(0..children.len() as u32).collect::<Vec<_>>(), &of);
     let (alpha, beta) = multipliers(problem, found, &of);
     let multipliers = Multipliers { alpha: &alpha, beta: &beta };
-    let found = back_substitute(problem.network, &problem.root.magnitudes, &bounds.lines, rows, multipliers, false);
-    let bound = |r: usize| found.minimum(r, &problem.region.lower, &problem.region.upper).to_f64();
-    (0..children.len() / 2).map(|c| bound(2 * c).min(bound(2 * c + 1))).collect()
+    let rows = back_substitute(problem.network, &problem.root.magnitudes, &below.lines, rows, multipliers, false);
+    let (lower, upper) = (&problem.region.lower, &problem.region.upper);
+    let mut scores: Vec<f64> = (0..children.len()).map(|r| rows.minimum(r, lower, upper).to_f64()).collect();
+    if let Some(alignment) = alignment.filter(|a| a.weight > 0.0) {
+        let n = problem.network.inputs();
+        let mut points = vec![T::ZERO; children.len() * n];
+        points.chunks_exact_mut(n).enumerate().for_each(|(r, x)| rows.minimiser(r, lower, upper, x));
+        let values = problem.network.evaluate(&points, children.len());
+        for (r, (d, [split])) in children.iter().enumerate() {
+            let mut pattern = signs(problem, &values, r);
+            pattern[split.layer as usize][split.neuron as usize] = split.active;
+            let gap = alignment.upper - found.minimum[of[r]].to_f64();
+            scores[r] += alignment.weight * gap * alignment.share(&open(problem, bounds, *d), &pattern);
+        }
+    }
+    scores.chunks_exact(2).map(|pair| pair[0].min(pair[1])).collect()
+}
+
+/// The open ReLUs of subproblem `d`.
+fn open<T: Scalar>(problem: &ReluSplitting<'_, T>, bounds: &Bounds<T>, d: usize) -> Vec<(u32, u32)> {
+    let sources = problem.network.sources();
+    let is_open = |(k, j): &(u32, u32)| {
+        let source = sources[*k as usize];
+        let at = d * problem.network.layers[source].size + *j as usize;
+        bounds.lower[source][at] < T::ZERO && bounds.upper[source][at] > T::ZERO
+    };
+    problem.root.open.iter().copied().filter(is_open).collect()
 }

@@ -10,11 +10,12 @@ use crate::bounds::{self, Bounds, Boxes, Method, Preactivations};
 use crate::branching::gap;
 use crate::crown::{Lines, Multipliers, back_substitute};
 use crate::network::{Function, Kind, Network};
+use crate::node::{self, Node, RootBox, wide};
 use crate::rounding::Magnitudes;
-use crate::search::{Candidate, Next, Splitting, Step};
+use crate::search::{Candidate, Hint, Next, Splitting, Step};
 use crate::specification::{self, Objective, Specification};
 use secateur_linalg::Scalar;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// A box with the disjuncts that are open on it.
 #[derive(Clone, Debug)]
@@ -33,6 +34,8 @@ pub struct InputSplitting<'a, T> {
     /// The same network in `f64`, for claims that `f32` is too coarse to prove.
     precise: Option<(&'a Network<f64>, &'a Specification<f64>)>,
     params: Params,
+    /// Per region, computed when first asked for.
+    root_boxes: Vec<OnceLock<Arc<RootBox>>>,
 }
 
 /// Parameters of input splitting.
@@ -55,7 +58,8 @@ impl<'a, T: Scalar> InputSplitting<'a, T> {
         precise: Option<(&'a Network<f64>, &'a Specification<f64>)>,
         params: Params,
     ) -> Self {
-        Self { network, specification, precise, params }
+        let root_boxes = specification.regions.iter().map(|_| OnceLock::new()).collect();
+        Self { network, specification, precise, params, root_boxes }
     }
 
     /// One subproblem per region.
@@ -113,7 +117,33 @@ impl<T: Scalar> Splitting for InputSplitting<'_, T> {
         (held + 2 * self.network.inputs()) * size_of::<T>()
     }
 
-    fn process(&self, batch: Vec<InputDomain<T>>, goal: f64) -> Vec<Step<InputDomain<T>>> {
+    fn node(&self, domain: &InputDomain<T>) -> Node {
+        let region = &self.specification.regions[domain.region as usize];
+        let root = self.root_boxes[domain.region as usize].get_or_init(|| {
+            let bounds = node::crown_bounds(self.network, &region.lower, &region.upper);
+            Arc::new(RootBox { lower: wide(&region.lower), upper: wide(&region.upper), bounds })
+        });
+        // The disjunct that is nearest to unsafe at the centre.
+        let centre: Vec<T> =
+            domain.lower.iter().zip(&domain.upper).map(|(l, u)| (*l + *u) * T::from_f64(0.5)).collect();
+        let values = self.network.evaluate(&centre, 1);
+        let y = &values[self.network.output()];
+        let margin = |disjunct: &u32| attack::margin(self.objectives(domain, *disjunct), &centre, y).0.to_f64();
+        let nearest = domain.open.iter().min_by(|a, b| margin(a).total_cmp(&margin(b)));
+        let objectives = nearest.map_or(&[][..], |disjunct| self.objectives(domain, *disjunct));
+        Node {
+            region: domain.region as usize,
+            objectives: objectives.iter().map(Objective::widen).collect(),
+            root: root.clone(),
+            lower: wide(&domain.lower),
+            upper: wide(&domain.upper),
+            bounds: node::crown_bounds(self.network, &domain.lower, &domain.upper),
+            splits: Vec::new(),
+        }
+    }
+
+    fn process(&self, batch: Vec<InputDomain<T>>, hint: &Hint<'_>) -> Vec<Step<InputDomain<T>>> {
+        let goal = hint.goal;
         let gather =
             |corner: fn(&InputDomain<T>) -> &Vec<T>| batch.iter().flat_map(|d| corner(d).iter().copied()).collect();
         let boxes = Boxes { batch: batch.len(), lower: gather(|d| &d.lower), upper: gather(|d| &d.upper) };

@@ -11,6 +11,7 @@
 //! *E-Globe*, arXiv 2602.05068: outcomes and stopping rules.
 
 use crate::error::VerifyError;
+use crate::node::Node;
 use crate::report::{Observer, Outcome, Statistics, UnknownReason, Witness};
 use crate::search::{Candidate, Referee, Tally};
 use crate::settings::Settings;
@@ -96,8 +97,27 @@ pub fn interval(
     settings: &Settings,
     observer: &dyn Observer,
 ) -> Result<Interval, VerifyError> {
+    interval_with(graph, property, epsilon, until, settings, observer, None)
+}
+
+/// The same, with an explorer that lowers the upper bound.
+///
+/// # Errors
+/// See [`crate::verify()`].
+pub fn interval_with(
+    graph: &Graph,
+    property: &Property,
+    epsilon: f64,
+    until: Until,
+    settings: &Settings,
+    observer: &dyn Observer,
+    explorer: Option<&mut dyn Explorer>,
+) -> Result<Interval, VerifyError> {
     let judge = Judge::new(graph, property)?;
-    let mut pursuit = Pursuit { judge: &judge, epsilon, until, incumbent: None, history: Vec::new() };
+    let schedule = Schedule { wait: 1, left: 1, exploring: false };
+    let explorer = explorer.map(|explorer| explorer as &mut dyn Explorer);
+    let mut pursuit =
+        Pursuit { judge: &judge, epsilon, until, incumbent: None, history: Vec::new(), explorer, schedule };
     let (outcome, statistics) = run(graph, property, settings, observer, &mut pursuit)?;
     let Pursuit { incumbent, mut history, .. } = pursuit;
     let (mut lower, mut upper) = (statistics.lower, statistics.upper);
@@ -127,6 +147,13 @@ pub fn interval(
     Ok(Interval { certainty, lower, upper, incumbent, history, statistics })
 }
 
+/// Looks for points of low margin in a subproblem, by any means: what it finds is measured exactly.
+pub trait Explorer: Send {
+    /// A point of the node's region and its margin in floating point, perhaps below that of `incumbent`, the
+    /// best point so far.
+    fn explore(&mut self, node: &Node, incumbent: Option<&[f64]>) -> Option<(Vec<f64>, f64)>;
+}
+
 /// Asks for the interval.
 struct Pursuit<'a> {
     judge: &'a Judge<'a>,
@@ -134,22 +161,53 @@ struct Pursuit<'a> {
     until: Until,
     incumbent: Option<Point>,
     history: Vec<Sample>,
+    explorer: Option<&'a mut dyn Explorer>,
+    schedule: Schedule,
+}
+
+/// When to explore: every $\tau$ rounds; $\tau$ is 1 after a success and doubles after a failure.
+struct Schedule {
+    /// $\tau$.
+    wait: u32,
+    /// Rounds until the next exploration.
+    left: u32,
+    /// Whether the next point seen comes from the explorer.
+    exploring: bool,
+}
+
+/// The greatest $\tau$.
+const LONGEST_WAIT: u32 = 16;
+
+impl Schedule {
+    fn record(&mut self, improved: bool) {
+        self.wait = if improved { 1 } else { (2 * self.wait).min(LONGEST_WAIT) };
+        self.left = self.wait;
+    }
 }
 
 impl Referee for Pursuit<'_> {
     fn see(&mut self, candidate: &Candidate, tally: &mut Tally) -> Result<Option<Witness>, VerifyError> {
-        if candidate.margin >= tally.upper {
-            return Ok(None);
+        let before = tally.upper;
+        let witness = self.measure(candidate, tally)?;
+        if std::mem::take(&mut self.schedule.exploring) {
+            self.schedule.record(tally.upper < before);
         }
-        let Some(point) = self.judge.measure(candidate.region, &candidate.input)? else { return Ok(None) };
-        if point.margin >= tally.upper {
-            return Ok(None);
-        }
-        tally.upper = point.margin;
-        let decides = self.until == Until::Decided && point.margin <= 0.0;
-        let witness = if decides { self.judge.confirm_exact(&point)? } else { None };
-        self.incumbent = Some(point);
         Ok(witness)
+    }
+
+    fn curious(&mut self) -> bool {
+        self.schedule.left = self.schedule.left.saturating_sub(1);
+        self.explorer.is_some() && self.schedule.left == 0
+    }
+
+    fn explore(&mut self, node: &Node, incumbent: Option<&Candidate>) -> Option<Candidate> {
+        let incumbent = incumbent.filter(|best| best.region == node.region).map(|best| best.input.as_slice());
+        let found = self.explorer.as_mut()?.explore(node, incumbent);
+        self.schedule.exploring = found.is_some();
+        if found.is_none() {
+            self.schedule.record(false);
+        }
+        found.map(|(input, margin)| Candidate { region: node.region, input, margin })
     }
 
     fn goal(&self, tally: &Tally) -> f64 {
@@ -167,5 +225,22 @@ impl Referee for Pursuit<'_> {
             let lower = self.history.last().map_or(lower, |last| lower.max(last.lower));
             self.history.push(Sample { seconds: elapsed.as_secs_f64(), domains: tally.domains, lower, upper });
         }
+    }
+}
+
+impl Pursuit<'_> {
+    fn measure(&mut self, candidate: &Candidate, tally: &mut Tally) -> Result<Option<Witness>, VerifyError> {
+        if candidate.margin >= tally.upper {
+            return Ok(None);
+        }
+        let Some(point) = self.judge.measure(candidate.region, &candidate.input)? else { return Ok(None) };
+        if point.margin >= tally.upper {
+            return Ok(None);
+        }
+        tally.upper = point.margin;
+        let decides = self.until == Until::Decided && point.margin <= 0.0;
+        let witness = if decides { self.judge.confirm_exact(&point)? } else { None };
+        self.incumbent = Some(point);
+        Ok(witness)
     }
 }

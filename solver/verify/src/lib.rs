@@ -15,6 +15,7 @@ pub mod leaf;
 pub mod linear;
 pub mod lower;
 pub mod network;
+pub mod node;
 pub mod portfolio;
 pub mod refine;
 pub mod relax;
@@ -28,7 +29,7 @@ pub mod verify;
 pub mod witness;
 
 pub use error::VerifyError;
-pub use interval::{Certainty, Interval, Reason, Sample, Until, interval};
+pub use interval::{Certainty, Explorer, Interval, Reason, Sample, Until, interval, interval_with};
 pub use report::{Observer, Outcome, Progress, Report, Silent, Statistics, UnknownReason, Witness};
 pub use settings::{Branching, Settings};
 pub use verify::verify;

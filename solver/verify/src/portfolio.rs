@@ -9,7 +9,7 @@ use crate::network::{Kind, Network};
 use crate::refine;
 use crate::relu_split::{self, Root};
 use crate::rounding;
-use crate::settings::Branching;
+use crate::settings::{Branching, Settings};
 use secateur_linalg::Scalar;
 use secateur_nn::property::{Case, Property};
 
@@ -63,7 +63,7 @@ pub fn splits_inputs(network: &Network<f64>, property: &Property, branching: Bra
         Branching::Input => Some(InputTrial { limit: None }),
         Branching::Auto if network.relus() == 0 => Some(InputTrial { limit: None }),
         Branching::Auto if inputs <= FEW_INPUTS => Some(InputTrial { limit }),
-        Branching::Auto | Branching::Babsr | Branching::Fsb | Branching::Kfsb => None,
+        Branching::Auto | Branching::Babsr | Branching::Fsb | Branching::Kfsb | Branching::Aligned => None,
     }
 }
 
@@ -74,13 +74,15 @@ pub fn input_splitting() -> input_split::Params {
 }
 
 /// Parameters of ReLU splitting.
-pub fn relu_splitting(branching: Branching) -> relu_split::Params {
+pub fn relu_splitting(settings: &Settings) -> relu_split::Params {
+    let branching = settings.branching;
     relu_split::Params {
         root: alpha::Params { steps: 40, alpha_rate: 0.25, beta_rate: 0.25, decay: 0.96 },
         node: alpha::Params { steps: 15, alpha_rate: 0.05, beta_rate: 0.2, decay: 0.95 },
         chunk: 64,
         branching: if branching == Branching::Input { Branching::Auto } else { branching },
         candidates: 3,
+        alignment: settings.alignment,
     }
 }
 
@@ -103,6 +105,11 @@ pub struct Stage {
     pub limit: Option<u64>,
 }
 
+/// The ascent that tightens the root's intermediate bounds.
+pub fn root_ascent() -> alpha::Params {
+    alpha::Params { steps: 30, alpha_rate: 0.25, beta_rate: 0.0, decay: 0.96 }
+}
+
 /// Splits per pre-activation in the stages that refine, and subproblems before the next.
 const REFINEMENTS: [(usize, Option<u64>); 3] = [(32, Some(1000)), (128, Some(8000)), (512, None)];
 
@@ -112,7 +119,7 @@ const BEFORE_REFINING: u64 = 256;
 /// The stages of ReLU splitting for so many open disjuncts: each spends more on the root than the one
 /// before, and only what its search leaves open is taken to the next.
 pub fn stages<T: Scalar>(network: &Network<T>, root: &Root<T>, disjuncts: usize) -> Vec<Stage> {
-    let ascent = alpha::Params { steps: 30, alpha_rate: 0.25, beta_rate: 0.0, decay: 0.96 };
+    let ascent = root_ascent();
     let once = intermediate_products(network, root);
     let share = |budget: f64| budget / disjuncts.max(1) as f64;
     let short = Some(effort(network, share(ATTACK_BUDGETS.1), 50, 1));

@@ -9,16 +9,17 @@
 use crate::alpha::{self, Optimised, Slopes, Split};
 use crate::attack;
 use crate::bounds::{self, Bounds, Boxes};
-use crate::branching;
+use crate::branching::{self, Choice};
 use crate::halfspace::{Exact, HalfSpace};
 use crate::leaf::{self, Leaf};
 use crate::network::{Function, Network};
+use crate::node::{Node, RootBox, wide};
 use crate::rounding::Magnitudes;
-use crate::search::{Candidate, Next, Splitting, Step};
+use crate::search::{Candidate, Hint, Next, Splitting, Step};
 use crate::settings::Branching;
 use crate::specification::{self, Objective, Region};
 use secateur_linalg::Scalar;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// A subproblem: the root box with the signs of some ReLU inputs.
 #[derive(Clone, Debug)]
@@ -52,6 +53,8 @@ pub struct Root<T> {
     pub magnitudes: Magnitudes<T>,
     /// Open ReLUs: (activation layer, neuron).
     pub open: Vec<(u32, u32)>,
+    /// What an explorer sees of it, made when first asked for.
+    shown: OnceLock<Arc<RootBox>>,
 }
 
 impl<T: Scalar> Root<T> {
@@ -64,7 +67,7 @@ impl<T: Scalar> Root<T> {
                 open.extend((0..l.len()).filter(|j| l[*j] < T::ZERO && u[*j] > T::ZERO).map(|j| (k as u32, j as u32)));
             }
         }
-        Self { bounds, magnitudes, open }
+        Self { bounds, magnitudes, open, shown: OnceLock::new() }
     }
 }
 
@@ -81,6 +84,8 @@ pub struct Params {
     pub branching: Branching,
     /// Candidates per score that filtered smart branching bounds.
     pub candidates: usize,
+    /// $\lambda$ of pattern-aligned branching.
+    pub alignment: f64,
 }
 
 /// What bounding the root alone says.
@@ -215,7 +220,27 @@ impl<T: Scalar> Splitting for ReluSplitting<'_, T> {
         (self.root.open.len() * self.objectives.len() + exact) * size_of::<T>()
     }
 
-    fn process(&self, batch: Vec<ReluDomain<T>>, goal: f64) -> Vec<Step<ReluDomain<T>>> {
+    fn node(&self, domain: &ReluDomain<T>) -> Node {
+        let mut bounds = self.root.bounds.gather(self.network, &[(0, &domain.splits)]);
+        self.narrow(std::slice::from_ref(domain), &mut bounds);
+        let (lower, upper) = (wide(&self.region.lower), wide(&self.region.upper));
+        let root = self.root.shown.get_or_init(|| {
+            let bounds = self.root.bounds.preactivations(self.network, 0).widen();
+            Arc::new(RootBox { lower: lower.clone(), upper: upper.clone(), bounds })
+        });
+        Node {
+            region: self.region_index,
+            objectives: self.objectives.iter().map(Objective::widen).collect(),
+            root: root.clone(),
+            lower,
+            upper,
+            bounds: bounds.preactivations(self.network, 0).widen(),
+            splits: domain.splits.clone(),
+        }
+    }
+
+    fn process(&self, batch: Vec<ReluDomain<T>>, hint: &Hint<'_>) -> Vec<Step<ReluDomain<T>>> {
+        let goal = hint.goal;
         if self.objectives.is_empty() {
             // Every point is unsafe; an attack that could not confirm one leaves nothing to bound or split.
             let stuck = |_| Step { candidate: None, lower: f64::NEG_INFINITY, next: Next::Stuck };
@@ -242,7 +267,7 @@ impl<T: Scalar> Splitting for ReluSplitting<'_, T> {
                 || found.best.combined_minimum(&of, lower, upper) > goal
         };
         let undecided: Vec<usize> = (0..batch.len()).filter(|d| !refuted(*d)).collect();
-        let choices = branching::choose(self, &bounds, &found, &undecided);
+        let choices = branching::choose(self, &bounds, &found, &undecided, hint);
         let mut choices = choices.into_iter();
         let mut points = self.candidates(&undecided, &found).into_iter();
         let mut steps = Vec::with_capacity(batch.len());
@@ -257,7 +282,9 @@ impl<T: Scalar> Splitting for ReluSplitting<'_, T> {
             }
             let (choice, candidate) = (choices.next().flatten(), points.next());
             steps.push(match choice {
-                Some(choice) => Step { candidate, lower, next: self.split(node, d, choice, goal, &bounds, &found) },
+                Some(Choice { neuron, first }) => {
+                    Step { candidate, lower, next: self.split(node, d, neuron, goal, &bounds, &found, first) }
+                }
                 None => self.leaf(node, d, lower, goal, &bounds),
             });
         }
@@ -274,7 +301,8 @@ impl<T: Scalar> ReluSplitting<'_, T> {
         rows.max_by(|a, b| value(a).total_cmp(&value(b))).unwrap_or(d * each)
     }
 
-    /// Splits a subproblem at a ReLU.
+    /// Splits a subproblem at a ReLU; the child in which it has the sign `first` comes first.
+    #[allow(clippy::too_many_arguments)]
     fn split(
         &self,
         node: &ReluDomain<T>,
@@ -283,6 +311,7 @@ impl<T: Scalar> ReluSplitting<'_, T> {
         goal: f64,
         bounds: &Bounds<T>,
         found: &Optimised<T>,
+        first: bool,
     ) -> Next<ReluDomain<T>> {
         let parent = Some(Arc::new(self.remember(d, node, &found.slopes)));
         let narrowed = (!self.exact.is_empty()).then(|| Arc::new(self.narrowed(d, goal, bounds, found)));
@@ -292,7 +321,7 @@ impl<T: Scalar> ReluSplitting<'_, T> {
             splits.push(split);
             ReluDomain { splits, parent: parent.clone(), narrowed: narrowed.clone() }
         };
-        Next::Split(vec![child(false), child(true)])
+        Next::Split(vec![child(first), child(!first)])
     }
 
     /// Solves a subproblem in which nothing is left to split.

@@ -6,6 +6,7 @@
 //! same question has the same answer, the same counts and the same witness on any number of threads.
 
 use crate::error::VerifyError;
+use crate::node::Node;
 use crate::report::{Observer, Outcome, Progress, UnknownReason, Witness};
 use rayon::prelude::*;
 use std::time::{Duration, Instant};
@@ -27,8 +28,22 @@ pub trait Splitting: Sync {
     /// Memory of an open subproblem, about.
     fn bytes(&self) -> usize;
 
-    /// Bounds subproblems; answers in their order. One whose margin exceeds `goal` everywhere is closed.
-    fn process(&self, batch: Vec<Self::Domain>, goal: f64) -> Vec<Step<Self::Domain>>;
+    /// Bounds subproblems; answers in their order. One whose margin exceeds the goal everywhere is closed.
+    fn process(&self, batch: Vec<Self::Domain>, hint: &Hint<'_>) -> Vec<Step<Self::Domain>>;
+
+    /// Describes a subproblem to an explorer.
+    fn node(&self, domain: &Self::Domain) -> Node;
+}
+
+/// What a round hands to the bounding of its subproblems.
+#[derive(Clone, Copy, Debug)]
+pub struct Hint<'a> {
+    /// Where the margin exceeds this, nothing needs to be known of it.
+    pub goal: f64,
+    /// The best point seen.
+    pub incumbent: Option<&'a Candidate>,
+    /// Rounds since the upper bound last moved.
+    pub stale: u32,
 }
 
 /// What a search is for.
@@ -41,6 +56,16 @@ pub trait Referee {
 
     /// Where the margin exceeds this, nothing needs to be known of it. Never rises.
     fn goal(&self, tally: &Tally) -> f64;
+
+    /// Whether to look for a good point in the most promising subproblem of this round.
+    fn curious(&mut self) -> bool {
+        false
+    }
+
+    /// Looks for one.
+    fn explore(&mut self, _node: &Node, _incumbent: Option<&Candidate>) -> Option<Candidate> {
+        None
+    }
 
     /// Looks at the bounds after a round.
     fn watch(&mut self, _tally: &Tally, _elapsed: Duration) {}
@@ -130,11 +155,14 @@ pub struct Tally {
     pub lower: f64,
     /// Least lower bound over all other parts.
     pub elsewhere: f64,
+    /// The point with the least margin in floating point.
+    pub incumbent: Option<Candidate>,
 }
 
 impl Default for Tally {
     fn default() -> Self {
-        Self { domains: 0, stuck: 0, upper: f64::INFINITY, lower: f64::NEG_INFINITY, elsewhere: f64::INFINITY }
+        let (upper, lower, elsewhere) = (f64::INFINITY, f64::NEG_INFINITY, f64::INFINITY);
+        Self { domains: 0, stuck: 0, upper, lower, elsewhere, incumbent: None }
     }
 }
 
@@ -142,6 +170,23 @@ impl Tally {
     /// Least lower bound of the margin, of all parts.
     pub fn least(&self) -> f64 {
         self.lower.min(self.elsewhere)
+    }
+
+    /// Shows a point to the referee; a witness ends the search.
+    ///
+    /// # Errors
+    /// Those of the referee.
+    pub fn show(
+        &mut self,
+        candidate: Candidate,
+        referee: &mut (dyn Referee + Send),
+    ) -> Result<Option<Witness>, VerifyError> {
+        let witness = referee.see(&candidate, self)?;
+        let better = |best: &Candidate| candidate.margin < best.margin;
+        if !candidate.margin.is_nan() && self.incumbent.as_ref().is_none_or(better) {
+            self.incumbent = Some(candidate);
+        }
+        Ok(witness)
     }
 }
 
@@ -156,12 +201,14 @@ pub fn search<S: Splitting>(
     tally: &mut Tally,
     clock: &Clock<'_>,
     most: Option<u64>,
-    referee: &mut dyn Referee,
+    referee: &mut (dyn Referee + Send),
 ) -> Result<Option<Outcome>, VerifyError> {
     let start = tally.domains;
     tally.lower = f64::NEG_INFINITY;
     let mut settled = f64::INFINITY;
-    let mut open: Vec<(f64, S::Domain)> = roots.into_iter().map(|d| (f64::NEG_INFINITY, d)).collect();
+    let mut stale = 0;
+    let open_at = |lower: f64| move |(rank, domain)| Open { lower, rank, domain };
+    let mut open: Vec<Open<S::Domain>> = roots.into_iter().map(|d| open_at(f64::NEG_INFINITY)((0, d))).collect();
     while !open.is_empty() {
         if let Some(outcome) = clock.stopped() {
             return Ok(Some(outcome));
@@ -169,42 +216,53 @@ pub fn search<S: Splitting>(
         if most.is_some_and(|most| tally.domains - start >= most) {
             return Ok(None);
         }
-        let goal = referee.goal(tally);
+        let (goal, upper) = (referee.goal(tally), tally.upper);
         let batch = next_batch(&mut open, ROUND * splitting.chunk(), CROWD / splitting.bytes().max(1));
         tally.domains += batch.len() as u64;
-        let parents: Vec<f64> = batch.iter().map(|(lower, _)| *lower).collect();
-        let batch = batch.into_iter().map(|(_, domain)| domain).collect();
-        let Some(steps) = bound_in_chunks(splitting, batch, goal, clock) else {
-            return Ok(Some(clock.stopped().unwrap_or(Outcome::Timeout)));
-        };
+        let parents: Vec<f64> = batch.iter().map(|open| open.lower).collect();
+        let best = batch.iter().min_by(|a, b| a.lower.total_cmp(&b.lower));
+        let node = best.filter(|_| referee.curious()).map(|open| splitting.node(&open.domain));
+        let batch = batch.into_iter().map(|open| open.domain).collect();
+        let hint = Hint { goal, incumbent: tally.incumbent.as_ref(), stale };
+        let (steps, found) = rayon::join(
+            || bound_in_chunks(splitting, batch, &hint, clock),
+            || node.and_then(|node| referee.explore(&node, hint.incumbent)),
+        );
+        if let Some(candidate) = found
+            && let Some(witness) = tally.show(candidate, referee)?
+        {
+            return Ok(Some(Outcome::Sat(witness)));
+        }
+        let Some(steps) = steps else { return Ok(Some(clock.stopped().unwrap_or(Outcome::Timeout))) };
         let mut again = Vec::new();
         for (step, parent) in steps.into_iter().zip(parents) {
             let lower = step.lower.max(parent);
             if let Some(candidate) = step.candidate
-                && let Some(witness) = referee.see(&candidate, tally)?
+                && let Some(witness) = tally.show(candidate, referee)?
             {
                 return Ok(Some(Outcome::Sat(witness)));
             }
             match step.next {
                 Next::Closed => settled = settled.min(lower.max(goal)),
-                Next::Split(children) => open.extend(children.into_iter().map(|child| (lower, child))),
+                Next::Split(children) => open.extend((0..).zip(children).map(open_at(lower))),
                 Next::Cut(children) => {
                     settled = settled.min(lower.max(goal));
-                    open.extend(children.into_iter().map(|child| (lower, child)));
+                    open.extend((0..).zip(children).map(open_at(lower)));
                 }
-                Next::Again(domain) => again.push((lower, domain)),
+                Next::Again(domain) => again.push(Open { lower, rank: 0, domain }),
                 Next::Stuck => {
                     settled = settled.min(lower);
                     tally.stuck += 1;
                 }
             }
         }
+        stale = if tally.upper < upper { 0 } else { stale + 1 };
         if referee.goal(tally) < goal {
             open.append(&mut again);
         }
         tally.stuck += again.len() as u64;
-        settled = again.iter().fold(settled, |least, (lower, _)| least.min(*lower));
-        tally.lower = open.iter().fold(settled, |least, (lower, _)| least.min(*lower));
+        settled = again.iter().fold(settled, |least, open| least.min(open.lower));
+        tally.lower = open.iter().fold(settled, |least, open| least.min(open.lower));
         clock.report("search", tally, open.len(), tally.least());
         referee.watch(tally, clock.elapsed());
     }
@@ -214,11 +272,20 @@ pub fn search<S: Splitting>(
     }
 }
 
+/// An open subproblem.
+struct Open<D> {
+    /// The lower bound of what it was split from.
+    lower: f64,
+    /// Its place among its siblings; the first is taken up first.
+    rank: u32,
+    domain: D,
+}
+
 /// Removes the subproblems of the next round.
-fn next_batch<D>(open: &mut Vec<(f64, D)>, size: usize, crowd: usize) -> Vec<(f64, D)> {
+fn next_batch<D>(open: &mut Vec<Open<D>>, size: usize, crowd: usize) -> Vec<Open<D>> {
     let rest = open.len().saturating_sub(size);
     if rest > 0 && open.len() <= crowd {
-        open.select_nth_unstable_by(rest, |(a, _), (b, _)| b.total_cmp(a));
+        open.select_nth_unstable_by(rest, |a, b| b.lower.total_cmp(&a.lower).then(b.rank.cmp(&a.rank)));
     }
     open.split_off(rest)
 }
@@ -227,7 +294,7 @@ fn next_batch<D>(open: &mut Vec<(f64, D)>, size: usize, crowd: usize) -> Vec<(f6
 fn bound_in_chunks<S: Splitting>(
     splitting: &S,
     batch: Vec<S::Domain>,
-    goal: f64,
+    hint: &Hint<'_>,
     clock: &Clock<'_>,
 ) -> Option<Vec<Step<S::Domain>>> {
     let size = splitting.chunk().min(batch.len().div_ceil(4)).max(1);
@@ -238,7 +305,7 @@ fn bound_in_chunks<S: Splitting>(
         }
         chunks.last_mut().expect("just pushed").push(domain);
     }
-    let bound = |chunk| clock.stopped().is_none().then(|| splitting.process(chunk, goal));
+    let bound = |chunk| clock.stopped().is_none().then(|| splitting.process(chunk, hint));
     let steps: Option<Vec<Vec<Step<S::Domain>>>> = chunks.into_par_iter().map(bound).collect();
     steps.map(|steps| steps.into_iter().flatten().collect())
 }

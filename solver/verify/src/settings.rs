@@ -19,12 +19,14 @@ pub enum Branching {
     Fsb,
     /// Filtered smart branching with the best `k` of the BaBSR and the intercept scores.
     Kfsb,
+    /// The same, with a bonus for children whose activation pattern agrees with the best point's.
+    Aligned,
 }
 
 impl Branching {
     /// Every rule, in the order of the documentation.
-    pub const ALL: [Branching; 5] =
-        [Branching::Auto, Branching::Input, Branching::Babsr, Branching::Fsb, Branching::Kfsb];
+    pub const ALL: [Branching; 6] =
+        [Branching::Auto, Branching::Input, Branching::Babsr, Branching::Fsb, Branching::Kfsb, Branching::Aligned];
 
     /// The name that the command line uses.
     pub fn name(self) -> &'static str {
@@ -34,6 +36,7 @@ impl Branching {
             Branching::Babsr => "babsr",
             Branching::Fsb => "fsb",
             Branching::Kfsb => "kfsb",
+            Branching::Aligned => "aligned",
         }
     }
 }
@@ -54,7 +57,7 @@ impl FromStr for Branching {
 }
 
 /// Settings of one verification.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     /// Wall-clock limit.
     pub timeout: Option<Duration>,
@@ -64,4 +67,18 @@ pub struct Settings {
     pub seed: u64,
     /// Branching rule.
     pub branching: Branching,
+    /// $\lambda$, the weight of agreement in [`Branching::Aligned`].
+    pub alignment: f64,
+}
+
+impl Settings {
+    /// The default $\lambda$.
+    pub const ALIGNMENT: f64 = 0.1;
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let (branching, alignment) = (Branching::Auto, Self::ALIGNMENT);
+        Self { timeout: None, threads: 0, seed: 0, branching, alignment }
+    }
 }

@@ -11,7 +11,7 @@ use secateur_linalg::Scalar;
 use secateur_nn::property::{Case, LinearConstraint, Property};
 
 /// $g(x) = \langle a, x \rangle + \langle b, f(x) \rangle - c$.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Objective<T> {
     /// $a$: (input, coefficient).
     pub inputs: Vec<(usize, T)>,

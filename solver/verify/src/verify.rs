@@ -128,7 +128,7 @@ impl Run<'_> {
         let found = attack::attack(network, region, params, &mut random);
         let input = found.input.iter().map(|v| v.to_f64()).collect();
         let candidate = Candidate { region: index, input, margin: found.margin.to_f64() };
-        let witness = self.referee.see(&candidate, &mut self.tally)?;
+        let witness = self.tally.show(candidate, self.referee)?;
         self.clock.report("attack", &self.tally, 0, f64::NEG_INFINITY);
         Ok(witness)
     }
@@ -228,7 +228,7 @@ impl Run<'_> {
         let exact = portfolio::exact_layers(network);
         let limit = limit.map(|limit| limit / open.len() as u64);
         for &disjunct in open.iter() {
-            let params = portfolio::relu_splitting(self.settings.branching);
+            let params = portfolio::relu_splitting(self.settings);
             let objectives = &region.disjuncts[disjunct];
             let splitting =
                 ReluSplitting { network, region, region_index: index, objectives, root, exact: &exact, params };
@@ -262,7 +262,7 @@ impl Run<'_> {
             if self.clock.stopped().is_some() {
                 return Some((0..region.disjuncts.len()).collect());
             }
-            let params = portfolio::relu_splitting(self.settings.branching);
+            let params = portfolio::relu_splitting(self.settings);
             let splitting =
                 ReluSplitting { network, region, region_index: index, objectives, root, exact: &exact, params };
             self.tally.domains += 1;

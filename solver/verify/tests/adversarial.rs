@@ -10,7 +10,10 @@ use secateur_nn::graph::{Graph, GraphBuilder, NodeId};
 use secateur_nn::op::{ElementType, Op, Value, Window};
 use secateur_nn::property::{Case, Conjunction, LinearConstraint, Property};
 use secateur_verify::bounds::{self, Boxes, Method};
-use secateur_verify::{Branching, Certainty, Outcome, Settings, Silent, Until, interval, verify};
+use secateur_verify::node::Node;
+use secateur_verify::{
+    Branching, Certainty, Explorer, Outcome, Settings, Silent, Until, interval, interval_with, verify,
+};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,7 +53,13 @@ fn property(ends: &[(f64, f64)], outputs: usize, unsafe_set: Vec<Conjunction>) -
 }
 
 fn ask_within(graph: &Graph, property: &Property, branching: Branching, milliseconds: u64) -> Outcome {
-    let settings = Settings { timeout: Some(Duration::from_millis(milliseconds)), threads: 1, seed: 7, branching };
+    let settings = Settings {
+        timeout: Some(Duration::from_millis(milliseconds)),
+        threads: 1,
+        seed: 7,
+        branching,
+        ..Settings::default()
+    };
     verify(graph, property, &settings, &Silent).expect("a verdict").outcome
 }
 
@@ -206,7 +215,13 @@ fn intervals_contain_the_exact_margin() {
             let shift = rational(shift);
             let unsafe_set = vec![vec![below(0, &first + &shift)], vec![below(1, &second + &shift - RBig::ONE)]];
             let question = property(&ends, 2, unsafe_set);
-            let settings = Settings { timeout: Some(Duration::from_secs(20)), threads: 1, seed: 3, branching };
+            let settings = Settings {
+                timeout: Some(Duration::from_secs(20)),
+                threads: 1,
+                seed: 3,
+                branching,
+                ..Settings::default()
+            };
             let find = |until| interval(&graph, &question, epsilon, until, &settings, &Silent).expect("an interval");
             let exact = -shift.clone();
             let narrow = find(Until::Narrow);
@@ -230,6 +245,52 @@ fn intervals_contain_the_exact_margin() {
     }
 }
 
+/// An explorer that hands out any point with any margin.
+struct Liar(Random);
+
+impl Explorer for Liar {
+    fn explore(&mut self, node: &Node, _: Option<&[f64]>) -> Option<(Vec<f64>, f64)> {
+        let claims = [-1e9, -1e-9, 0.0, f64::NEG_INFINITY, f64::NAN, 1e-9];
+        let claim = claims[(self.0.unit() * 5.999) as usize];
+        let mut point = node.lower.clone();
+        // Some points lie far outside the box, some are not numbers.
+        point.iter_mut().for_each(|x| *x += 100.0 * (self.0.unit() - 0.5));
+        if self.0.unit() < 0.2 {
+            point[0] = f64::NAN;
+        }
+        (self.0.unit() < 0.9).then_some((point, claim))
+    }
+}
+
+#[test]
+fn no_claim_of_an_explorer_decides_anything() {
+    let epsilon = 0.01;
+    for seed in 0..12 {
+        let mut random = Random::new(200 + seed);
+        let layers = Layers::random(&mut random, &[2, 6, 5, 1], 0.0);
+        let fixed = [f64::from(random.normal() as f32)];
+        let (ends, graph) = ([(-1.0, 1.5), (fixed[0], fixed[0])], layers.graph());
+        let least = layers.trace(&fixed, -1.0, 1.5).iter().map(|(_, y)| y[0].clone()).min().expect("points");
+        for (shift, branching) in [(-0.1, Branching::Kfsb), (0.1, Branching::Input), (-0.1, Branching::Aligned)] {
+            let question = property(&ends, 1, vec![vec![below(0, &least + rational(shift))]]);
+            let settings = Settings { threads: 1, seed, branching, ..Settings::default() };
+            for until in [Until::Narrow, Until::Decided] {
+                let mut liar = Liar(Random::new(seed));
+                let found = interval_with(&graph, &question, epsilon, until, &settings, &Silent, Some(&mut liar));
+                let found = found.expect("an interval");
+                let not_above = found.lower == f64::NEG_INFINITY || rational(found.lower) <= rational(-shift);
+                assert!(not_above, "seed {seed}: lower {}", found.lower);
+                assert!(rational(found.upper) >= rational(-shift), "seed {seed}: upper {}", found.upper);
+                match found.certainty {
+                    Certainty::Safe => assert!(shift < 0.0, "seed {seed}"),
+                    Certainty::Unsafe(_) => assert!(shift > 0.0, "seed {seed}"),
+                    ref other => panic!("seed {seed}: {other:?}"),
+                }
+            }
+        }
+    }
+}
+
 /// Half-spaces leave out where the margin exceeds the goal: the lower bound must not forget that.
 #[test]
 fn lower_bounds_stay_below_what_is_attained() {
@@ -239,8 +300,13 @@ fn lower_bounds_stay_below_what_is_attained() {
         let graph = Layers::random(&mut random, &[5, 40, 1], 0.0).graph();
         let ask = |bound: RBig, until| {
             let question = property(&[(-1.0, 1.0); 5], 1, vec![vec![below(0, bound)]]);
-            let settings =
-                Settings { timeout: Some(Duration::from_secs(20)), threads: 2, seed, branching: Branching::Kfsb };
+            let settings = Settings {
+                timeout: Some(Duration::from_secs(20)),
+                threads: 2,
+                seed,
+                branching: Branching::Kfsb,
+                ..Settings::default()
+            };
             interval(&graph, &question, 0.01, until, &settings, &Silent).expect("an interval")
         };
         let narrow = ask(RBig::ZERO, Until::Narrow);
