@@ -1,5 +1,6 @@
 //! Faults in the data of a linear program.
 
+use crate::mps::MpsFault;
 use crate::nonlinear::NonlinearFault;
 use clarabel::solver::SolverError;
 use std::fmt;
@@ -97,4 +98,58 @@ pub enum OptError {
     /// A nonlinear program could not be solved as posed.
     #[error(transparent)]
     Nonlinear(#[from] NonlinearFault),
+    /// A change names a column that does not exist.
+    #[error("there is no column {column} among {columns}")]
+    ColumnIndex {
+        /// The column named.
+        column: usize,
+        /// Number of columns.
+        columns: usize,
+    },
+    /// A basis does not fit the program.
+    #[error("the basis has {columns} columns and {rows} rows, {basic} of them basic, which does not fit the program")]
+    BasisShape {
+        /// Columns of the basis.
+        columns: usize,
+        /// Rows of the basis.
+        rows: usize,
+        /// Basic columns and rows.
+        basic: usize,
+    },
+    /// The program has more columns, rows or coefficients than 32-bit indices count.
+    #[error("{count} {what} are more than the back end can count")]
+    TooLarge {
+        /// What is counted.
+        what: &'static str,
+        /// How many there are.
+        count: usize,
+    },
+    /// A line of an MPS file.
+    #[error("line {line}: {fault}")]
+    Mps {
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong with it.
+        fault: MpsFault,
+    },
+    /// HiGHS answered a call with an error.
+    #[error("HiGHS refused the call {call}")]
+    HighsCall {
+        /// The function.
+        call: &'static str,
+    },
+    /// HiGHS did not take a value for an option.
+    #[error("HiGHS refused {value} for the option {option}")]
+    HighsOption {
+        /// The option.
+        option: String,
+        /// The value.
+        value: String,
+    },
+    /// HiGHS ended in a state that these programs and settings cannot lead to.
+    #[error("HiGHS ended with the unexpected model status {status}")]
+    HighsStatus {
+        /// The number of the state in HiGHS's interface.
+        status: i32,
+    },
 }

@@ -8,10 +8,15 @@
 
 use crate::LpSolver;
 use crate::error::OptError;
-use crate::outcome::{LpOutcome, LpSettings, Refutation, StallReason};
+use crate::outcome::{
+    LpOutcome, LpSettings, StallReason, crossed_bound, drop_infinite_columns, drop_infinite_rows, farkas,
+};
 use crate::program::{INFINITE_BOUND, LinearProgram};
 use clarabel::algebra::CscMatrix;
 use clarabel::solver::{DefaultSettings, DefaultSolver, IPSolver, SolverStatus, SupportedConeT};
+
+/// Iterations allowed where the settings name no limit.
+const MAX_ITERATIONS: u32 = 200;
 
 /// A homogeneous primal-dual interior-point method, sequential and without output.
 ///
@@ -25,9 +30,7 @@ pub struct InteriorPoint;
 impl LpSolver for InteriorPoint {
     fn solve(&self, program: &LinearProgram, settings: &LpSettings) -> Result<LpOutcome, OptError> {
         program.check()?;
-        if !(settings.tolerance > 0.0 && settings.tolerance < 1.0) {
-            return Err(OptError::Tolerance { tolerance: settings.tolerance });
-        }
+        settings.check()?;
         if let Some(crossed) = crossed_bound(program) {
             return Ok(LpOutcome::Infeasible(crossed));
         }
@@ -52,11 +55,6 @@ impl LpSolver for InteriorPoint {
     }
 }
 
-fn crossed_bound(program: &LinearProgram) -> Option<Refutation> {
-    let column = (0..program.columns()).find(|&j| program.lower[j] > program.upper[j]).map(Refutation::CrossedColumn);
-    column.or_else(|| program.rows.iter().position(|row| row.lower > row.upper).map(Refutation::CrossedRow))
-}
-
 /// A program without rows, fixed columns aside, and without finite bounds.
 fn without_constraints(program: &LinearProgram, form: &ConeForm) -> LpOutcome {
     if form.columns.iter().any(|&column| program.objective[column] != 0.0) {
@@ -69,29 +67,6 @@ fn unit_row_refutation(program: &LinearProgram, row: ConstantRow, activity: f64)
     let mut row_ray = vec![0.0; program.rows.len()];
     row_ray[row.index] = if activity < program.rows[row.index].lower { 1.0 } else { -1.0 };
     farkas(program, row_ray)
-}
-
-fn farkas(program: &LinearProgram, mut row_ray: Vec<f64>) -> LpOutcome {
-    let zero = vec![0.0; program.columns()];
-    let mut column_ray = program.column_residual(&zero, &row_ray);
-    let size = row_ray.iter().chain(&column_ray).fold(0.0, |size: f64, v| size.max(v.abs()));
-    row_ray.iter_mut().chain(&mut column_ray).for_each(|v| *v /= size);
-    drop_infinite(program, &mut column_ray);
-    let refutation = Refutation::Farkas { row_ray, column_ray };
-    if refutation.gap(program) > 0.0 {
-        LpOutcome::Infeasible(refutation)
-    } else {
-        LpOutcome::Stalled(StallReason::Refutation)
-    }
-}
-
-/// Sets to zero the multipliers of columns that call for an infinite bound.
-fn drop_infinite(program: &LinearProgram, column_duals: &mut [f64]) {
-    for ((dual, lower), upper) in column_duals.iter_mut().zip(&program.lower).zip(&program.upper) {
-        if (*dual > 0.0 && *lower <= -INFINITE_BOUND) || (*dual < 0.0 && *upper >= INFINITE_BOUND) {
-            *dual = 0.0;
-        }
-    }
 }
 
 /// A row that holds no free column.
@@ -241,7 +216,7 @@ impl ConeForm {
             max_threads: 1,
             direct_solve_method: "qdldl".to_string(),
             presolve_enable: false,
-            max_iter: settings.max_iterations,
+            max_iter: settings.max_iterations.unwrap_or(MAX_ITERATIONS),
             time_limit: settings.time_limit.map_or(f64::INFINITY, |limit| limit.as_secs_f64()),
             tol_gap_abs: settings.tolerance,
             tol_gap_rel: settings.tolerance,
@@ -277,7 +252,7 @@ impl ConeForm {
         }
         let row_duals = self.row_duals(program, z);
         let mut column_duals = program.column_residual(&program.objective, &row_duals);
-        drop_infinite(program, &mut column_duals);
+        drop_infinite_columns(program, &mut column_duals);
         LpOutcome::Optimal { value: program.value(&point), point, row_duals, column_duals }
     }
 
@@ -295,11 +270,7 @@ impl ConeForm {
             }
         }
         // The two multipliers of a row may leave a trace on a side that has no bound.
-        for (dual, row) in duals.iter_mut().zip(&program.rows) {
-            if (*dual > 0.0 && row.lower <= -INFINITE_BOUND) || (*dual < 0.0 && row.upper >= INFINITE_BOUND) {
-                *dual = 0.0;
-            }
-        }
+        drop_infinite_rows(program, &mut duals);
         duals
     }
 }

@@ -10,6 +10,8 @@
 //! | nonlinear programs, what their solvers are asked and answer | [`nonlinear`] |
 //! | complementarity pairs and their reformulations | [`complementarity`] |
 //! | the interior-point method for nonlinear programs (feature `nlp`) | `pounce` |
+//! | the simplex back end, kept between solves (feature `highs`) | `session`, `highs` |
+//! | programs in MPS and QPS files | [`mps`] |
 //! | faults in the data | [`error`] |
 //!
 //! # Sign convention
@@ -21,21 +23,29 @@
 
 pub mod complementarity;
 pub mod error;
+#[cfg(feature = "highs")]
+mod highs;
 pub mod interior;
+pub mod mps;
 pub mod nonlinear;
 pub mod outcome;
 #[cfg(feature = "nlp")]
 pub mod pounce;
 pub mod program;
+#[cfg(feature = "highs")]
+pub mod session;
 
 pub use complementarity::{Complementarity, ComplementarityReport, Schedule, solve_complementarity};
 pub use error::{BoundSide, OptError};
 pub use interior::InteriorPoint;
+pub use mps::{MpsFault, MpsForm, MpsModel};
 pub use nonlinear::{NlpReport, NlpSettings, NlpSolver, NlpStatus, NonlinearFault, NonlinearProgram, Warm};
 pub use outcome::{LpOutcome, LpSettings, Refutation, StallReason};
 #[cfg(feature = "nlp")]
 pub use pounce::Pounce;
 pub use program::{LinearProgram, Row};
+#[cfg(feature = "highs")]
+pub use session::{Basis, Session, Simplex};
 
 /// A method that solves linear programs.
 pub trait LpSolver {

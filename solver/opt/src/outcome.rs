@@ -1,6 +1,7 @@
 //! What a solver is asked to keep to, and what it answers.
 
-use crate::program::LinearProgram;
+use crate::error::OptError;
+use crate::program::{INFINITE_BOUND, LinearProgram};
 use std::time::Duration;
 
 /// Limits and accuracy of one solve.
@@ -8,15 +9,27 @@ use std::time::Duration;
 pub struct LpSettings {
     /// Feasibility and gap tolerance, relative to the size of the data.
     pub tolerance: f64,
-    /// Largest number of iterations.
-    pub max_iterations: u32,
+    /// Largest number of iterations; without it, the method's own: 200 for interior points, none for the simplex
+    /// method, whose iterations are many and cheap.
+    pub max_iterations: Option<u32>,
     /// Largest wall time of one call, if limited.
     pub time_limit: Option<Duration>,
 }
 
 impl Default for LpSettings {
     fn default() -> Self {
-        Self { tolerance: 1e-8, max_iterations: 200, time_limit: None }
+        Self { tolerance: 1e-8, max_iterations: None, time_limit: None }
+    }
+}
+
+impl LpSettings {
+    /// Checks that the tolerance is usable.
+    pub(crate) fn check(&self) -> Result<(), OptError> {
+        if self.tolerance > 0.0 && self.tolerance < 1.0 {
+            Ok(())
+        } else {
+            Err(OptError::Tolerance { tolerance: self.tolerance })
+        }
     }
 }
 
@@ -92,4 +105,47 @@ pub enum StallReason {
     Numerics,
     /// The multipliers offered as a refutation do not refute.
     Refutation,
+    /// The method ran out of memory.
+    Memory,
+}
+
+/// The first column, else the first row, whose bounds are crossed.
+pub(crate) fn crossed_bound(program: &LinearProgram) -> Option<Refutation> {
+    let column = (0..program.columns()).find(|&j| program.lower[j] > program.upper[j]).map(Refutation::CrossedColumn);
+    column.or_else(|| program.rows.iter().position(|row| row.lower > row.upper).map(Refutation::CrossedRow))
+}
+
+/// The refutation that multipliers of the rows give, if they refute.
+pub(crate) fn farkas(program: &LinearProgram, mut row_ray: Vec<f64>) -> LpOutcome {
+    let zero = vec![0.0; program.columns()];
+    let mut column_ray = program.column_residual(&zero, &row_ray);
+    let size = row_ray.iter().chain(&column_ray).fold(0.0, |size: f64, v| size.max(v.abs()));
+    row_ray.iter_mut().chain(&mut column_ray).for_each(|v| *v /= size);
+    drop_infinite_columns(program, &mut column_ray);
+    let refutation = Refutation::Farkas { row_ray, column_ray };
+    if refutation.gap(program) > 0.0 {
+        LpOutcome::Infeasible(refutation)
+    } else {
+        LpOutcome::Stalled(StallReason::Refutation)
+    }
+}
+
+/// Sets to zero the multipliers of columns that call for an infinite bound.
+pub(crate) fn drop_infinite_columns(program: &LinearProgram, duals: &mut [f64]) {
+    for ((dual, &lower), &upper) in duals.iter_mut().zip(&program.lower).zip(&program.upper) {
+        drop_infinite(dual, lower, upper);
+    }
+}
+
+/// Sets to zero the multipliers of rows that call for an infinite bound.
+pub(crate) fn drop_infinite_rows(program: &LinearProgram, duals: &mut [f64]) {
+    for (dual, row) in duals.iter_mut().zip(&program.rows) {
+        drop_infinite(dual, row.lower, row.upper);
+    }
+}
+
+fn drop_infinite(dual: &mut f64, lower: f64, upper: f64) {
+    if (*dual > 0.0 && lower <= -INFINITE_BOUND) || (*dual < 0.0 && upper >= INFINITE_BOUND) {
+        *dual = 0.0;
+    }
 }

@@ -151,7 +151,7 @@ fn support(multiplier: f64, lower: f64, upper: f64) -> f64 {
     }
 }
 
-fn bad_bound(lower: f64, upper: f64) -> Option<(BoundSide, f64)> {
+pub(crate) fn bad_bound(lower: f64, upper: f64) -> Option<(BoundSide, f64)> {
     if lower.is_nan() || lower >= INFINITE_BOUND {
         Some((BoundSide::Lower, lower))
     } else if upper.is_nan() || upper <= -INFINITE_BOUND {

@@ -1,19 +1,19 @@
 //! Programs whose answers are known.
 
-use secateur_opt::{BoundSide, LinearProgram, LpOutcome, LpSettings, OptError, Refutation, Row, StallReason, solve};
+use secateur_opt::{BoundSide, LinearProgram, LpOutcome, LpSettings, LpSolver, OptError, Refutation, Row, StallReason};
 
 const INF: f64 = f64::INFINITY;
 /// The solver's tolerance is 1e-8 relative to data of size up to 100.
 const TOLERANCE: f64 = 1e-6;
 
-fn answer(program: &LinearProgram) -> LpOutcome {
-    solve(program, &LpSettings::default()).unwrap()
+fn answer(solver: &dyn LpSolver, program: &LinearProgram) -> LpOutcome {
+    solver.solve(program, &LpSettings::default()).unwrap()
 }
 
 /// Checks feasibility, the dual equation, the signs and strong duality, and returns the optimum.
 #[track_caller]
-fn optimum(program: &LinearProgram) -> (Vec<f64>, f64, Vec<f64>) {
-    match answer(program) {
+fn optimum(solver: &dyn LpSolver, program: &LinearProgram) -> (Vec<f64>, f64, Vec<f64>) {
+    match answer(solver, program) {
         LpOutcome::Optimal { point, value, row_duals, column_duals } => {
             assert!(program.violation(&point) < TOLERANCE, "infeasible by {}", program.violation(&point));
             let residual = program.column_residual(&program.objective, &row_duals);
@@ -30,8 +30,8 @@ fn optimum(program: &LinearProgram) -> (Vec<f64>, f64, Vec<f64>) {
 
 /// Checks that the multipliers refute without the library's own measure, and returns them.
 #[track_caller]
-fn refutation(program: &LinearProgram) -> (Vec<f64>, Vec<f64>) {
-    match answer(program) {
+fn refutation(solver: &dyn LpSolver, program: &LinearProgram) -> (Vec<f64>, Vec<f64>) {
+    match answer(solver, program) {
         LpOutcome::Infeasible(Refutation::Farkas { row_ray, column_ray }) => {
             let mut combined = column_ray.clone();
             let mut gap = 0.0;
@@ -62,8 +62,7 @@ fn refutation(program: &LinearProgram) -> (Vec<f64>, Vec<f64>) {
     }
 }
 
-#[test]
-fn a_production_plan() {
+fn a_production_plan(solver: &dyn LpSolver) {
     // max 3x + 5y, x ≤ 4, 2y ≤ 12, 3x + 2y ≤ 18: (2, 6), value 36, prices 0, 3/2, 1.
     let mut program = LinearProgram::new(vec![-3.0, -5.0], vec![0.0; 2], vec![INF; 2]);
     program.rows = vec![
@@ -71,7 +70,7 @@ fn a_production_plan() {
         Row::at_most(vec![(1, 2.0)], 12.0),
         Row::at_most(vec![(0, 3.0), (1, 2.0)], 18.0),
     ];
-    let (point, value, duals) = optimum(&program);
+    let (point, value, duals) = optimum(solver, &program);
     assert!((point[0] - 2.0).abs() < TOLERANCE && (point[1] - 6.0).abs() < TOLERANCE);
     assert!((value + 36.0).abs() < TOLERANCE);
     for (dual, expected) in duals.iter().zip([0.0, -1.5, -1.0]) {
@@ -79,111 +78,104 @@ fn a_production_plan() {
     }
 }
 
-#[test]
-fn beale_cycles_the_simplex_method_but_has_an_optimum() {
+fn beale_cycles_the_simplex_method_but_has_an_optimum(solver: &dyn LpSolver) {
     let mut program = LinearProgram::new(vec![-0.75, 150.0, -0.02, 6.0], vec![0.0; 4], vec![INF; 4]);
     program.rows = vec![
         Row::at_most(vec![(0, 0.25), (1, -60.0), (2, -0.04), (3, 9.0)], 0.0),
         Row::at_most(vec![(0, 0.5), (1, -90.0), (2, -0.02), (3, 3.0)], 0.0),
         Row::at_most(vec![(2, 1.0)], 1.0),
     ];
-    assert!((optimum(&program).1 + 0.05).abs() < TOLERANCE);
+    assert!((optimum(solver, &program).1 + 0.05).abs() < TOLERANCE);
 }
 
-#[test]
-fn a_free_variable_is_held_by_a_range() {
+fn a_free_variable_is_held_by_a_range(solver: &dyn LpSolver) {
     let mut program = LinearProgram::new(vec![1.0, 0.0], vec![-INF, 0.0], vec![INF, 3.0]);
     program.rows = vec![Row { entries: vec![(0, 1.0), (1, 1.0)], lower: -2.0, upper: 7.0 }];
-    assert!((optimum(&program).1 + 5.0).abs() < TOLERANCE);
+    assert!((optimum(solver, &program).1 + 5.0).abs() < TOLERANCE);
 }
 
-#[test]
-fn equations_and_repeated_columns() {
+fn equations_and_repeated_columns(solver: &dyn LpSolver) {
     let mut program = LinearProgram::new(vec![1.0, 2.0, 3.0], vec![0.0; 3], vec![INF; 3]);
     program.rows = vec![
         Row::equal(vec![(0, 0.5), (1, 1.0), (0, 0.5), (2, 1.0)], 10.0),
         Row::equal(vec![(0, 1.0), (1, -1.0)], 2.0),
     ];
     // x = y + 2, z = 8 - 2y: the value 2 + 3y + 24 - 6y is least at y = 4.
-    assert!((optimum(&program).1 - 14.0).abs() < TOLERANCE);
+    assert!((optimum(solver, &program).1 - 14.0).abs() < TOLERANCE);
 }
 
-#[test]
-fn fixed_columns_and_empty_rows() {
+fn fixed_columns_and_empty_rows(solver: &dyn LpSolver) {
     let mut program = LinearProgram::new(vec![1.0, 1.0], vec![2.5, -4.0], vec![2.5, 9.0]);
     program.rows = vec![Row::at_least(vec![], -1.0), Row::at_least(vec![(0, 2.0), (1, 1.0)], 4.0)];
-    let (point, value, _) = optimum(&program);
+    let (point, value, _) = optimum(solver, &program);
     assert_eq!(point[0], 2.5);
     assert!((value - 1.5).abs() < TOLERANCE);
 
     program.rows.push(Row::at_most(vec![(0, 2.0)], 4.0));
-    let (row_ray, column_ray) = refutation(&program);
+    let (row_ray, column_ray) = refutation(solver, &program);
     assert_eq!((row_ray, column_ray), (vec![0.0, 0.0, -0.5], vec![1.0, 0.0]));
 
     program.rows = vec![Row::at_least(vec![], 1.0)];
-    refutation(&program);
+    refutation(solver, &program);
 }
 
-#[test]
-fn everything_fixed() {
+fn everything_fixed(solver: &dyn LpSolver) {
     let mut program = LinearProgram::new(vec![3.0, -1.0], vec![1.0, 2.0], vec![1.0, 2.0]);
     program.rows = vec![Row::equal(vec![(0, 1.0), (1, 1.0)], 3.0)];
-    assert_eq!(optimum(&program).1, 1.0);
+    assert_eq!(optimum(solver, &program).1, 1.0);
 }
 
-#[test]
-fn no_columns_and_no_constraints() {
-    assert_eq!(optimum(&LinearProgram::default()).1, 0.0);
-    assert_eq!(optimum(&LinearProgram::new(vec![0.0], vec![-INF], vec![INF])).1, 0.0);
-    assert_eq!(answer(&LinearProgram::new(vec![1.0], vec![-INF], vec![INF])), LpOutcome::Unbounded);
+fn no_columns_and_no_constraints(solver: &dyn LpSolver) {
+    assert_eq!(optimum(solver, &LinearProgram::default()).1, 0.0);
+    assert_eq!(optimum(solver, &LinearProgram::new(vec![0.0], vec![-INF], vec![INF])).1, 0.0);
+    assert_eq!(answer(solver, &LinearProgram::new(vec![1.0], vec![-INF], vec![INF])), LpOutcome::Unbounded);
 }
 
-#[test]
-fn unbounded_only_when_feasible() {
+fn unbounded_only_when_feasible(solver: &dyn LpSolver) {
     let mut program = LinearProgram::new(vec![-1.0, 0.0], vec![0.0; 2], vec![INF, 1.0]);
     program.rows = vec![Row::at_least(vec![(0, 1.0), (1, 1.0)], 1.0)];
-    assert_eq!(answer(&program), LpOutcome::Unbounded);
+    assert_eq!(answer(solver, &program), LpOutcome::Unbounded);
     program.rows.push(Row::at_least(vec![(1, 1.0)], 2.0));
-    refutation(&program);
+    refutation(solver, &program);
 }
 
-#[test]
-fn rows_that_contradict_each_other() {
+fn rows_that_contradict_each_other(solver: &dyn LpSolver) {
     let mut program = LinearProgram::new(vec![0.0; 2], vec![-INF; 2], vec![INF; 2]);
     program.rows = vec![Row::at_least(vec![(0, 1.0), (1, 1.0)], 1.0), Row::at_most(vec![(0, 2.0), (1, 2.0)], 1.0)];
-    let (row_ray, _) = refutation(&program);
+    let (row_ray, _) = refutation(solver, &program);
     assert!((row_ray[0] - 1.0).abs() < TOLERANCE && (row_ray[1] + 0.5).abs() < TOLERANCE);
 }
 
-#[test]
-fn a_box_that_a_row_misses() {
+fn a_box_that_a_row_misses(solver: &dyn LpSolver) {
     let mut program = LinearProgram::new(vec![1.0; 3], vec![-1.0; 3], vec![1.0; 3]);
     program.rows = vec![Row::equal(vec![(0, 1.0), (1, -1.0), (2, 1.0)], 3.5)];
-    refutation(&program);
+    refutation(solver, &program);
 }
 
-#[test]
-fn crossed_bounds_are_seen_before_the_call() {
+fn crossed_bounds_are_seen_before_the_call(solver: &dyn LpSolver) {
     let mut program = LinearProgram::new(vec![1.0; 2], vec![0.0, 1.0], vec![1.0, 1.0 - f64::EPSILON]);
-    let outcome = answer(&program);
+    let outcome = answer(solver, &program);
     let LpOutcome::Infeasible(refutation) = &outcome else { panic!("found {outcome:?}") };
     assert_eq!(*refutation, Refutation::CrossedColumn(1));
     assert!(refutation.gap(&program) > 0.0);
     program.upper[1] = 2.0;
     program.rows = vec![Row { entries: vec![(0, 1.0)], lower: 0.5, upper: 0.25 }];
-    assert_eq!(answer(&program), LpOutcome::Infeasible(Refutation::CrossedRow(0)));
+    assert_eq!(answer(solver, &program), LpOutcome::Infeasible(Refutation::CrossedRow(0)));
 }
 
-#[test]
-fn a_limit_on_iterations_is_an_outcome() {
-    let mut program = LinearProgram::new(vec![-1.0, -2.0], vec![0.0; 2], vec![4.0; 2]);
-    program.rows = vec![Row::at_most(vec![(0, 1.0), (1, 1.0)], 5.0)];
-    let settings = LpSettings { max_iterations: 1, ..LpSettings::default() };
-    assert_eq!(solve(&program, &settings).unwrap(), LpOutcome::Stalled(StallReason::Iterations));
+fn a_limit_on_iterations_is_an_outcome(solver: &dyn LpSolver) {
+    // Dense enough that presolve leaves work.
+    let size = 12;
+    let mut program = LinearProgram::new(vec![-1.0; size], vec![0.0; size], vec![INF; size]);
+    for i in 0..size {
+        let entries = (0..size).map(|j| (j, 1.0 + ((7 * i + 5 * j + i * j) % 11) as f64)).collect();
+        program.rows.push(Row::at_most(entries, 50.0 + i as f64));
+    }
+    let settings = LpSettings { max_iterations: Some(1), ..LpSettings::default() };
+    assert_eq!(solver.solve(&program, &settings).unwrap(), LpOutcome::Stalled(StallReason::Iterations));
 }
 
-#[test]
-fn data_that_is_no_program_is_an_error_with_its_place() {
+fn data_that_is_no_program_is_an_error_with_its_place(solver: &dyn LpSolver) {
     let good = {
         let mut program = LinearProgram::new(vec![1.0; 2], vec![0.0; 2], vec![1.0; 2]);
         program.rows = vec![Row::at_most(vec![(0, 1.0)], 1.0), Row::at_most(vec![(1, 1.0)], 1.0)];
@@ -192,7 +184,7 @@ fn data_that_is_no_program_is_an_error_with_its_place() {
     let fault = |change: &dyn Fn(&mut LinearProgram)| {
         let mut program = good.clone();
         change(&mut program);
-        solve(&program, &LpSettings::default()).unwrap_err()
+        solver.solve(&program, &LpSettings::default()).unwrap_err()
     };
     assert!(matches!(fault(&|p| p.objective[1] = f64::NAN), OptError::Objective { column: 1, .. }));
     assert!(matches!(
@@ -205,5 +197,40 @@ fn data_that_is_no_program_is_an_error_with_its_place() {
     assert!(matches!(fault(&|p| p.rows[0].entries[0].0 = 2), OptError::NoSuchColumn { row: 0, column: 2, columns: 2 }));
     assert!(matches!(fault(&|p| p.upper.truncate(1)), OptError::ColumnCount { columns: 2, lower: 2, upper: 1 }));
     let settings = LpSettings { tolerance: f64::NAN, ..LpSettings::default() };
-    assert!(matches!(solve(&good, &settings), Err(OptError::Tolerance { .. })));
+    assert!(matches!(solver.solve(&good, &settings), Err(OptError::Tolerance { .. })));
+}
+
+/// Every test above for one method.
+macro_rules! known_programs {
+    ($($(#[$condition:meta])? $module:ident: $method:expr;)*) => { $(
+        $(#[$condition])?
+        mod $module {
+            known_programs!(@each $method;
+                a_production_plan,
+                beale_cycles_the_simplex_method_but_has_an_optimum,
+                a_free_variable_is_held_by_a_range,
+                equations_and_repeated_columns,
+                fixed_columns_and_empty_rows,
+                everything_fixed,
+                no_columns_and_no_constraints,
+                unbounded_only_when_feasible,
+                rows_that_contradict_each_other,
+                a_box_that_a_row_misses,
+                crossed_bounds_are_seen_before_the_call,
+                a_limit_on_iterations_is_an_outcome,
+                data_that_is_no_program_is_an_error_with_its_place
+            );
+        }
+    )* };
+    (@each $method:expr; $($test:ident),*) => { $(
+        #[test]
+        fn $test() {
+            super::$test(&$method);
+        }
+    )* };
+}
+
+known_programs! {
+    interior_point: secateur_opt::InteriorPoint;
+    #[cfg(feature = "highs")] simplex: secateur_opt::Simplex;
 }
