@@ -132,6 +132,31 @@ pub enum OptError {
         /// What is wrong with it.
         fault: MpsFault,
     },
+    /// A gap of a mixed-integer program that is negative, infinite or NaN.
+    #[error("the gap is {gap}, expected a finite number of at least 0")]
+    Gap {
+        /// The gap.
+        gap: f64,
+    },
+    /// No threads to run on.
+    #[error("the number of threads is 0")]
+    NoThreads,
+    /// A bound of an integer column that microlp cannot hold.
+    #[error("{side} bound of integer column {column} is {value}, but microlp needs one within 32-bit integers")]
+    IntegerRange {
+        /// The column.
+        column: usize,
+        /// Which bound.
+        side: BoundSide,
+        /// The bound.
+        value: f64,
+    },
+    /// microlp refused the program.
+    #[error("microlp refused the program: {message}")]
+    MicroLp {
+        /// What it says.
+        message: String,
+    },
     /// HiGHS answered a call with an error.
     #[error("HiGHS refused the call {call}")]
     HighsCall {

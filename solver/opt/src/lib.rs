@@ -11,6 +11,7 @@
 //! | complementarity pairs and their reformulations | [`complementarity`] |
 //! | the interior-point method for nonlinear programs (feature `nlp`) | `pounce` |
 //! | the simplex back end, kept between solves (feature `highs`) | `session`, `highs` |
+//! | mixed-integer programs (feature `mip`; with `highs`, by HiGHS) | `mixed` |
 //! | programs in MPS and QPS files | [`mps`] |
 //! | faults in the data | [`error`] |
 //!
@@ -26,6 +27,8 @@ pub mod error;
 #[cfg(feature = "highs")]
 mod highs;
 pub mod interior;
+#[cfg(feature = "mip")]
+pub mod mixed;
 pub mod mps;
 pub mod nonlinear;
 pub mod outcome;
@@ -38,6 +41,10 @@ pub mod session;
 pub use complementarity::{Complementarity, ComplementarityReport, Schedule, solve_complementarity};
 pub use error::{BoundSide, OptError};
 pub use interior::InteriorPoint;
+#[cfg(feature = "highs")]
+pub use mixed::HighsMip;
+#[cfg(feature = "mip")]
+pub use mixed::{Incumbent, MicroLp, MipOutcome, MipReport, MipSettings, MipSolver, MixedIntegerProgram, solve_mixed};
 pub use mps::{MpsFault, MpsForm, MpsModel};
 pub use nonlinear::{NlpReport, NlpSettings, NlpSolver, NlpStatus, NonlinearFault, NonlinearProgram, Warm};
 pub use outcome::{LpOutcome, LpSettings, Refutation, StallReason};
