@@ -50,6 +50,45 @@ need_c_compiler() {
     command -v cc >/dev/null 2>&1 || stop 'gcc is installed, but there is still no cc on the PATH'
 }
 
+solver_tools_advice='install cmake, a C++ compiler and libclang, on Debian "apt-get install cmake g++ libclang-dev"'
+
+# What HiGHS is built with, installed where that can be done without asking. Fails where it cannot.
+get_solver_tools() {
+    has_solver_tools && return
+    command -v apt-get >/dev/null 2>&1 || return
+    if [ "$(id -u)" -eq 0 ]; then
+        as_root=
+    elif command -v sudo >/dev/null 2>&1 && sudo -n true 2>/dev/null; then
+        as_root='sudo -n'
+    else
+        return 1
+    fi
+    say "installing cmake, g++ and libclang-dev with ${as_root:+$as_root }apt-get"
+    export DEBIAN_FRONTEND=noninteractive
+    # shellcheck disable=SC2086 # an empty as_root is no word
+    $as_root apt-get update >&2 || say 'apt-get update failed; trying with the package lists that are there'
+    # shellcheck disable=SC2086
+    $as_root apt-get install -y --no-install-recommends cmake g++ libclang-dev >&2
+    has_solver_tools
+}
+
+has_solver_tools() {
+    command -v cmake >/dev/null 2>&1 && command -v c++ >/dev/null 2>&1 && has_libclang
+}
+
+# Where bindgen looks for it.
+has_libclang() {
+    [ -n "${LIBCLANG_PATH:-}" ] && return
+    for library in /usr/lib/llvm*/lib/libclang*.so* /usr/lib/*/libclang*.so* /usr/lib64/libclang*.so* \
+        /opt/homebrew/opt/llvm/lib/libclang.dylib /Library/Developer/CommandLineTools/usr/lib/libclang.dylib; do
+        case $library in
+        *libclang-cpp*) ;;
+        *) [ -e "$library" ] && return ;;
+        esac
+    done
+    return 1
+}
+
 need_toolchain() {
     need_rust
     need_c_compiler

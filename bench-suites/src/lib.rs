@@ -8,9 +8,16 @@
 //! | run everything that is not yet in the results file | [`runner`] |
 //! | one CSV line per instance, on disk as soon as it is known | [`results`] |
 //! | counts, times, memory and contradictions per suite | [`table`] |
+//! | labelled images from the usual files | [`images`] |
+//! | the robustness properties of one image | [`local`] |
+//! | experiments on such properties (feature `full`) | `experiment` |
 
 pub mod child;
 pub mod error;
+#[cfg(feature = "full")]
+pub mod experiment;
+pub mod images;
+pub mod local;
 pub mod plot;
 pub mod record;
 pub mod results;

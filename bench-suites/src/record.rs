@@ -39,6 +39,107 @@ pub struct WitnessRecord {
     pub outputs: Vec<f32>,
 }
 
+/// Where a bound's upper bounds came from, the search itself aside.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct UpperRecord {
+    /// `attack` or `nlp`.
+    pub source: String,
+    /// Every solve of a nonlinear program.
+    pub solves: Vec<SolveRecord>,
+    /// Why none was solved.
+    pub failure: Option<String>,
+}
+
+impl UpperRecord {
+    /// Attacks only.
+    pub fn attack() -> Self {
+        Self { source: "attack".to_owned(), solves: Vec::new(), failure: None }
+    }
+}
+
+/// One solve of a nonlinear program with complementarity constraints.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SolveRecord {
+    /// Signs fixed in the subproblem.
+    pub depth: usize,
+    /// Complementarity pairs that are open in it.
+    pub pairs: usize,
+    /// Whether it started from an ancestor's solution.
+    pub warm: bool,
+    /// Whether that failed and a cold start followed.
+    pub fell_back: bool,
+    /// Margin at the start.
+    pub start_margin: f64,
+    /// Margin where the solver ended.
+    pub nlp_margin: f64,
+    /// Least margin after the descent over patterns.
+    pub margin: f64,
+    /// Pairs at the kink where the solver ended.
+    pub kinks: usize,
+    /// What the linear program of the solution's pattern took off the margin.
+    pub pattern_gap: Option<f64>,
+    /// Linear programs of patterns.
+    pub patterns: usize,
+    /// Iterations.
+    pub iterations: usize,
+    /// Entries into restoration.
+    pub restorations: usize,
+    /// The solver's last status.
+    pub status: String,
+    /// Wall-clock seconds.
+    pub seconds: f64,
+}
+
+/// What mixed-integer programs say of a margin; nothing of it is proved.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MipRecord {
+    /// The network's file.
+    pub model: String,
+    /// The property's file.
+    pub property: String,
+    /// The solver's lower bound.
+    pub lower: Option<f64>,
+    /// The margin at the solver's point.
+    pub upper: Option<f64>,
+    /// Binaries of the largest program.
+    pub binaries: usize,
+    /// Whether every program was solved to the gap.
+    pub finished: bool,
+    /// The gap.
+    pub gap: f64,
+    /// Limit in seconds per program.
+    pub timeout: Option<f64>,
+    /// Threads of the solver.
+    pub threads: usize,
+    /// Every program.
+    pub parts: Vec<MipPartRecord>,
+    /// Wall-clock seconds of the command, reading of the files included.
+    pub seconds: f64,
+    /// Peak resident memory of the process in bytes, where the system tells.
+    pub peak_memory: Option<u64>,
+    /// Version of the program.
+    pub version: String,
+}
+
+/// One mixed-integer program.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MipPartRecord {
+    /// Region of the property.
+    pub region: usize,
+    /// Its conjunction.
+    pub disjunct: usize,
+    /// The solver's lower bound.
+    pub lower: Option<f64>,
+    /// The margin at the solver's point.
+    pub upper: Option<f64>,
+    /// Binaries.
+    pub binaries: usize,
+    /// Whether it was solved to the gap.
+    pub finished: bool,
+    /// Wall-clock seconds.
+    pub seconds: f64,
+}
+
 /// The settings of a verification.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SettingsRecord {
@@ -90,6 +191,8 @@ pub struct BoundRecord {
     pub upper: Option<f64>,
     /// The incumbent, each coordinate as the decimal that denotes it exactly.
     pub incumbent: Option<Vec<String>>,
+    /// Where upper bounds came from.
+    pub upper_bounds: UpperRecord,
     /// The bounds whenever one of them moved.
     pub history: Vec<SampleRecord>,
     /// What was asked for.

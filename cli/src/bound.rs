@@ -3,11 +3,14 @@
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::progress::Display;
+use crate::upper::{Source, Upper};
 use crate::verify::{is_dash, seconds};
 use crate::{decimal, interrupt, output, witness};
 use clap::Args;
 use secateur_bench_suites::plot;
-use secateur_bench_suites::record::{BoundRecord, SampleRecord, SettingsRecord, StatisticsRecord, finite, peak_memory};
+use secateur_bench_suites::record::{
+    BoundRecord, SampleRecord, SettingsRecord, StatisticsRecord, UpperRecord, finite, peak_memory,
+};
 use secateur_nn::{onnx, vnnlib};
 use secateur_verify::{Branching, Certainty, Interval, Reason, Settings, Until};
 use std::path::{Path, PathBuf};
@@ -46,6 +49,9 @@ pub struct Arguments {
     /// Weight of agreement with the best point's activation pattern, for aligned branching.
     #[arg(long, value_name = "L", value_parser = crate::bound::weight, default_value_t = Settings::ALIGNMENT)]
     alignment: f64,
+    /// Where upper bounds come from beside the search; nlp where this build has a nonlinear solver.
+    #[arg(long, value_name = "SOURCE", value_enum, default_value_t = Source::DEFAULT)]
+    upper: Source,
     /// Write a plot of the bounds against time (SVG).
     #[arg(long, value_name = "FILE")]
     plot: Option<PathBuf>,
@@ -92,15 +98,17 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
         alignment: arguments.alignment,
     };
     let until = if arguments.full { Until::Narrow } else { Until::Decided };
-    let found = secateur_verify::interval(&graph, &property, arguments.epsilon, until, &settings, &display)
+    let mut upper = Upper::new(arguments.upper, &graph, model)?;
+    let (epsilon, explorer) = (arguments.epsilon, upper.explorer());
+    let found = secateur_verify::interval_with(&graph, &property, epsilon, until, &settings, &display, explorer)
         .map_err(|source| CliError::Verify { model: model.clone(), source })?;
     display.clear();
-    answer(arguments, &found, begin)
+    answer(arguments, &found, upper.record(), begin)
 }
 
 /// Says what was found, on every channel that was asked for.
-fn answer(arguments: &Arguments, found: &Interval, begin: Instant) -> Result<Exit, CliError> {
-    let record = record(arguments, found, begin);
+fn answer(arguments: &Arguments, found: &Interval, upper: UpperRecord, begin: Instant) -> Result<Exit, CliError> {
+    let record = record(arguments, found, upper, begin);
     let mut text = format!("{}\nlower {}\nupper {}\n", record.outcome, found.lower, found.upper);
     if let Certainty::Unsafe(found) = &found.certainty {
         text += &witness::print(found);
@@ -108,6 +116,9 @@ fn answer(arguments: &Arguments, found: &Interval, begin: Instant) -> Result<Exi
     let json = output::json(&record)?;
     let instead = arguments.json.as_deref().is_some_and(is_dash);
     output::print(if instead { &json } else { &text })?;
+    if let Some(failure) = &record.upper_bounds.failure {
+        eprintln!("no nonlinear program was solved: {failure}");
+    }
     if let Some(reason) = &record.reason {
         eprintln!("{}: {reason}", record.outcome);
     }
@@ -126,7 +137,7 @@ fn answer(arguments: &Arguments, found: &Interval, begin: Instant) -> Result<Exi
     })
 }
 
-fn record(arguments: &Arguments, found: &Interval, begin: Instant) -> BoundRecord {
+fn record(arguments: &Arguments, found: &Interval, upper_bounds: UpperRecord, begin: Instant) -> BoundRecord {
     let (outcome, reason) = match &found.certainty {
         Certainty::Safe => ("safe", None),
         Certainty::Unsafe(_) => ("unsafe", None),
@@ -152,6 +163,7 @@ fn record(arguments: &Arguments, found: &Interval, begin: Instant) -> BoundRecor
         lower: finite(found.lower),
         upper: finite(found.upper),
         incumbent: found.incumbent.as_ref().map(|point| point.input.iter().map(decimal::print).collect()),
+        upper_bounds,
         history: found.history.iter().map(sample).collect(),
         settings: SettingsRecord {
             timeout: arguments.timeout.map(|limit| limit.as_secs_f64()),

@@ -101,6 +101,26 @@ pub enum CliError {
         /// How many there are.
         found: usize,
     },
+    /// The build leaves something out.
+    #[cfg(not(feature = "full"))]
+    #[error("this build has no {what}: build with `--features full`, as ./secateur does where cmake and libclang are at hand", what = .what.trim_start_matches("a "))]
+    NotBuilt {
+        /// What is left out.
+        what: &'static str,
+    },
+    /// An experiment did not come to its end.
+    #[cfg(feature = "full")]
+    #[error(transparent)]
+    Experiment(#[from] secateur_bench_suites::experiment::ExperimentError),
+    /// A program could not be put or solved.
+    #[cfg(feature = "full")]
+    #[error("{}: {source}", .model.display())]
+    Global {
+        /// The network's file.
+        model: PathBuf,
+        /// Why not.
+        source: secateur_global::GlobalError,
+    },
     /// Standard output went away.
     #[error("standard output cannot be written: {0}")]
     Output(std::io::Error),

@@ -1,12 +1,16 @@
-//! The command line: `secateur verify`, `bound`, `bench`, `inspect` and `eval`.
+//! The command line: `secateur verify`, `bound`, `bench`, `inspect` and `eval`; with the feature `full`, `mip` and
+//! `experiment` too.
 //!
 //! | what | file |
 //! |---|---|
 //! | decide a property of a network | [`verify`] |
 //! | bound its margin | [`bound`] |
+//! | the same by mixed-integer programs | `mip` |
 //! | run suites of such questions | [`mod@bench`] |
+//! | measure, and write tables and plots | `experiment` |
 //! | show a network | [`inspect`] |
 //! | evaluate a network | [`eval`] |
+//! | what lowers upper bounds beside the search | [`upper`] |
 //! | witnesses as text, exactly | [`witness`], [`decimal`] |
 //! | progress on the terminal, and Ctrl-C | [`progress`], [`interrupt`] |
 //! | what can be wrong, and which exit code says so | [`error`], [`exit`] |
@@ -17,10 +21,15 @@ mod decimal;
 mod error;
 mod eval;
 mod exit;
+#[cfg(feature = "full")]
+mod experiment;
 mod inspect;
 mod interrupt;
+#[cfg(feature = "full")]
+mod mip;
 mod output;
 mod progress;
+mod upper;
 mod verify;
 mod witness;
 
@@ -41,7 +50,11 @@ struct Arguments {
 enum Command {
     Verify(verify::Arguments),
     Bound(bound::Arguments),
+    #[cfg(feature = "full")]
+    Mip(mip::Arguments),
     Bench(bench::Arguments),
+    #[cfg(feature = "full")]
+    Experiment(experiment::Arguments),
     Inspect(inspect::Arguments),
     Eval(eval::Arguments),
 }
@@ -51,7 +64,11 @@ fn main() -> ExitCode {
     let work = || match Arguments::parse().command {
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Bound(arguments) => bound::run(&arguments),
+        #[cfg(feature = "full")]
+        Command::Mip(arguments) => mip::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
+        #[cfg(feature = "full")]
+        Command::Experiment(arguments) => experiment::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Eval(arguments) => eval::run(&arguments),
     };

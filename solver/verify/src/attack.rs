@@ -26,6 +26,8 @@ pub struct Params {
     pub rate: f64,
     /// Rounds; each after the first starts near what the one before found.
     pub rounds: usize,
+    /// A margin below this is enough.
+    pub enough: f64,
 }
 
 /// The best point of an attack.
@@ -71,7 +73,7 @@ pub fn attack<T: Scalar>(network: &Network<T>, region: &Region<T>, params: Param
         });
         let found = descend_all(network, region, disjunct, starts.collect(), params);
         all.push((disjunct, found));
-        if all.last().is_some_and(|(_, found)| found[0].margin < T::ZERO) {
+        if all.last().is_some_and(|(_, found)| found[0].margin.to_f64() < params.enough) {
             break;
         }
     }
@@ -79,7 +81,7 @@ pub fn attack<T: Scalar>(network: &Network<T>, region: &Region<T>, params: Param
     all.sort_by(order);
     all.truncate(KEPT.0);
     for round in 1..params.rounds {
-        if all[0].1[0].margin < T::ZERO {
+        if all[0].1[0].margin.to_f64() < params.enough {
             break;
         }
         let spread = T::from_f64(NARROWER.powi(round as i32));
@@ -142,7 +144,7 @@ pub fn descend<T: Scalar>(
     found.min_by(Found::by_margin).expect("at least one point")
 }
 
-/// Descends from each of the points until one of them is unsafe; the best point of each.
+/// Descends from each of the points until the margin of one is low enough; the best point of each.
 fn descend_each<T: Scalar>(
     network: &Network<T>,
     lower: &[T],
@@ -171,7 +173,7 @@ fn descend_each<T: Scalar>(
             objective.outputs.iter().for_each(|(j, c)| cotangent[b * m + j] = *c);
             direct.push(&objective.inputs);
         }
-        if step == params.steps || best.iter().any(|b| b.margin < T::ZERO) {
+        if step == params.steps || best.iter().any(|b| b.margin.to_f64() < params.enough) {
             break;
         }
         let gradient = network.gradient(&values, cotangent, batch);

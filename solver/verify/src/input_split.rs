@@ -101,7 +101,7 @@ struct Start<T> {
 const DESCENTS: usize = 2;
 
 /// The descent from them.
-const DESCENT: attack::Params = attack::Params { restarts: 1, steps: 8, rate: 0.02, rounds: 1 };
+const DESCENT: attack::Params = attack::Params { restarts: 1, steps: 8, rate: 0.02, rounds: 1, enough: 0.0 };
 
 impl<T: Scalar> Splitting for InputSplitting<'_, T> {
     type Domain = InputDomain<T>;

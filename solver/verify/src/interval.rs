@@ -152,6 +152,11 @@ pub trait Explorer: Send {
     /// A point of the node's region and its margin in floating point, perhaps below that of `incumbent`, the
     /// best point so far.
     fn explore(&mut self, node: &Node, incumbent: Option<&[f64]>) -> Option<(Vec<f64>, f64)>;
+
+    /// Whether to explore in every round, whatever comes of it.
+    fn every_round(&self) -> bool {
+        false
+    }
 }
 
 /// Asks for the interval.
@@ -195,9 +200,16 @@ impl Referee for Pursuit<'_> {
         Ok(witness)
     }
 
+    fn enough(&self) -> f64 {
+        match self.until {
+            Until::Decided => 0.0,
+            Until::Narrow => f64::NEG_INFINITY,
+        }
+    }
+
     fn curious(&mut self) -> bool {
         self.schedule.left = self.schedule.left.saturating_sub(1);
-        self.explorer.is_some() && self.schedule.left == 0
+        self.explorer.as_ref().is_some_and(|e| self.schedule.left == 0 || e.every_round())
     }
 
     fn explore(&mut self, node: &Node, incumbent: Option<&Candidate>) -> Option<Candidate> {

@@ -6,7 +6,8 @@
 use crate::alpha::Split;
 use crate::bounds::{self, Bounds, Boxes, Method, Preactivations};
 use crate::network::Network;
-use crate::specification::Objective;
+use crate::portfolio;
+use crate::specification::{Objective, Region};
 use secateur_linalg::Scalar;
 use std::sync::Arc;
 
@@ -72,4 +73,12 @@ pub fn crown_bounds<T: Scalar>(network: &Network<T>, lower: &[T], upper: &[T]) -
     let boxes = Boxes { batch: 1, lower: lower.to_vec(), upper: upper.to_vec() };
     let (bounds, _): (Bounds<T>, _) = bounds::bound(network, &boxes, Method::Crown, &[], &|| false);
     bounds.preactivations(network, 0).widen()
+}
+
+/// A region with pre-activation bounds by slopes optimised for each entry.
+pub fn root_box(network: &Network<f64>, region: &Region<f64>) -> RootBox {
+    let boxes = Boxes { batch: 1, lower: region.lower.clone(), upper: region.upper.clone() };
+    let method = Method::AlphaCrown(portfolio::root_ascent());
+    let (bounds, _) = bounds::bound(network, &boxes, method, &[], &|| false);
+    RootBox { lower: region.lower.clone(), upper: region.upper.clone(), bounds: bounds.preactivations(network, 0) }
 }

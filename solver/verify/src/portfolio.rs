@@ -175,5 +175,5 @@ pub fn quick_attack<T: Scalar>(network: &Network<T>) -> attack::Params {
 
 fn effort<T: Scalar>(network: &Network<T>, budget: f64, steps: usize, rounds: usize) -> attack::Params {
     let affordable = budget / (2.0 * steps as f64 * products(network));
-    attack::Params { restarts: (affordable as usize).clamp(2, 128), steps, rate: 0.25, rounds }
+    attack::Params { restarts: (affordable as usize).clamp(2, 128), steps, rate: 0.25, rounds, enough: 0.0 }
 }

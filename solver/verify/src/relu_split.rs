@@ -438,4 +438,4 @@ impl<T: Scalar> ReluSplitting<'_, T> {
 const DESCENTS: usize = 2;
 
 /// The descent from them.
-const DESCENT: attack::Params = attack::Params { restarts: 1, steps: 8, rate: 0.05, rounds: 1 };
+const DESCENT: attack::Params = attack::Params { restarts: 1, steps: 8, rate: 0.05, rounds: 1, enough: 0.0 };

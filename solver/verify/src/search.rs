@@ -57,6 +57,11 @@ pub trait Referee {
     /// Where the margin exceeds this, nothing needs to be known of it. Never rises.
     fn goal(&self, tally: &Tally) -> f64;
 
+    /// A margin below this ends the search.
+    fn enough(&self) -> f64 {
+        0.0
+    }
+
     /// Whether to look for a good point in the most promising subproblem of this round.
     fn curious(&mut self) -> bool {
         false

@@ -125,6 +125,7 @@ impl Run<'_> {
             return Ok(None);
         }
         let mut random = Random::stream(self.settings.seed, (index as u64) << 8 | turn as u64);
+        let params = attack::Params { enough: self.referee.enough(), ..params };
         let found = attack::attack(network, region, params, &mut random);
         let input = found.input.iter().map(|v| v.to_f64()).collect();
         let candidate = Candidate { region: index, input, margin: found.margin.to_f64() };

@@ -1,0 +1,271 @@
+//! Experiments: configured, seeded, recorded, plotted.
+//!
+//! | step | file |
+//! |---|---|
+//! | read what is to be measured | [`config`] |
+//! | choose the cases: image, radius, attacked class | [`cases`] |
+//! | measure one case by one method | [`measure`] |
+//! | compare warm and cold starts on the same subproblems | [`starts`] |
+//! | tables, intervals of confidence and plots of what was measured | [`summary`] |
+//!
+//! A measurement is one line of `measurements.jsonl`, on disk as soon as it is known; a second run into the same
+//! directory goes on where the first stopped. At the end `record.json`, `table.md` and `plot.svg` are written
+//! from all lines.
+
+pub mod cases;
+pub mod config;
+pub mod measure;
+pub mod starts;
+pub mod summary;
+
+use cases::Case;
+use config::{Config, Method};
+use measure::Measurement;
+use secateur_global::GlobalError;
+use secateur_nn::error::NnError;
+use secateur_nn::graph::Graph;
+use secateur_verify::VerifyError;
+use serde::Serialize;
+use std::collections::BTreeSet;
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use thiserror::Error;
+
+/// Why an experiment cannot begin or go on.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ExperimentError {
+    /// A file that cannot be read or written.
+    #[error("{}: {source}", .path.display())]
+    Io {
+        /// The path.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The configuration.
+    #[error("{}: {source}", .path.display())]
+    Config {
+        /// The path.
+        path: PathBuf,
+        /// What is wrong.
+        source: Box<toml::de::Error>,
+    },
+    /// A value of the configuration that makes no sense.
+    #[error("{}: {key}: expected {expected}, found `{found}`", .path.display())]
+    Value {
+        /// The configuration.
+        path: PathBuf,
+        /// The key.
+        key: &'static str,
+        /// What belongs there.
+        expected: &'static str,
+        /// What is there.
+        found: String,
+    },
+    /// A line of measurements that cannot be read.
+    #[error("{}, line {line}: {source}", .path.display())]
+    Line {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong.
+        source: serde_json::Error,
+    },
+    /// The directory holds the measurements of another configuration.
+    #[error("{}: holds measurements of another configuration: name another directory", .path.display())]
+    OtherConfig {
+        /// The directory's copy of the configuration.
+        path: PathBuf,
+    },
+    /// The network does not fit the images.
+    #[error("the network has {found} inputs, an image {expected} values")]
+    Sizes {
+        /// Values of an image.
+        expected: usize,
+        /// Inputs of the network.
+        found: usize,
+    },
+    /// Fewer images than asked for are classified correctly.
+    #[error("{found} images of the data set are classified correctly, {expected} are asked for")]
+    TooFewImages {
+        /// Asked for.
+        expected: usize,
+        /// Found.
+        found: usize,
+    },
+    /// The network.
+    #[error(transparent)]
+    Network(#[from] NnError),
+    /// The images.
+    #[error(transparent)]
+    Images(#[from] crate::images::ImageError),
+    /// The verifier.
+    #[error(transparent)]
+    Verify(#[from] VerifyError),
+    /// A solver.
+    #[error(transparent)]
+    Global(#[from] GlobalError),
+    /// The plot.
+    #[error(transparent)]
+    Plot(#[from] crate::plot::PlotError),
+    /// The record.
+    #[error("the record cannot be written as JSON: {0}")]
+    Json(serde_json::Error),
+    /// The caller stopped the run; what was measured is on disk.
+    #[error("stopped after {done} of {all} measurements, which are kept: run again to go on")]
+    Stopped {
+        /// Measurements on disk.
+        done: usize,
+        /// Measurements asked for.
+        all: usize,
+    },
+}
+
+/// What an experiment leaves behind.
+#[derive(Clone, Debug, Serialize)]
+pub struct Record {
+    /// The configuration, seed included.
+    pub config: Config,
+    /// Version of the program.
+    pub version: String,
+    /// The cases.
+    pub cases: Vec<cases::CaseRecord>,
+    /// The measurements.
+    pub measurements: Vec<Measurement>,
+    /// What follows from them.
+    pub summary: summary::Summary,
+}
+
+/// Hears of progress and may stop the run.
+pub trait Watcher: Sync {
+    /// Before each measurement: its number, of how many, and what it is.
+    fn measuring(&self, _number: usize, _all: usize, _what: &str) {}
+
+    /// Whether to stop.
+    fn stop(&self) -> bool {
+        false
+    }
+}
+
+/// Runs the experiment of a configuration file into a directory.
+///
+/// # Errors
+/// See [`ExperimentError`].
+pub fn run(path: &Path, data: &Path, directory: &Path, watcher: &dyn Watcher) -> Result<Record, ExperimentError> {
+    let config = Config::read(path)?;
+    let graph = secateur_nn::onnx::read(&config.network_path(path))?;
+    let cases = cases::choose(&config, &graph, data)?;
+    let (mut lines, mut measurements) = open(directory, &config)?;
+    let done: BTreeSet<(usize, String)> = measurements.iter().map(|m| (m.case, m.method.clone())).collect();
+    let all = cases.len() * config.methods.len();
+    let tasks = cases.iter().flat_map(|case| config.methods.iter().map(move |method| (case, method)));
+    for (number, (case, method)) in tasks.enumerate() {
+        if done.contains(&(case.index, method.to_string())) {
+            continue;
+        }
+        watcher.measuring(number, all, &format!("{case}, {method}"));
+        let Some(found) = measure_one(&config, &graph, case, method, watcher)? else {
+            return Err(ExperimentError::Stopped { done: measurements.len(), all });
+        };
+        for measurement in found {
+            lines.append(&measurement)?;
+            measurements.push(measurement);
+        }
+    }
+    measurements.sort_by(|a, b| a.case.cmp(&b.case));
+    conclude(config, &cases, measurements, directory)
+}
+
+/// The measurements of a case by a method, or `None` when the caller stops.
+fn measure_one(
+    config: &Config,
+    graph: &Graph,
+    case: &Case,
+    method: &Method,
+    watcher: &dyn Watcher,
+) -> Result<Option<Vec<Measurement>>, ExperimentError> {
+    let found = match method {
+        Method::Starts { .. } => starts::compare(config, graph, case, method, watcher)?,
+        _ => vec![measure::measure(config, graph, case, method, watcher)?],
+    };
+    Ok((!watcher.stop()).then_some(found))
+}
+
+/// Writes the record, the table and the plot.
+fn conclude(
+    config: Config,
+    cases: &[Case],
+    measurements: Vec<Measurement>,
+    directory: &Path,
+) -> Result<Record, ExperimentError> {
+    let radii: Vec<String> = cases.iter().map(|case| case.radius.clone()).collect();
+    let summary = summary::summarise(&config, &measurements, &radii);
+    let cases = cases.iter().map(Case::record).collect();
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    let record = Record { config, version, cases, measurements, summary };
+    let json = serde_json::to_string_pretty(&record).map_err(ExperimentError::Json)?;
+    write(&directory.join("record.json"), &json)?;
+    write(&directory.join("table.md"), &record.summary.table())?;
+    if let Some(plot) = summary::plot(&record)? {
+        write(&directory.join("plot.svg"), &plot)?;
+    }
+    Ok(record)
+}
+
+fn write(path: &Path, text: &str) -> Result<(), ExperimentError> {
+    std::fs::write(path, text).map_err(|source| ExperimentError::Io { path: path.to_owned(), source })
+}
+
+/// The file of measurements, open for more.
+struct Lines {
+    file: File,
+    path: PathBuf,
+}
+
+impl Lines {
+    fn append(&mut self, measurement: &Measurement) -> Result<(), ExperimentError> {
+        let mut line = serde_json::to_string(measurement).map_err(ExperimentError::Json)?;
+        line.push('\n');
+        let written = self.file.write_all(line.as_bytes()).and_then(|()| self.file.sync_data());
+        written.map_err(|source| ExperimentError::Io { path: self.path.clone(), source })
+    }
+}
+
+/// Opens a directory: what it holds already, if it is of the same configuration. A torn last line is dropped.
+fn open(directory: &Path, config: &Config) -> Result<(Lines, Vec<Measurement>), ExperimentError> {
+    let io = |path: &Path| {
+        let path = path.to_owned();
+        move |source| ExperimentError::Io { path, source }
+    };
+    std::fs::create_dir_all(directory).map_err(io(directory))?;
+    let (copy, path) = (directory.join("config.json"), directory.join("measurements.jsonl"));
+    let text = serde_json::to_string_pretty(config).map_err(ExperimentError::Json)?;
+    match std::fs::read_to_string(&copy) {
+        Ok(found) if found == text => {}
+        Ok(_) => return Err(ExperimentError::OtherConfig { path: copy }),
+        Err(_) => write(&copy, &text)?,
+    }
+    let mut measurements = Vec::new();
+    let mut whole = 0u64;
+    if let Ok(file) = File::open(&path) {
+        let mut reader = BufReader::new(file);
+        let mut line = String::new();
+        while reader.read_line(&mut line).map_err(io(&path))? > 0 && line.ends_with('\n') {
+            let number = measurements.len() + 1;
+            let found = serde_json::from_str(&line);
+            measurements.push(found.map_err(|source| ExperimentError::Line {
+                path: path.clone(),
+                line: number,
+                source,
+            })?);
+            whole += line.len() as u64;
+            line.clear();
+        }
+    }
+    let file = OpenOptions::new().create(true).append(true).open(&path).map_err(io(&path))?;
+    file.set_len(whole).map_err(io(&path))?;
+    Ok((Lines { file, path }, measurements))
+}
