@@ -14,6 +14,10 @@ use crate::outcome::{
 use crate::program::{LinearProgram, bad_bound};
 use highs_sys::{HighsInt, kHighsBasisStatusBasic};
 
+/// Values of HiGHS's option `simplex_strategy`.
+const SIMPLEX_DUAL: HighsInt = 1;
+const SIMPLEX_PRIMAL: HighsInt = 4;
+
 /// The dual simplex method of HiGHS, each program solved from scratch on one thread.
 ///
 /// The point of an LP with many optima is a vertex where there is one. [`Session`] solves programs that differ little.
@@ -197,6 +201,9 @@ impl Session {
 
     /// Solves the program, from the basis at hand if there is one.
     ///
+    /// Where the dual simplex method cannot vouch for its answer, the primal one starts from scratch, and the limits
+    /// count for each of the two.
+    ///
     /// # Errors
     /// A call that HiGHS refuses. Not finding an answer is an outcome.
     pub fn solve(&mut self) -> Result<LpOutcome, OptError> {
@@ -208,7 +215,16 @@ impl Session {
             return Ok(self.without_columns());
         }
         self.hand_over()?;
-        match self.run()? {
+        let mut status = self.run()?;
+        if status == ModelStatus::Stopped(StallReason::Accuracy) {
+            // The dual simplex method ended where it cannot vouch for its answer; the primal one takes another path.
+            self.highs.clear_solver()?;
+            self.highs.set(c"simplex_strategy", OptionValue::Int(SIMPLEX_PRIMAL))?;
+            let again = self.run();
+            self.highs.set(c"simplex_strategy", OptionValue::Int(SIMPLEX_DUAL))?;
+            status = again?;
+        }
+        match status {
             ModelStatus::Optimal => self.optimal(),
             ModelStatus::Infeasible => self.refuted(),
             ModelStatus::Unbounded if self.highs.has_feasible_point()? => Ok(LpOutcome::Unbounded),

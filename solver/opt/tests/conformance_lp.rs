@@ -1,6 +1,6 @@
 //! Every back end against published answers.
 //!
-//! A back end joins with a line in `back_ends!`. A problem that it does not solve is listed there with the reason; the
+//! A back end joins with a call of [`conform`]. A problem that it does not solve is listed there with the reason; the
 //! test fails as well when a listed problem is solved.
 
 mod problems;
@@ -151,6 +151,9 @@ mod mixed {
 
     #[test]
     fn microlp() {
-        conform(&|model| search(&MicroLp, model), is_mixed, &[]);
+        let no_answer = "branch and bound without cutting planes finds no point in seconds";
+        let failures =
+            ["bell5.mps", "egout.mps", "p0548.mps"].map(|file| Failure { file, answer: None, reason: no_answer });
+        conform(&|model| search(&MicroLp, model), is_mixed, &failures);
     }
 }
