@@ -124,6 +124,21 @@ pub enum OptError {
         /// How many there are.
         count: usize,
     },
+    /// An entry of a quadratic term that lies below the diagonal or outside, is given twice, or is not finite.
+    #[error(
+        "entry ({row}, {column}) of the quadratic term is {value}: expected finite entries, each place of the upper triangle once"
+    )]
+    Quadratic {
+        /// The row.
+        row: usize,
+        /// The column.
+        column: usize,
+        /// The entry.
+        value: f64,
+    },
+    /// A quadratic term that is not positive semidefinite.
+    #[error("the quadratic term is not convex")]
+    NotConvex,
     /// A line of an MPS file.
     #[error("line {line}: {fault}")]
     Mps {

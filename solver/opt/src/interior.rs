@@ -31,21 +31,19 @@ impl LpSolver for InteriorPoint {
     fn solve(&self, program: &LinearProgram, settings: &LpSettings) -> Result<LpOutcome, OptError> {
         program.check()?;
         settings.check()?;
-        if let Some(crossed) = crossed_bound(program) {
-            return Ok(LpOutcome::Infeasible(crossed));
-        }
         let form = ConeForm::new(program);
-        if let Some(row) = form.contradictory_constant_row(program, settings.tolerance) {
-            return Ok(unit_row_refutation(program, row, form.constant[row.index]));
+        if let Some(outcome) = settle(program, &form, settings) {
+            return Ok(outcome);
         }
         if form.constraints.is_empty() {
             return Ok(without_constraints(program, &form));
         }
-        match form.call(&form.objective(program), settings)? {
+        let linear = CscMatrix::zeros((form.columns.len(), form.columns.len()));
+        match form.call(&linear, &form.objective(program), settings)? {
             Answer::Optimal { x, z } => Ok(form.optimal(program, &x, &z)),
             Answer::PrimalInfeasible { z } => Ok(form.refuted(program, &z)),
             // A direction of descent exists; the program is unbounded only if it has a feasible point.
-            Answer::DualInfeasible => match form.call(&vec![0.0; form.columns.len()], settings)? {
+            Answer::DualInfeasible => match form.feasible(settings)? {
                 Answer::Optimal { .. } | Answer::DualInfeasible => Ok(LpOutcome::Unbounded),
                 Answer::PrimalInfeasible { z } => Ok(form.refuted(program, &z)),
                 Answer::Stalled(reason) => Ok(LpOutcome::Stalled(reason)),
@@ -53,6 +51,15 @@ impl LpSolver for InteriorPoint {
             Answer::Stalled(reason) => Ok(LpOutcome::Stalled(reason)),
         }
     }
+}
+
+/// The answer where bounds are crossed or fixed columns contradict a row.
+pub(crate) fn settle(program: &LinearProgram, form: &ConeForm, settings: &LpSettings) -> Option<LpOutcome> {
+    if let Some(crossed) = crossed_bound(program) {
+        return Some(LpOutcome::Infeasible(crossed));
+    }
+    let row = form.contradictory_constant_row(program, settings.tolerance)?;
+    Some(unit_row_refutation(program, row, form.constant[row.index]))
 }
 
 /// A program without rows, fixed columns aside, and without finite bounds.
@@ -86,9 +93,9 @@ enum Constraint {
 }
 
 /// The program over its columns that are not fixed, one constraint per finite bound, equations first.
-struct ConeForm {
+pub(crate) struct ConeForm {
     /// The program's column of each column of the form.
-    columns: Vec<usize>,
+    pub columns: Vec<usize>,
     /// What the fixed columns add to each row.
     constant: Vec<f64>,
     /// Sum of the magnitudes of what the fixed columns add to each row.
@@ -101,7 +108,7 @@ struct ConeForm {
     right: Vec<f64>,
 }
 
-enum Answer {
+pub(crate) enum Answer {
     Optimal { x: Vec<f64>, z: Vec<f64> },
     PrimalInfeasible { z: Vec<f64> },
     DualInfeasible,
@@ -109,7 +116,7 @@ enum Answer {
 }
 
 impl ConeForm {
-    fn new(program: &LinearProgram) -> Self {
+    pub fn new(program: &LinearProgram) -> Self {
         let columns: Vec<usize> = (0..program.columns()).filter(|&j| program.lower[j] < program.upper[j]).collect();
         let mut position = vec![None; program.columns()];
         for (index, &column) in columns.iter().enumerate() {
@@ -201,12 +208,23 @@ impl ConeForm {
         })
     }
 
-    fn objective(&self, program: &LinearProgram) -> Vec<f64> {
+    pub fn objective(&self, program: &LinearProgram) -> Vec<f64> {
         self.columns.iter().map(|&column| program.objective[column]).collect()
     }
 
-    fn call(&self, objective: &[f64], settings: &LpSettings) -> Result<Answer, OptError> {
+    /// Looks for a feasible point.
+    pub fn feasible(&self, settings: &LpSettings) -> Result<Answer, OptError> {
         let columns = self.columns.len();
+        self.call(&CscMatrix::zeros((columns, columns)), &vec![0.0; columns], settings)
+    }
+
+    /// Minimises with the upper triangle of a quadratic term and an objective, over the form's columns.
+    pub fn call(
+        &self,
+        quadratic: &CscMatrix<f64>,
+        objective: &[f64],
+        settings: &LpSettings,
+    ) -> Result<Answer, OptError> {
         let cones = [
             SupportedConeT::ZeroConeT(self.equations),
             SupportedConeT::NonnegativeConeT(self.constraints.len() - self.equations),
@@ -225,8 +243,7 @@ impl ConeForm {
             tol_infeas_rel: settings.tolerance,
             ..DefaultSettings::default()
         };
-        let quadratic = CscMatrix::zeros((columns, columns));
-        let mut solver = DefaultSolver::new(&quadratic, objective, &self.matrix, &self.right, &cones, settings)?;
+        let mut solver = DefaultSolver::new(quadratic, objective, &self.matrix, &self.right, &cones, settings)?;
         solver.solve();
         let solution = solver.solution;
         Ok(match solution.status {
@@ -245,18 +262,24 @@ impl ConeForm {
         })
     }
 
-    fn optimal(&self, program: &LinearProgram, x: &[f64], z: &[f64]) -> LpOutcome {
+    /// The program's point, fixed columns included.
+    pub fn point(&self, program: &LinearProgram, x: &[f64]) -> Vec<f64> {
         let mut point = program.lower.clone();
         for (&column, &value) in self.columns.iter().zip(x) {
             point[column] = value;
         }
+        point
+    }
+
+    pub fn optimal(&self, program: &LinearProgram, x: &[f64], z: &[f64]) -> LpOutcome {
+        let point = self.point(program, x);
         let row_duals = self.row_duals(program, z);
         let mut column_duals = program.column_residual(&program.objective, &row_duals);
         drop_infinite_columns(program, &mut column_duals);
         LpOutcome::Optimal { value: program.value(&point), point, row_duals, column_duals }
     }
 
-    fn refuted(&self, program: &LinearProgram, z: &[f64]) -> LpOutcome {
+    pub fn refuted(&self, program: &LinearProgram, z: &[f64]) -> LpOutcome {
         farkas(program, self.row_duals(program, z))
     }
 

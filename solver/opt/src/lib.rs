@@ -12,6 +12,7 @@
 //! | the interior-point method for nonlinear programs (feature `nlp`) | `pounce` |
 //! | the simplex back end, kept between solves (feature `highs`) | `session`, `highs` |
 //! | mixed-integer programs (feature `mip`; with `highs`, by HiGHS) | `mixed` |
+//! | convex quadratic programs, by interior points | [`quadratic`] |
 //! | programs in MPS and QPS files | [`mps`] |
 //! | faults in the data | [`error`] |
 //!
@@ -35,6 +36,7 @@ pub mod outcome;
 #[cfg(feature = "nlp")]
 pub mod pounce;
 pub mod program;
+pub mod quadratic;
 #[cfg(feature = "highs")]
 pub mod session;
 
@@ -51,6 +53,7 @@ pub use outcome::{LpOutcome, LpSettings, Refutation, StallReason};
 #[cfg(feature = "nlp")]
 pub use pounce::Pounce;
 pub use program::{LinearProgram, Row};
+pub use quadratic::QuadraticProgram;
 #[cfg(feature = "highs")]
 pub use session::{Basis, Session, Simplex};
 

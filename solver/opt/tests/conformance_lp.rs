@@ -3,6 +3,7 @@
 //! A back end joins with a call of [`conform`]. A problem that it does not solve is listed there with the reason; the
 //! test fails as well when a listed problem is solved.
 
+mod files;
 mod problems;
 
 use problems::{Expected, Problem};

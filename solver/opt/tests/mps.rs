@@ -1,5 +1,6 @@
 //! The reader of MPS and QPS files.
 
+mod files;
 mod problems;
 
 use problems::Expected;
@@ -112,7 +113,7 @@ fn fixed_form_has_names_with_spaces() {
 fn both_forms_read_aligned_files_alike() {
     for file in ["afiro", "adlittle", "bell5", "egout", "flugpl", "gt2", "klein1", "lseu", "rgn", "woodinfe"] {
         let name = format!("lp/{file}.mps");
-        let text = problems::text(&name, &name).unwrap();
+        let text = files::text(&name, &name).unwrap();
         let fixed = MpsModel::read(&text, MpsForm::Fixed).unwrap_or_else(|error| panic!("{file}: {error}"));
         assert_eq!(fixed, read(&text), "{file}");
     }

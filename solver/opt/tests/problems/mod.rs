@@ -1,7 +1,7 @@
-//! Problems with known answers, from the fixtures and from the directory that `SECATEUR_DATA` names.
+//! The table of linear and mixed-integer problems with known answers.
 
+use crate::files::text;
 use secateur_opt::{MpsForm, MpsModel};
-use std::path::{Path, PathBuf};
 
 /// What a problem's answer is known to be.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -19,18 +19,6 @@ pub struct Problem {
     pub expected: Expected,
     /// `None` where the file is not at hand.
     pub model: Option<MpsModel>,
-}
-
-fn fixtures() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")
-}
-
-/// The text of a file among the fixtures, else in the data directory.
-pub fn text(fixture: &str, data: &str) -> Option<String> {
-    let given =
-        std::env::var_os("SECATEUR_DATA").map(|data_directory| Path::new(&data_directory).join("oracles").join(data));
-    let path = [Some(fixtures().join(fixture)), given].into_iter().flatten().find(|path| path.is_file())?;
-    Some(std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())))
 }
 
 /// All problems of the table.
