@@ -39,6 +39,29 @@ pub(crate) struct Values {
     pub row_duals: Vec<f64>,
 }
 
+/// Which columns and rows of a program are basic, and at which bound the others stand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Basis {
+    columns: Vec<HighsInt>,
+    rows: Vec<HighsInt>,
+}
+
+impl Basis {
+    /// Number of columns.
+    pub fn columns(&self) -> usize {
+        self.columns.len()
+    }
+
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        self.rows.len()
+    }
+
+    pub(crate) fn basic(&self) -> usize {
+        self.columns.iter().chain(&self.rows).filter(|&&role| role == ffi::kHighsBasisStatusBasic).count()
+    }
+}
+
 /// One HiGHS instance with the program it was given.
 #[derive(Debug)]
 pub(crate) struct Highs {
@@ -271,21 +294,22 @@ impl Highs {
         Ok((found != 0).then_some(ray))
     }
 
-    /// Status of each column and each row, if there is a basis.
-    pub fn basis(&self) -> Result<Option<(Vec<HighsInt>, Vec<HighsInt>)>, OptError> {
+    pub fn basis(&self) -> Result<Option<Basis>, OptError> {
         if self.int_info(c"basis_validity")? != ffi::kHighsBasisValidityValid {
             return Ok(None);
         }
-        let (mut columns, mut rows) = (vec![0; self.columns], vec![0; self.rows]);
+        let mut basis = Basis { columns: vec![0; self.columns], rows: vec![0; self.rows] };
+        let (columns, rows) = (basis.columns.as_mut_ptr(), basis.rows.as_mut_ptr());
         // SAFETY: an array with an entry per column and one with an entry per row are written.
-        let status = unsafe { ffi::Highs_getBasis(self.instance.as_ptr(), columns.as_mut_ptr(), rows.as_mut_ptr()) };
-        check("getBasis", status).map(|()| Some((columns, rows)))
+        let status = unsafe { ffi::Highs_getBasis(self.instance.as_ptr(), columns, rows) };
+        check("getBasis", status).map(|()| Some(basis))
     }
 
-    pub fn set_basis(&mut self, columns: &[HighsInt], rows: &[HighsInt]) -> Result<(), OptError> {
-        assert!(columns.len() == self.columns && rows.len() == self.rows, "the basis has another shape");
+    pub fn set_basis(&mut self, basis: &Basis) -> Result<(), OptError> {
+        assert!(basis.columns.len() == self.columns && basis.rows.len() == self.rows, "the basis has another shape");
+        let (columns, rows) = (basis.columns.as_ptr(), basis.rows.as_ptr());
         // SAFETY: an array with an entry per column and one with an entry per row are read.
-        let status = unsafe { ffi::Highs_setBasis(self.instance.as_ptr(), columns.as_ptr(), rows.as_ptr()) };
+        let status = unsafe { ffi::Highs_setBasis(self.instance.as_ptr(), columns, rows) };
         check("setBasis", status)
     }
 

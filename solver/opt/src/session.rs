@@ -7,12 +7,13 @@
 
 use crate::LpSolver;
 use crate::error::OptError;
+pub use crate::highs::Basis;
 use crate::highs::{Highs, ModelStatus, OptionValue};
 use crate::outcome::{
     LpOutcome, LpSettings, Refutation, StallReason, drop_infinite_columns, drop_infinite_rows, farkas,
 };
 use crate::program::{LinearProgram, bad_bound};
-use highs_sys::{HighsInt, kHighsBasisStatusBasic};
+use highs_sys::HighsInt;
 
 /// Values of HiGHS's option `simplex_strategy`.
 const SIMPLEX_DUAL: HighsInt = 1;
@@ -30,33 +31,6 @@ pub struct Simplex;
 impl LpSolver for Simplex {
     fn solve(&self, program: &LinearProgram, settings: &LpSettings) -> Result<LpOutcome, OptError> {
         Session::new(program.clone(), settings)?.solve()
-    }
-}
-
-/// The role of a column or row in a basis.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Role(HighsInt);
-
-/// Which columns and rows are basic, and at which bound the others stand.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Basis {
-    columns: Vec<Role>,
-    rows: Vec<Role>,
-}
-
-impl Basis {
-    /// Number of columns.
-    pub fn columns(&self) -> usize {
-        self.columns.len()
-    }
-
-    /// Number of rows.
-    pub fn rows(&self) -> usize {
-        self.rows.len()
-    }
-
-    fn basic(&self) -> usize {
-        self.columns.iter().chain(&self.rows).filter(|role| role.0 == kHighsBasisStatusBasic).count()
     }
 }
 
@@ -178,8 +152,7 @@ impl Session {
     /// # Errors
     /// A call that HiGHS refuses.
     pub fn basis(&self) -> Result<Option<Basis>, OptError> {
-        let wrap = |roles: Vec<HighsInt>| roles.into_iter().map(Role).collect();
-        Ok(self.highs.basis()?.map(|(columns, rows)| Basis { columns: wrap(columns), rows: wrap(rows) }))
+        self.highs.basis()
     }
 
     /// Starts the next solve from a basis of a program with the same columns and rows.
@@ -195,8 +168,7 @@ impl Session {
         if !self.new_bounds.iter().any(|&j| self.program.lower[j] > self.program.upper[j]) {
             self.hand_over()?;
         }
-        let unwrap = |roles: &[Role]| roles.iter().map(|role| role.0).collect::<Vec<_>>();
-        self.highs.set_basis(&unwrap(&basis.columns), &unwrap(&basis.rows))
+        self.highs.set_basis(basis)
     }
 
     /// Solves the program, from the basis at hand if there is one.

@@ -84,8 +84,8 @@ fn prove(solver: &dyn LpSolver, model: &MpsModel) -> Result<Expected, String> {
                 return Err(format!("multipliers off by {off:e}"));
             }
             let dual = program.dual_value(&row_duals, &column_duals);
-            // Not an absolute value: a NaN must not pass.
-            if !((value - dual).abs() <= TOLERANCE * value.abs().max(1.0)) {
+            let proved = (value - dual).abs() <= TOLERANCE * value.abs().max(1.0);
+            if !proved {
                 return Err(format!("multipliers prove {dual}, the value is {value}"));
             }
             Ok(Expected::Optimal(model.objective_value(value)))
