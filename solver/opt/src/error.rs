@@ -1,5 +1,6 @@
 //! Faults in the data of a linear program.
 
+use crate::nonlinear::NonlinearFault;
 use clarabel::solver::SolverError;
 use std::fmt;
 use thiserror::Error;
@@ -93,4 +94,7 @@ pub enum OptError {
     /// The interior-point method refused the program.
     #[error("the interior-point method refused the program")]
     InteriorPoint(#[from] SolverError),
+    /// A nonlinear program could not be solved as posed.
+    #[error(transparent)]
+    Nonlinear(#[from] NonlinearFault),
 }

@@ -7,6 +7,9 @@
 //! | the program, its feasibility measure and the bound that multipliers prove | [`program`] |
 //! | what a solver answers: a point with duals, a refutation, or neither | [`outcome`] |
 //! | the interior-point back end | [`interior`] |
+//! | nonlinear programs, what their solvers are asked and answer | [`nonlinear`] |
+//! | complementarity pairs and their reformulations | [`complementarity`] |
+//! | the interior-point method for nonlinear programs (feature `nlp`) | `pounce` |
 //! | faults in the data | [`error`] |
 //!
 //! # Sign convention
@@ -16,14 +19,22 @@
 //! one to an upper bound, and $y_i$ is the derivative of the optimal value in the active bound of row $i$.
 //! A refutation has the same form with $c = 0$ and a positive right-hand side.
 
+pub mod complementarity;
 pub mod error;
 pub mod interior;
+pub mod nonlinear;
 pub mod outcome;
+#[cfg(feature = "nlp")]
+pub mod pounce;
 pub mod program;
 
+pub use complementarity::{Complementarity, ComplementarityReport, Schedule, solve_complementarity};
 pub use error::{BoundSide, OptError};
 pub use interior::InteriorPoint;
+pub use nonlinear::{NlpReport, NlpSettings, NlpSolver, NlpStatus, NonlinearFault, NonlinearProgram, Warm};
 pub use outcome::{LpOutcome, LpSettings, Refutation, StallReason};
+#[cfg(feature = "nlp")]
+pub use pounce::Pounce;
 pub use program::{LinearProgram, Row};
 
 /// A method that solves linear programs.
