@@ -10,6 +10,7 @@
 //! | nonlinear programs, what their solvers are asked and answer | [`nonlinear`] |
 //! | complementarity pairs and their reformulations | [`complementarity`] |
 //! | the interior-point method for nonlinear programs (feature `nlp`) | `pounce` |
+//! | models in AMPL (feature `nlp`) | `ampl` |
 //! | faults in the data | [`error`] |
 //!
 //! # Sign convention
@@ -19,6 +20,8 @@
 //! one to an upper bound, and $y_i$ is the derivative of the optimal value in the active bound of row $i$.
 //! A refutation has the same form with $c = 0$ and a positive right-hand side.
 
+#[cfg(feature = "nlp")]
+pub mod ampl;
 pub mod complementarity;
 pub mod error;
 pub mod interior;
