@@ -10,7 +10,9 @@
 //! | nonlinear programs, what their solvers are asked and answer | [`nonlinear`] |
 //! | complementarity pairs and their reformulations | [`complementarity`] |
 //! | the interior-point method for nonlinear programs (feature `nlp`) | `pounce` |
+//! | a check of derivatives | [`derivatives`] |
 //! | models in AMPL (feature `nlp`) | `ampl` |
+//! | problems with known answers for every nonlinear solver (feature `nlp`) | `conformance` |
 //! | faults in the data | [`error`] |
 //!
 //! # Sign convention
@@ -23,6 +25,9 @@
 #[cfg(feature = "nlp")]
 pub mod ampl;
 pub mod complementarity;
+#[cfg(feature = "nlp")]
+pub mod conformance;
+pub mod derivatives;
 pub mod error;
 pub mod interior;
 pub mod nonlinear;

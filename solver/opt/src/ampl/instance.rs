@@ -141,7 +141,10 @@ impl Builder {
             let unsupported =
                 || AmplFault::Unsupported { line: declaration.line, feature: "a range whose ends are not constant" };
             if declaration.relation.rest.is_empty() {
-                return Err(AmplFault::Unsupported { line: declaration.line, feature: "a constraint without a relation" });
+                return Err(AmplFault::Unsupported {
+                    line: declaration.line,
+                    feature: "a constraint without a relation",
+                });
             }
             let range = Range::new(&declaration.relation, values, scope)?.ok_or_else(unsupported)?;
             self.row(&range.body, range.lower, range.upper);

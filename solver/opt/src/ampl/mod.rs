@@ -27,7 +27,7 @@ mod statements;
 mod syntax;
 mod values;
 
-pub use program::ExpressionProgram;
+pub use program::{ExpressionProgram, QuadraticTerms};
 
 use crate::complementarity::Complementarity;
 use thiserror::Error;

@@ -1,7 +1,8 @@
 //! The nonlinear program of a model.
 
-use super::expression::Function;
+use super::expression::{Function, Node};
 use crate::nonlinear::NonlinearProgram;
+use std::rc::Rc;
 
 /// A nonlinear program given by expressions.
 #[derive(Clone, Debug)]
@@ -82,5 +83,43 @@ impl NonlinearProgram for ExpressionProgram {
 
     fn start(&self) -> Vec<f64> {
         self.start.clone()
+    }
+}
+
+/// A program with a quadratic objective and linear constraints.
+#[derive(Clone, Debug, Default)]
+pub struct QuadraticTerms {
+    /// The constant of the objective.
+    pub constant: f64,
+    /// $(j, c_j)$.
+    pub linear: Vec<(usize, f64)>,
+    /// $(i, j, q)$ for the term $q\, x_i x_j$.
+    pub quadratic: Vec<(usize, usize, f64)>,
+    /// Coefficients and bounds of each constraint.
+    pub rows: Vec<(Vec<(usize, f64)>, f64, f64)>,
+    /// $\ell$.
+    pub lower: Vec<f64>,
+    /// $u$.
+    pub upper: Vec<f64>,
+}
+
+impl QuadraticTerms {
+    /// The program, with zero, moved into the bounds, as its start.
+    pub fn program(&self) -> ExpressionProgram {
+        let variable = |j: usize| Rc::new(Node::Variable(j));
+        let linear = |entries: &[(usize, f64)]| entries.iter().map(|(j, a)| (*a, variable(*j))).collect::<Vec<_>>();
+        let mut objective = linear(&self.linear);
+        objective.push((self.constant, Rc::new(Node::Constant(1.0))));
+        objective.extend(self.quadratic.iter().map(|&(i, j, q)| (q, Node::product(variable(i), variable(j)))));
+        ExpressionProgram {
+            objective: Function::new(&Node::sum(objective)),
+            rows: self.rows.iter().map(|(entries, ..)| Function::new(&Node::sum(linear(entries)))).collect(),
+            row_lower: self.rows.iter().map(|(_, lower, _)| *lower).collect(),
+            row_upper: self.rows.iter().map(|(.., upper)| *upper).collect(),
+            start: self.lower.iter().zip(&self.upper).map(|(l, u)| 0.0_f64.max(*l).min(*u)).collect(),
+            lower: self.lower.clone(),
+            upper: self.upper.clone(),
+            names: (0..self.lower.len()).map(|j| format!("x[{j}]")).collect(),
+        }
     }
 }

@@ -22,13 +22,11 @@ pub(super) struct Source {
 }
 
 /// Statements that neither declare nor assign.
-const IGNORED: [&str; 12] = [
-    "option", "solve", "display", "printf", "print", "reset", "close", "model", "write", "expand", "check", "suffix",
-];
+const IGNORED: [&str; 12] =
+    ["option", "solve", "display", "printf", "print", "reset", "close", "model", "write", "expand", "check", "suffix"];
 
 /// Statements that change the model in ways that are not read.
-const UNSUPPORTED: [&str; 9] =
-    ["node", "arc", "problem", "drop", "restore", "table", "read", "repeat", "commands"];
+const UNSUPPORTED: [&str; 9] = ["node", "arc", "problem", "drop", "restore", "table", "read", "repeat", "commands"];
 
 impl Source {
     /// Reads the statements of a text; `data` tells whether it begins in a data section.
@@ -125,8 +123,7 @@ impl Source {
     fn parameter(&mut self, parser: &mut Parser) -> Result<(), AmplFault> {
         parser.next();
         let name = parser.name()?;
-        let mut parameter =
-            ParameterDeclaration { indexing: parser.optional_indexing()?, value: None, default: None };
+        let mut parameter = ParameterDeclaration { indexing: parser.optional_indexing()?, value: None, default: None };
         while !parser.take_mark(";") {
             if parser.take_mark(":=") || parser.take_mark("=") {
                 parameter.value = Some(parser.arithmetic()?);

@@ -115,11 +115,28 @@ pub(super) struct Objective {
 #[derive(Clone, Debug)]
 pub(super) enum Command {
     /// `let {indexing} name[subscripts] := value`.
-    Let { indexing: Indexing, name: String, subscripts: Vec<Expr>, value: Assigned },
+    Let {
+        indexing: Indexing,
+        name: String,
+        subscripts: Vec<Expr>,
+        value: Assigned,
+    },
     /// `fix {indexing} name[subscripts] := value`; the start if there is no value.
-    Fix { indexing: Indexing, name: String, subscripts: Vec<Expr>, value: Option<Expr> },
-    For { indexing: Indexing, body: Vec<Command> },
-    If { condition: Expr, then: Vec<Command>, otherwise: Vec<Command> },
+    Fix {
+        indexing: Indexing,
+        name: String,
+        subscripts: Vec<Expr>,
+        value: Option<Expr>,
+    },
+    For {
+        indexing: Indexing,
+        body: Vec<Command>,
+    },
+    If {
+        condition: Expr,
+        then: Vec<Command>,
+        otherwise: Vec<Command>,
+    },
     /// Values of a data section.
     Data(Data),
 }
@@ -143,11 +160,32 @@ pub(super) enum Word {
 /// A statement of a data section.
 #[derive(Clone, Debug)]
 pub(super) enum Data {
-    Set { name: String, words: Vec<Word>, dimension: Option<usize> },
+    Set {
+        name: String,
+        words: Vec<Word>,
+        dimension: Option<usize>,
+    },
     /// `param name := ...`: one value, or subscripts and a value in turn.
-    List { name: String, default: Option<Word>, words: Vec<Word>, line: usize },
+    List {
+        name: String,
+        default: Option<Word>,
+        words: Vec<Word>,
+        line: usize,
+    },
     /// `param name: columns := rows`.
-    Table { name: String, default: Option<Word>, columns: Vec<Word>, words: Vec<Word>, transposed: bool, line: usize },
+    Table {
+        name: String,
+        default: Option<Word>,
+        columns: Vec<Word>,
+        words: Vec<Word>,
+        transposed: bool,
+        line: usize,
+    },
     /// `param: set: names := subscripts and values in turn`.
-    Columns { set: Option<String>, names: Vec<String>, words: Vec<Word>, line: usize },
+    Columns {
+        set: Option<String>,
+        names: Vec<String>,
+        words: Vec<Word>,
+        line: usize,
+    },
 }

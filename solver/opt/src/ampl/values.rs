@@ -149,7 +149,8 @@ impl<'s> Values<'s> {
                     let key = self.key(subscripts, &inner)?;
                     if self.source.sets.contains_key(name) {
                         let set = value.set.as_ref();
-                        let set = set.ok_or_else(|| AmplFault::Undeclared { name: name.clone(), kind: "a parameter" })?;
+                        let set =
+                            set.ok_or_else(|| AmplFault::Undeclared { name: name.clone(), kind: "a parameter" })?;
                         let members = self.set(set, &inner)?;
                         self.assigned_sets.entry(name.clone()).or_default().insert(key, members);
                     } else {
@@ -218,7 +219,8 @@ impl<'s> Values<'s> {
                 for row in words.chunks_exact(width) {
                     let left = keys(&row[..1], 1).ok_or_else(shape)?.concat();
                     for (column, value) in columns.iter().zip(&row[1..]) {
-                        let key = if *transposed { [&column[..], &left].concat() } else { [&left[..], column].concat() };
+                        let key =
+                            if *transposed { [&column[..], &left].concat() } else { [&left[..], column].concat() };
                         self.assign(name, key, value);
                     }
                 }
@@ -470,7 +472,11 @@ impl<'s> Values<'s> {
             }
             rest = after;
         }
-        if rest.is_empty() { Ok(scope) } else { Err(AmplFault::Dimension { expected: self.places(indexing), found: key.len() }) }
+        if rest.is_empty() {
+            Ok(scope)
+        } else {
+            Err(AmplFault::Dimension { expected: self.places(indexing), found: key.len() })
+        }
     }
 
     fn deeper<T>(&self, name: &str, evaluate: impl FnOnce() -> Result<T, AmplFault>) -> Result<T, AmplFault> {
