@@ -37,6 +37,8 @@ impl NlpSolver for Pounce {
         let mut application = configured(settings)?;
         let callbacks = Rc::new(RefCell::new(Callbacks {
             program: None,
+            jacobian: Merged::new(&frame.jacobian),
+            hessian: Merged::new(&frame.hessian),
             frame: frame.clone(),
             warm: settings.warm.clone(),
             unusable: None,
@@ -174,10 +176,46 @@ struct Callbacks {
     /// Present while the program is lent.
     program: Option<&'static dyn NonlinearProgram>,
     frame: Frame,
+    jacobian: Merged,
+    hessian: Merged,
     warm: Option<Warm>,
     /// The last function value that was not finite.
     unusable: Option<NonlinearFault>,
     end: Option<End>,
+}
+
+/// A pattern in which no position is repeated.
+///
+/// The factorisation adds repeated positions up in an order of its own, which changes from one call to the next.
+struct Merged {
+    positions: Vec<(usize, usize)>,
+    /// The position of each entry of the program's pattern.
+    place: Vec<usize>,
+    /// The program's entries.
+    entries: Vec<f64>,
+}
+
+impl Merged {
+    fn new(pattern: &[(usize, usize)]) -> Self {
+        let mut positions = pattern.to_vec();
+        positions.sort_unstable();
+        positions.dedup();
+        let place = pattern.iter().map(|position| positions.partition_point(|known| known < position)).collect();
+        Self { positions, place, entries: vec![0.0; pattern.len()] }
+    }
+
+    fn write_pattern(&self, irow: &mut [i32], jcol: &mut [i32]) {
+        for ((&(row, column), i), j) in self.positions.iter().zip(irow).zip(jcol) {
+            (*i, *j) = (row as i32, column as i32);
+        }
+    }
+
+    fn write_values(&self, into: &mut [f64]) {
+        into.fill(0.0);
+        for (place, entry) in self.place.iter().zip(&self.entries) {
+            into[*place] += entry;
+        }
+    }
 }
 
 /// Takes the program back when dropped.
@@ -220,12 +258,6 @@ impl Callbacks {
     }
 }
 
-fn write_pattern(pattern: &[(usize, usize)], irow: &mut [i32], jcol: &mut [i32]) {
-    for ((&(row, column), i), j) in pattern.iter().zip(irow).zip(jcol) {
-        (*i, *j) = (row as i32, column as i32);
-    }
-}
-
 fn write_bounds(bounds: &[f64], into: &mut [f64]) {
     for (bound, into) in bounds.iter().zip(into) {
         *into = bound.clamp(-2.0 * NO_BOUND, 2.0 * NO_BOUND);
@@ -237,8 +269,8 @@ impl TNLP for Callbacks {
         Some(NlpInfo {
             n: i32::try_from(self.frame.lower.len()).ok()?,
             m: i32::try_from(self.frame.row_lower.len()).ok()?,
-            nnz_jac_g: i32::try_from(self.frame.jacobian.len()).ok()?,
-            nnz_h_lag: i32::try_from(self.frame.hessian.len()).ok()?,
+            nnz_jac_g: i32::try_from(self.jacobian.positions.len()).ok()?,
+            nnz_h_lag: i32::try_from(self.hessian.positions.len()).ok()?,
             index_style: IndexStyle::C,
         })
     }
@@ -282,11 +314,12 @@ impl TNLP for Callbacks {
     fn eval_jac_g(&mut self, x: Option<&[f64]>, _: bool, mode: SparsityRequest<'_>) -> bool {
         match (mode, self.program, x) {
             (SparsityRequest::Structure { irow, jcol }, ..) => {
-                write_pattern(&self.frame.jacobian, irow, jcol);
+                self.jacobian.write_pattern(irow, jcol);
                 true
             }
             (SparsityRequest::Values { values }, Some(program), Some(x)) => {
-                program.jacobian(x, values);
+                program.jacobian(x, &mut self.jacobian.entries);
+                self.jacobian.write_values(values);
                 self.usable(NlpFunction::Jacobian, values)
             }
             (SparsityRequest::Values { .. }, ..) => false,
@@ -304,11 +337,12 @@ impl TNLP for Callbacks {
     ) -> bool {
         match (mode, self.program, x) {
             (SparsityRequest::Structure { irow, jcol }, ..) => {
-                write_pattern(&self.frame.hessian, irow, jcol);
+                self.hessian.write_pattern(irow, jcol);
                 true
             }
             (SparsityRequest::Values { values }, Some(program), Some(x)) => {
-                program.hessian(x, objective_factor, multipliers.unwrap_or(&[]), values);
+                program.hessian(x, objective_factor, multipliers.unwrap_or(&[]), &mut self.hessian.entries);
+                self.hessian.write_values(values);
                 self.usable(NlpFunction::Hessian, values)
             }
             (SparsityRequest::Values { .. }, ..) => false,

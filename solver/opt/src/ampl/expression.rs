@@ -328,11 +328,6 @@ impl Function {
         }
     }
 
-    /// The constant, if the function is one.
-    pub fn as_constant(&self) -> Option<f64> {
-        (self.linear.is_empty() && self.elements.is_empty()).then_some(self.constant)
-    }
-
     pub fn value(&self, x: &[f64]) -> f64 {
         let linear: f64 = self.linear.iter().map(|(j, a)| a * x[*j]).sum();
         let elements: f64 = self.elements.iter().map(|(b, e)| b * e.value(x)).sum();

@@ -216,6 +216,8 @@ impl Builder {
     fn pair(&mut self, left: &Rc<Node>, right: &Rc<Node>, name: &str) {
         let left = self.side(left, &format!("{name}.left"));
         let right = self.side(right, &format!("{name}.right"));
+        // A variable that is complementary to itself, for which the two sides of a pair must differ.
+        let right = if right == left { self.copy(right, &format!("{name}.right")) } else { right };
         self.pairs.push((left, right));
     }
 
@@ -226,6 +228,15 @@ impl Builder {
             return variable;
         }
         let value = function.value(&self.program.start);
+        self.equal_slack(body, value, name)
+    }
+
+    fn copy(&mut self, variable: usize, name: &str) -> usize {
+        self.equal_slack(&Rc::new(Node::Variable(variable)), self.program.start[variable], name)
+    }
+
+    /// A slack that equals an expression whose value at the start is given.
+    fn equal_slack(&mut self, body: &Rc<Node>, value: f64, name: &str) -> usize {
         let slack = self.slack(name);
         if value.is_finite() {
             self.program.start[slack] = value.max(0.0);

@@ -60,8 +60,8 @@ impl Source {
         };
         match word.as_str() {
             "set" | "param" if data => {
-                let statement = data_statement(parser)?;
-                self.commands.push(Command::Data(statement));
+                let statements = data_statement(parser)?;
+                self.commands.extend(statements.into_iter().map(Command::Data));
             }
             "set" => self.set(parser)?,
             "param" => self.parameter(parser)?,
@@ -211,7 +211,9 @@ fn command(parser: &mut Parser) -> Result<Command, AmplFault> {
         let name = parser.name()?;
         let subscripts = parser.subscripts()?;
         parser.expect(":=")?;
-        let ends = |parser: &Parser| if parser.is_mark(";") { Ok(()) } else { parser.unexpected(";") };
+        let ends = |parser: &Parser| {
+            if parser.is_mark(";") || parser.is_mark("}") { Ok(()) } else { parser.unexpected(";") }
+        };
         // Which of the two is meant depends on the declaration of the name.
         let start = parser.position();
         let set = parser.attempt(|parser| {
@@ -231,7 +233,10 @@ fn command(parser: &mut Parser) -> Result<Command, AmplFault> {
             (Some(_), None) => parser.set_position(after_set),
             _ => {}
         }
-        parser.expect(";")?;
+        // The last statement of a block may end with the block.
+        if !parser.take_mark(";") {
+            ends(parser)?;
+        }
         return Ok(Command::Let { indexing, name, subscripts, value: Assigned { value, set } });
     }
     if parser.take_word("fix") {
@@ -274,7 +279,7 @@ fn block(parser: &mut Parser) -> Result<Vec<Command>, AmplFault> {
     Ok(body)
 }
 
-fn data_statement(parser: &mut Parser) -> Result<Data, AmplFault> {
+fn data_statement(parser: &mut Parser) -> Result<Vec<Data>, AmplFault> {
     let line = parser.line();
     if parser.take_word("set") {
         let name = parser.name()?;
@@ -296,35 +301,44 @@ fn data_statement(parser: &mut Parser) -> Result<Data, AmplFault> {
                 words.push(word(parser)?);
             }
         }
-        return Ok(Data::Set { name, words, dimension });
+        return Ok(vec![Data::Set { name, words, dimension }]);
     }
     parser.next();
     if parser.take_mark(":") {
-        return columns(parser, line);
+        return Ok(vec![columns(parser, line)?]);
     }
     let name = parser.name()?;
     let default = if parser.take_word("default") { Some(word(parser)?) } else { None };
     if parser.take_mark(":=") {
-        return Ok(Data::List { name, default, words: words(parser)?, line });
+        return Ok(vec![Data::List { name, default, words: words(parser)?, line }]);
     }
     if parser.take_mark(";") {
-        return Ok(Data::List { name, default, words: Vec::new(), line });
+        return Ok(vec![Data::List { name, default, words: Vec::new(), line }]);
     }
-    let transposed = parser.take_mark("(") && {
-        if !parser.take_word("tr") {
-            return parser.unexpected("tr");
+    let mut tables = Vec::new();
+    while !parser.take_mark(";") {
+        let transposed = parser.take_mark("(") && {
+            if !parser.take_word("tr") {
+                return parser.unexpected("tr");
+            }
+            parser.expect(")")?;
+            true
+        };
+        parser.expect(":")?;
+        let mut columns = Vec::new();
+        while !parser.take_mark(":=") {
+            columns.push(word(parser)?);
+            parser.take_mark(",");
         }
-        parser.expect(")")?;
-        true
-    };
-    parser.expect(":")?;
-    let mut columns = Vec::new();
-    while !parser.take_mark(":=") {
-        columns.push(word(parser)?);
-        parser.take_mark(",");
+        let mut words = Vec::new();
+        while !(parser.is_mark(";") || parser.is_mark(":") || parser.is_mark("(")) {
+            if !parser.take_mark(",") {
+                words.push(word(parser)?);
+            }
+        }
+        tables.push(Data::Table { name: name.clone(), default: default.clone(), columns, words, transposed, line });
     }
-    let words = words(parser)?;
-    Ok(Data::Table { name, default, columns, words, transposed, line })
+    Ok(tables)
 }
 
 fn columns(parser: &mut Parser, line: usize) -> Result<Data, AmplFault> {

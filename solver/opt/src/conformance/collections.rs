@@ -46,13 +46,14 @@ fn table(path: &Path) -> Result<Vec<Vec<String>>, CollectionFault> {
 pub fn macmpec(directory: &Path) -> Result<Vec<Problem>, CollectionFault> {
     let path = directory.join("collection.csv");
     let mut problems = Vec::new();
-    for (index, fields) in table(&path)?.iter().enumerate() {
+    let lines = table(&path)?;
+    for (index, fields) in lines.iter().enumerate() {
         let fault = || CollectionFault::Line { path: path.clone(), line: index + 2 };
-        let [name, model, data, _, value] = fields.as_slice() else { return Err(fault()) };
+        let [name, model_file, data, _, value] = fields.as_slice() else { return Err(fault()) };
         let read = |file: &str| {
             std::fs::read_to_string(directory.join("ampl").join(file)).map_err(|_| Unread::NoFile(file.to_string()))
         };
-        let text = read(model).and_then(|model| match data.as_str() {
+        let text = read(model_file).and_then(|model| match data.as_str() {
             "n/a" => Ok((model, None)),
             data => read(data).map(|data| (model, Some(data))),
         });
@@ -63,7 +64,10 @@ pub fn macmpec(directory: &Path) -> Result<Vec<Problem>, CollectionFault> {
             "" | "tba" => Known::Nothing,
             value => Known::Best(sign * value.parse::<f64>().map_err(|_| fault())?),
         };
-        problems.push(Problem { name: name.clone(), program: model.map(|model| model.program), known });
+        // A few names stand for more than one problem.
+        let is_repeated = lines.iter().filter(|other| other.first() == Some(name)).count() > 1;
+        let name = if is_repeated { format!("{name} {model_file} {data}") } else { name.clone() };
+        problems.push(Problem { name, program: model.map(|model| model.program), known });
     }
     Ok(problems)
 }

@@ -21,7 +21,6 @@ use crate::complementarity::{Complementarity, Schedule, solve_complementarity};
 use crate::error::OptError;
 use crate::nonlinear::{NlpSettings, NlpSolver, NlpStatus, NonlinearProgram};
 use std::fmt;
-use std::time::Duration;
 
 /// A problem and what is known of its solution.
 #[derive(Debug)]
@@ -130,7 +129,7 @@ impl Default for Criteria {
     fn default() -> Self {
         Self {
             schedule: Schedule::Scholtes(vec![1e-2, 1e-4, 1e-6, 1e-8]),
-            settings: NlpSettings { time_limit: Some(Duration::from_secs(60)), ..NlpSettings::default() },
+            settings: NlpSettings { max_iterations: 400, ..NlpSettings::default() },
             value: 1e-3,
             violation: 1e-5,
             complementarity: 1e-3,
