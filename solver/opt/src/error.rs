@@ -97,4 +97,8 @@ pub enum OptError {
     /// A nonlinear program could not be solved as posed.
     #[error(transparent)]
     Nonlinear(#[from] NonlinearFault),
+    /// The process of a solver failed.
+    #[cfg(feature = "ipopt")]
+    #[error(transparent)]
+    Worker(#[from] crate::ipopt::WorkerFault),
 }

@@ -11,6 +11,7 @@
 //! | complementarity pairs and their reformulations | [`complementarity`] |
 //! | the interior-point method for nonlinear programs (feature `nlp`) | `pounce` |
 //! | a check of derivatives | [`derivatives`] |
+//! | Ipopt in a process of its own, and what is said to it (feature `ipopt`) | `ipopt`, `wire` |
 //! | models in AMPL (feature `nlp`) | `ampl` |
 //! | problems with known answers for every nonlinear solver (feature `nlp`) | `conformance` |
 //! | faults in the data | [`error`] |
@@ -24,21 +25,29 @@
 
 #[cfg(feature = "nlp")]
 pub mod ampl;
+#[cfg(feature = "nlp")]
+mod barrier;
 pub mod complementarity;
 #[cfg(feature = "nlp")]
 pub mod conformance;
 pub mod derivatives;
 pub mod error;
 pub mod interior;
+#[cfg(feature = "ipopt")]
+pub mod ipopt;
 pub mod nonlinear;
 pub mod outcome;
 #[cfg(feature = "nlp")]
 pub mod pounce;
 pub mod program;
+#[cfg(feature = "ipopt")]
+pub mod wire;
 
 pub use complementarity::{Complementarity, ComplementarityReport, Schedule, solve_complementarity};
 pub use error::{BoundSide, OptError};
 pub use interior::InteriorPoint;
+#[cfg(feature = "ipopt")]
+pub use ipopt::Ipopt;
 pub use nonlinear::{NlpReport, NlpSettings, NlpSolver, NlpStatus, NonlinearFault, NonlinearProgram, Warm};
 pub use outcome::{LpOutcome, LpSettings, Refutation, StallReason};
 #[cfg(feature = "nlp")]
