@@ -2,8 +2,10 @@
 
 use crate::error::OptError;
 use crate::nonlinear::{
-    Frame, NO_BOUND, NlpFunction, NlpSettings, NlpStatus, NonlinearFault, NonlinearProgram, NumericalTrouble, Warm,
+    Frame, NO_BOUND, NlpFunction, NlpReport, NlpSettings, NlpStatus, NonlinearFault, NonlinearProgram,
+    NumericalTrouble, Warm,
 };
+use std::time::Instant;
 
 /// The options of a solve by their names, which the codes share.
 pub(crate) struct Options {
@@ -169,8 +171,47 @@ impl End {
         }
     }
 
-    /// The point within its bounds, of which the codes may step out by a rounding.
-    pub fn clamped(&self, frame: &Frame) -> Vec<f64> {
-        self.point.iter().zip(&frame.lower).zip(&frame.upper).map(|((x, l), u)| x.clamp(*l, *u)).collect()
+    /// The report of a solve that ended here.
+    ///
+    /// # Errors
+    /// A function is not finite here.
+    pub fn report(
+        self,
+        program: &dyn NonlinearProgram,
+        frame: &Frame,
+        status: NlpStatus,
+        counts: Counts,
+    ) -> Result<NlpReport, OptError> {
+        // The codes may step out of the bounds by a rounding.
+        let point: Vec<f64> =
+            self.point.iter().zip(&frame.lower).zip(&frame.upper).map(|((x, l), u)| x.clamp(*l, *u)).collect();
+        let value = program.objective(&point);
+        let mut rows = vec![0.0; frame.row_lower.len()];
+        program.evaluate(&point, &mut rows);
+        let mut evaluation = Evaluation::new(frame);
+        if !evaluation.usable(NlpFunction::Objective, &[value]) || !evaluation.usable(NlpFunction::Constraints, &rows) {
+            if let Some(fault) = evaluation.unusable {
+                return Err(fault.into());
+            }
+        }
+        Ok(NlpReport {
+            status,
+            value,
+            violation: frame.violation(&point, &rows),
+            point,
+            constraint_multipliers: self.constraint_multipliers,
+            lower_multipliers: self.lower_multipliers,
+            upper_multipliers: self.upper_multipliers,
+            iterations: counts.iterations,
+            restorations: counts.restorations,
+            seconds: counts.began.elapsed().as_secs_f64(),
+        })
     }
+}
+
+/// What a solve cost.
+pub(crate) struct Counts {
+    pub iterations: usize,
+    pub restorations: usize,
+    pub began: Instant,
 }

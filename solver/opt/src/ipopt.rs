@@ -3,7 +3,7 @@
 //! Its linear algebra is not safe to use from several threads, and a fault of it must not take the caller along. The
 //! process runs the method and asks for values of the functions through its standard streams; see [`crate::wire`].
 
-use crate::barrier::{End, Evaluation, Options, bounds, status};
+use crate::barrier::{Counts, End, Evaluation, Options, bounds, status};
 use crate::error::OptError;
 use crate::nonlinear::{Frame, NlpReport, NlpSettings, NlpSolver, NlpStatus, NonlinearProgram, Warm};
 use crate::wire::{self, Message, Problem};
@@ -82,6 +82,12 @@ impl Ipopt {
         Self { program: program.into(), worker: Mutex::new(None) }
     }
 
+    /// The identifier of the running process, if there is one.
+    pub fn process(&self) -> Option<u32> {
+        let place = self.worker.lock().unwrap_or_else(PoisonError::into_inner);
+        place.as_ref().map(|worker| worker.child.id())
+    }
+
     /// Ipopt through the worker program in the folder of the running program.
     ///
     /// # Errors
@@ -137,19 +143,12 @@ impl NlpSolver for Ipopt {
         } else {
             End::at_start(&frame)
         };
-        let point = last.clamped(&frame);
-        Ok(NlpReport {
-            status,
-            value: program.objective(&point),
-            violation: frame.violation(program, &point),
-            point,
-            constraint_multipliers: last.constraint_multipliers,
-            lower_multipliers: last.lower_multipliers,
-            upper_multipliers: last.upper_multipliers,
+        let counts = Counts {
             iterations: usize::try_from(end.iterations).unwrap_or(usize::MAX),
             restorations: usize::try_from(end.restorations).unwrap_or(usize::MAX),
-            seconds: began.elapsed().as_secs_f64(),
-        })
+            began,
+        };
+        last.report(program, &frame, status, counts)
     }
 }
 

@@ -4,7 +4,7 @@
 //! restoration. One solve is one run of the method: its automatic second attempts are switched off, so that the
 //! counts of a report belong to the point that it holds.
 
-use crate::barrier::{End, Evaluation, Options, bounds, status};
+use crate::barrier::{Counts, End, Evaluation, Options, bounds, status};
 use crate::error::OptError;
 use crate::nonlinear::{Frame, NlpReport, NlpSettings, NlpSolver, NonlinearFault, NonlinearProgram, Warm};
 use pounce_rs::pounce_algorithm::application::{Ma57Config, default_backend_factory, feral_config_from_options};
@@ -48,19 +48,12 @@ impl NlpSolver for Pounce {
         let mut callbacks = callbacks.borrow_mut();
         let status = status(code as i32, callbacks.evaluation.unusable.take())?;
         let end = callbacks.end.take().unwrap_or_else(|| End::at_start(&frame));
-        let point = end.clamped(&frame);
-        Ok(NlpReport {
-            status,
-            value: program.objective(&point),
-            violation: frame.violation(program, &point),
-            point,
-            constraint_multipliers: end.constraint_multipliers,
-            lower_multipliers: end.lower_multipliers,
-            upper_multipliers: end.upper_multipliers,
+        let counts = Counts {
             iterations: usize::try_from(statistics.iteration_count).unwrap_or(0),
             restorations: usize::try_from(statistics.restoration_calls).unwrap_or(0),
-            seconds: began.elapsed().as_secs_f64(),
-        })
+            began,
+        };
+        end.report(program, &frame, status, counts)
     }
 }
 

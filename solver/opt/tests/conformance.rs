@@ -20,9 +20,10 @@ fn collection(name: &str) -> Option<PathBuf> {
 }
 
 fn report(solver: &dyn NlpSolver, problems: &[Problem]) -> Vec<Run> {
-    let runs: Vec<Run> = problems.iter().map(|problem| run(solver, problem, &Criteria::default())).collect();
+    let mut runs = Vec::with_capacity(problems.len());
     let mut counts = [0_usize; 4];
-    for run in &runs {
+    for problem in problems {
+        let run = run(solver, problem, &Criteria::default());
         let (place, text) = match &run.verdict {
             Verdict::Passed => (0, "passed".to_string()),
             Verdict::Better(value) => (1, format!("better: {value}")),
@@ -34,6 +35,7 @@ fn report(solver: &dyn NlpSolver, problems: &[Problem]) -> Vec<Run> {
             "{:16} {:5} iterations {:3} restorations {:6.2} s  {text}",
             run.name, run.iterations, run.restorations, run.seconds
         );
+        runs.push(run);
     }
     let [passed, better, refused, failed] = counts;
     println!("{passed} passed, {better} better than the best known, {refused} refused, {failed} failed");
