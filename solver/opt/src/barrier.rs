@@ -189,10 +189,10 @@ impl End {
         let mut rows = vec![0.0; frame.row_lower.len()];
         program.evaluate(&point, &mut rows);
         let mut evaluation = Evaluation::new(frame);
-        if !evaluation.usable(NlpFunction::Objective, &[value]) || !evaluation.usable(NlpFunction::Constraints, &rows) {
-            if let Some(fault) = evaluation.unusable {
-                return Err(fault.into());
-            }
+        let _ =
+            evaluation.usable(NlpFunction::Constraints, &rows) && evaluation.usable(NlpFunction::Objective, &[value]);
+        if let Some(fault) = evaluation.unusable {
+            return Err(fault.into());
         }
         Ok(NlpReport {
             status,

@@ -21,13 +21,14 @@ fn collection(name: &str) -> Option<PathBuf> {
 
 fn report(solver: &dyn NlpSolver, problems: &[Problem]) -> Vec<Run> {
     let mut runs = Vec::with_capacity(problems.len());
-    let mut counts = [0_usize; 4];
+    let mut counts = [0_usize; 5];
     for problem in problems {
         let run = run(solver, problem, &Criteria::default());
         let (place, text) = match &run.verdict {
             Verdict::Passed => (0, "passed".to_string()),
             Verdict::Better(value) => (1, format!("better: {value}")),
             Verdict::Refused => (2, "refused".to_string()),
+            Verdict::TooLarge(variables) => (4, format!("not tried: {variables} variables")),
             Verdict::Failed(failure) => (3, failure.to_string()),
         };
         counts[place] += 1;
@@ -37,8 +38,10 @@ fn report(solver: &dyn NlpSolver, problems: &[Problem]) -> Vec<Run> {
         );
         runs.push(run);
     }
-    let [passed, better, refused, failed] = counts;
-    println!("{passed} passed, {better} better than the best known, {refused} refused, {failed} failed");
+    let [passed, better, refused, failed, large] = counts;
+    println!(
+        "{passed} passed, {better} better than the best known, {refused} refused, {failed} failed, {large} not tried"
+    );
     runs
 }
 

@@ -212,7 +212,7 @@ impl<'s> Values<'s> {
                 self.default(name, default.as_ref());
                 let shape = || AmplFault::DataShape { line: *line, name: name.clone() };
                 let width = columns.len() + 1;
-                if self.parameter_dimension(name)? != 2 || words.len() % width != 0 {
+                if self.parameter_dimension(name)? != 2 || !words.len().is_multiple_of(width) {
                     return Err(shape());
                 }
                 let columns = keys(columns, 1).ok_or_else(shape)?;
@@ -259,7 +259,7 @@ impl<'s> Values<'s> {
         let name = names.first().copied().unwrap_or_default();
         let shape = || AmplFault::DataShape { line, name: name.to_string() };
         let width = dimension + names.len();
-        if width == 0 || words.len() % width != 0 {
+        if width == 0 || !words.len().is_multiple_of(width) {
             return Err(shape());
         }
         let mut members = Vec::with_capacity(words.len() / width);
@@ -330,12 +330,8 @@ impl<'s> Values<'s> {
         visit: &mut dyn FnMut(&Scope, &Key) -> Result<(), AmplFault>,
     ) -> Result<(), AmplFault> {
         let Some((dummies, set)) = indexing.parts.get(part) else {
-            if let Some(condition) = &indexing.condition {
-                if !self.truth(condition, scope)? {
-                    return Ok(());
-                }
-            }
-            return visit(scope, key);
+            let holds = indexing.condition.as_ref().map_or(Ok(true), |condition| self.truth(condition, scope))?;
+            return if holds { visit(scope, key) } else { Ok(()) };
         };
         let members = self.set(set, scope)?;
         let (scope_length, key_length) = (scope.len(), key.len());
@@ -694,7 +690,7 @@ fn atom_of(word: &Word) -> Option<Atom> {
 
 /// The words in groups; nothing if a word is missing or the last group is short.
 fn keys(words: &[Word], dimension: usize) -> Option<Vec<Key>> {
-    if words.len() % dimension != 0 {
+    if !words.len().is_multiple_of(dimension) {
         return None;
     }
     words.chunks_exact(dimension).map(|group| group.iter().map(atom_of).collect()).collect()

@@ -64,6 +64,8 @@ pub enum Verdict {
     Better(f64),
     /// There is no feasible point, and none was claimed.
     Refused,
+    /// It was not tried, since it has this number of variables.
+    TooLarge(usize),
     /// Something else.
     Failed(Failure),
 }
@@ -115,6 +117,8 @@ pub struct Criteria {
     pub schedule: Schedule,
     /// The settings of each solve.
     pub settings: NlpSettings,
+    /// Problems with more variables are not tried.
+    pub largest: usize,
     /// Largest difference $|v - v^*| / \max(1, |v^*|)$ to the best known value.
     pub value: f64,
     /// Largest violation of constraints, relative to $\max(1, \|x\|_\infty)$.
@@ -130,6 +134,7 @@ impl Default for Criteria {
         Self {
             schedule: Schedule::Scholtes(vec![1e-2, 1e-4, 1e-6, 1e-8]),
             settings: NlpSettings { max_iterations: 400, ..NlpSettings::default() },
+            largest: 1500,
             value: 1e-3,
             violation: 1e-5,
             complementarity: 1e-3,
@@ -156,9 +161,9 @@ pub struct Run {
 
 /// Solves a problem and judges the answer.
 pub fn run(solver: &dyn NlpSolver, problem: &Problem, criteria: &Criteria) -> Run {
-    let failed = |failure| Run {
+    let without = |verdict| Run {
         name: problem.name.clone(),
-        verdict: Verdict::Failed(failure),
+        verdict,
         value: None,
         iterations: 0,
         restorations: 0,
@@ -166,10 +171,14 @@ pub fn run(solver: &dyn NlpSolver, problem: &Problem, criteria: &Criteria) -> Ru
     };
     let program = match &problem.program {
         Ok(program) => program,
-        Err(unread) => return failed(Failure::Unread(unread.clone())),
+        Err(unread) => return without(Verdict::Failed(Failure::Unread(unread.clone()))),
     };
+    let variables = program.program.variables();
+    if variables > criteria.largest {
+        return without(Verdict::TooLarge(variables));
+    }
     match solve(solver, program, criteria) {
-        Err(fault) => failed(Failure::Fault(fault.to_string())),
+        Err(fault) => without(Verdict::Failed(Failure::Fault(fault.to_string()))),
         Ok(report) => {
             let verdict = judge(program, problem.known, criteria, &report);
             Run {

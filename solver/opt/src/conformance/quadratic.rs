@@ -29,9 +29,17 @@ pub enum QuadraticFault {
     },
 }
 
+/// A line of `ROWS` and what the later sections say of it.
+struct Row {
+    kind: char,
+    entries: Vec<(usize, f64)>,
+    right: f64,
+    range: Option<f64>,
+}
+
 #[derive(Default)]
 struct Reader {
-    rows: Vec<(char, Vec<(usize, f64)>, f64, Option<f64>)>,
+    rows: Vec<Row>,
     row_names: HashMap<String, usize>,
     columns: HashMap<String, usize>,
     lower: Vec<f64>,
@@ -71,7 +79,7 @@ impl Reader {
             ("ROWS", [kind, name]) => {
                 let kind = kind.chars().next().filter(|k| "NLGE".contains(*k)).ok_or(QuadraticFault::Line { line })?;
                 self.row_names.insert((*name).to_string(), self.rows.len());
-                self.rows.push((kind, Vec::new(), 0.0, None));
+                self.rows.push(Row { kind, entries: Vec::new(), right: 0.0, range: None });
             }
             ("COLUMNS", [column, entries @ ..]) if matches!(entries.len(), 2 | 4) => {
                 let count = self.columns.len();
@@ -82,16 +90,16 @@ impl Reader {
                 }
                 for pair in entries.chunks_exact(2) {
                     let row = self.row(pair[0], line)?;
-                    self.rows[row].1.push((column, number(pair[1])?));
+                    self.rows[row].entries.push((column, number(pair[1])?));
                 }
             }
             ("RHS" | "RANGES", [_, entries @ ..]) if matches!(entries.len(), 2 | 4) => {
                 for pair in entries.chunks_exact(2) {
                     let (row, value) = (self.row(pair[0], line)?, number(pair[1])?);
                     if section == "RHS" {
-                        self.rows[row].2 = value;
+                        self.rows[row].right = value;
                     } else {
-                        self.rows[row].3 = Some(value);
+                        self.rows[row].range = Some(value);
                     }
                 }
             }
@@ -136,7 +144,7 @@ impl Reader {
             upper: self.upper,
             ..QuadraticTerms::default()
         };
-        for (kind, entries, right, range) in self.rows {
+        for Row { kind, entries, right, range } in self.rows {
             let (lower, upper) = match (kind, range) {
                 ('N', _) => {
                     // The first free row is the objective; others constrain nothing.
