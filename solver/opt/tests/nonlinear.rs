@@ -8,8 +8,8 @@ use secateur_opt::conformance::written_out;
 use secateur_opt::derivatives::derivative_errors;
 use secateur_opt::nonlinear::{NlpFunction, NlpStatus, NlpVector};
 use secateur_opt::{
-    Complementarity, NlpReport, NlpSettings, NlpSolver, NonlinearFault, NonlinearProgram, OptError, Pounce, Schedule,
-    Warm, solve_complementarity,
+    Complementarity, NlpReport, NlpSettings, NlpSolver, NonlinearFault, NonlinearProgram, OptError, Pounce, Row,
+    Schedule, Warm, solve_complementarity,
 };
 
 /// Hock–Schittkowski 71:
@@ -154,7 +154,7 @@ fn convex_program() -> impl Strategy<Value = QuadraticTerms> {
                     .map(|r| {
                         let entries: Vec<(usize, f64)> = (0..n).map(|j| (j, matrix[r * n + j])).collect();
                         let value: f64 = entries.iter().map(|(j, a)| a * inside[*j]).sum();
-                        (entries, value - widths[n + r].0 - 0.01, value + widths[n + r].1 + 0.01)
+                        Row { entries, lower: value - widths[n + r].0 - 0.01, upper: value + widths[n + r].1 + 0.01 }
                     })
                     .collect();
                 QuadraticTerms {
@@ -261,7 +261,7 @@ fn a_wrong_derivative_is_noticed() {
 fn terms() -> QuadraticTerms {
     QuadraticTerms {
         quadratic: vec![(0, 0, 1.0), (1, 1, 1.0)],
-        rows: vec![(vec![(0, 1.0), (1, 1.0)], 1.0, f64::INFINITY)],
+        rows: vec![Row { entries: vec![(0, 1.0), (1, 1.0)], lower: 1.0, upper: f64::INFINITY }],
         lower: vec![0.0; 2],
         upper: vec![2.0; 2],
         ..QuadraticTerms::default()
@@ -283,7 +283,7 @@ fn faults_of_the_data_are_typed() {
         fault(&crossed, &NlpSettings { start: Some(vec![0.0; 2]), ..settings.clone() }),
         NonlinearFault::CrossedVariable { variable: 1, lower: 3.0, upper: 2.0 }
     );
-    let crossed = QuadraticTerms { rows: vec![(vec![(0, 1.0)], 2.0, 1.0)], ..terms() };
+    let crossed = QuadraticTerms { rows: vec![Row { entries: vec![(0, 1.0)], lower: 2.0, upper: 1.0 }], ..terms() };
     assert_eq!(fault(&crossed, &settings), NonlinearFault::CrossedConstraint { constraint: 0, lower: 2.0, upper: 1.0 });
     assert_eq!(
         fault(&terms(), &NlpSettings { start: Some(vec![0.0]), ..settings.clone() }),

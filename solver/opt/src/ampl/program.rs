@@ -2,6 +2,7 @@
 
 use super::expression::{Function, Node};
 use crate::nonlinear::NonlinearProgram;
+use crate::program::Row;
 use std::rc::Rc;
 
 /// A nonlinear program given by expressions.
@@ -96,7 +97,7 @@ pub struct QuadraticTerms {
     /// $(i, j, q)$ for the term $q\, x_i x_j$.
     pub quadratic: Vec<(usize, usize, f64)>,
     /// Coefficients and bounds of each constraint.
-    pub rows: Vec<(Vec<(usize, f64)>, f64, f64)>,
+    pub rows: Vec<Row>,
     /// $\ell$.
     pub lower: Vec<f64>,
     /// $u$.
@@ -113,9 +114,9 @@ impl QuadraticTerms {
         objective.extend(self.quadratic.iter().map(|&(i, j, q)| (q, Node::product(variable(i), variable(j)))));
         ExpressionProgram {
             objective: Function::new(&Node::sum(objective)),
-            rows: self.rows.iter().map(|(entries, ..)| Function::new(&Node::sum(linear(entries)))).collect(),
-            row_lower: self.rows.iter().map(|(_, lower, _)| *lower).collect(),
-            row_upper: self.rows.iter().map(|(.., upper)| *upper).collect(),
+            rows: self.rows.iter().map(|row| Function::new(&Node::sum(linear(&row.entries)))).collect(),
+            row_lower: self.rows.iter().map(|row| row.lower).collect(),
+            row_upper: self.rows.iter().map(|row| row.upper).collect(),
             start: self.lower.iter().zip(&self.upper).map(|(l, u)| 0.0_f64.max(*l).min(*u)).collect(),
             lower: self.lower.clone(),
             upper: self.upper.clone(),

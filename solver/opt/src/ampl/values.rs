@@ -354,20 +354,23 @@ impl<'s> Values<'s> {
         if dummies.len() != member.len() {
             return Err(AmplFault::Dimension { expected: member.len(), found: dummies.len() });
         }
-        let outer = scope.len();
+        // Fixed places first, since most members fail there.
+        let is_tuple = dummies.len() > 1;
+        let fixed = |scope: &Scope, name: &String| is_tuple && scope.iter().any(|(known, _)| known == name);
+        for (dummy, atom) in dummies.iter().zip(member) {
+            if let Dummy::Name(name) = dummy
+                && is_tuple
+                && let Some((_, value)) = scope.iter().rev().find(|(known, _)| known == name)
+                && value != atom
+            {
+                return Ok(false);
+            }
+        }
+        let mut fresh = Vec::with_capacity(dummies.len());
         for (dummy, atom) in dummies.iter().zip(member) {
             match dummy {
-                Dummy::Name(name) => {
-                    let fixed = scope[..outer].iter().rev().find(|(known, _)| known == name);
-                    match fixed {
-                        Some((_, value)) if dummies.len() > 1 => {
-                            if value != atom {
-                                return Ok(false);
-                            }
-                        }
-                        _ => scope.push((name.clone(), atom.clone())),
-                    }
-                }
+                Dummy::Name(name) if fixed(scope, name) => {}
+                Dummy::Name(name) => fresh.push((name.clone(), atom.clone())),
                 Dummy::Value(expression) => {
                     if self.atom(expression, scope)? != *atom {
                         return Ok(false);
@@ -375,6 +378,7 @@ impl<'s> Values<'s> {
                 }
             }
         }
+        scope.extend(fresh);
         Ok(true)
     }
 

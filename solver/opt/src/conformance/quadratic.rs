@@ -6,6 +6,7 @@
 
 use crate::ampl::{ExpressionProgram, QuadraticTerms};
 use crate::complementarity::Complementarity;
+use crate::program::Row;
 use std::collections::HashMap;
 use thiserror::Error;
 
@@ -30,7 +31,7 @@ pub enum QuadraticFault {
 }
 
 /// A line of `ROWS` and what the later sections say of it.
-struct Row {
+struct Line {
     kind: char,
     entries: Vec<(usize, f64)>,
     right: f64,
@@ -39,7 +40,7 @@ struct Row {
 
 #[derive(Default)]
 struct Reader {
-    rows: Vec<Row>,
+    rows: Vec<Line>,
     row_names: HashMap<String, usize>,
     columns: HashMap<String, usize>,
     lower: Vec<f64>,
@@ -79,7 +80,7 @@ impl Reader {
             ("ROWS", [kind, name]) => {
                 let kind = kind.chars().next().filter(|k| "NLGE".contains(*k)).ok_or(QuadraticFault::Line { line })?;
                 self.row_names.insert((*name).to_string(), self.rows.len());
-                self.rows.push(Row { kind, entries: Vec::new(), right: 0.0, range: None });
+                self.rows.push(Line { kind, entries: Vec::new(), right: 0.0, range: None });
             }
             ("COLUMNS", [column, entries @ ..]) if matches!(entries.len(), 2 | 4) => {
                 let count = self.columns.len();
@@ -144,7 +145,7 @@ impl Reader {
             upper: self.upper,
             ..QuadraticTerms::default()
         };
-        for Row { kind, entries, right, range } in self.rows {
+        for Line { kind, entries, right, range } in self.rows {
             let (lower, upper) = match (kind, range) {
                 ('N', _) => {
                     // The first free row is the objective; others constrain nothing.
@@ -160,7 +161,7 @@ impl Reader {
                 (_, None) => (right, right),
                 (_, Some(range)) => (right + range.min(0.0), right + range.max(0.0)),
             };
-            terms.rows.push((entries, lower, upper));
+            terms.rows.push(Row { entries, lower, upper });
         }
         terms.program()
     }
