@@ -192,4 +192,8 @@ pub enum OptError {
         /// The number of the state in HiGHS's interface.
         status: i32,
     },
+    /// The process of a solver failed.
+    #[cfg(feature = "ipopt")]
+    #[error(transparent)]
+    Worker(#[from] crate::ipopt::WorkerFault),
 }

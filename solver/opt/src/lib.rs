@@ -14,6 +14,10 @@
 //! | mixed-integer programs (feature `mip`; with `highs`, by HiGHS) | `mixed` |
 //! | convex quadratic programs, by interior points | [`quadratic`] |
 //! | programs in MPS and QPS files | [`mps`] |
+//! | a check of derivatives | [`derivatives`] |
+//! | Ipopt in a process of its own, and what is said to it (feature `ipopt`) | `ipopt`, `wire` |
+//! | models in AMPL (feature `nlp`) | `ampl` |
+//! | problems with known answers for every nonlinear solver (feature `nlp`) | `conformance` |
 //! | faults in the data | [`error`] |
 //!
 //! # Sign convention
@@ -23,11 +27,20 @@
 //! one to an upper bound, and $y_i$ is the derivative of the optimal value in the active bound of row $i$.
 //! A refutation has the same form with $c = 0$ and a positive right-hand side.
 
+#[cfg(feature = "nlp")]
+pub mod ampl;
+#[cfg(feature = "nlp")]
+mod barrier;
 pub mod complementarity;
+#[cfg(feature = "nlp")]
+pub mod conformance;
+pub mod derivatives;
 pub mod error;
 #[cfg(feature = "highs")]
 mod highs;
 pub mod interior;
+#[cfg(feature = "ipopt")]
+pub mod ipopt;
 #[cfg(feature = "mip")]
 pub mod mixed;
 pub mod mps;
@@ -39,10 +52,14 @@ pub mod program;
 pub mod quadratic;
 #[cfg(feature = "highs")]
 pub mod session;
+#[cfg(feature = "ipopt")]
+pub mod wire;
 
 pub use complementarity::{Complementarity, ComplementarityReport, Schedule, solve_complementarity};
 pub use error::{BoundSide, OptError};
 pub use interior::InteriorPoint;
+#[cfg(feature = "ipopt")]
+pub use ipopt::Ipopt;
 #[cfg(feature = "highs")]
 pub use mixed::HighsMip;
 #[cfg(feature = "mip")]

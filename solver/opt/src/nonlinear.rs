@@ -9,7 +9,9 @@
 //! convention of interior-point codes and of the Hessian callback; in the linear part of this crate
 //! $y = -\lambda$ and $d = z^\ell - z^u$.
 
-use crate::error::{BoundSide, OptError};
+#[cfg(feature = "nlp")]
+use crate::error::BoundSide;
+use crate::error::OptError;
 use std::fmt;
 use std::time::Duration;
 use thiserror::Error;
@@ -119,6 +121,7 @@ impl Warm {
         }
     }
 
+    #[cfg(feature = "nlp")]
     pub(crate) fn clip(multiplier: f64) -> f64 {
         multiplier.clamp(Self::MULTIPLIER_RANGE.0, Self::MULTIPLIER_RANGE.1)
     }
@@ -392,6 +395,7 @@ pub trait NlpSolver {
 }
 
 /// The data of a program that do not depend on the point, checked.
+#[cfg(feature = "nlp")]
 #[derive(Clone, Debug)]
 pub(crate) struct Frame {
     pub lower: Vec<f64>,
@@ -403,6 +407,7 @@ pub(crate) struct Frame {
     pub hessian: Vec<(usize, usize)>,
 }
 
+#[cfg(feature = "nlp")]
 impl Frame {
     pub fn new(program: &dyn NonlinearProgram, settings: &NlpSettings) -> Result<Self, OptError> {
         let (n, m) = (program.variables(), program.constraints());
@@ -451,19 +456,16 @@ impl Frame {
         Ok(Self { lower, upper, row_lower, row_upper, start, jacobian, hessian })
     }
 
-    /// Largest violation of a bound or constraint; infinite where a constraint is not a number.
-    pub fn violation(&self, program: &dyn NonlinearProgram, point: &[f64]) -> f64 {
-        let mut rows = vec![0.0; self.row_lower.len()];
-        program.evaluate(point, &mut rows);
-        let within = |value: f64, lower: f64, upper: f64| {
-            if value.is_nan() { f64::INFINITY } else { (lower - value).max(value - upper).max(0.0) }
-        };
+    /// Largest violation of a bound or constraint, from the values of the constraints.
+    pub fn violation(&self, point: &[f64], rows: &[f64]) -> f64 {
+        let within = |value: f64, lower: f64, upper: f64| (lower - value).max(value - upper).max(0.0);
         let bounds = point.iter().zip(&self.lower).zip(&self.upper).map(|((x, l), u)| within(*x, *l, *u));
         let rows = rows.iter().zip(&self.row_lower).zip(&self.row_upper).map(|((g, l), u)| within(*g, *l, *u));
         bounds.chain(rows).fold(0.0, f64::max)
     }
 }
 
+#[cfg(feature = "nlp")]
 fn check_length(values: &[f64], vector: NlpVector, expected: usize) -> Result<(), NonlinearFault> {
     if values.len() != expected {
         return Err(NonlinearFault::Length { vector, expected, found: values.len() });
@@ -471,6 +473,7 @@ fn check_length(values: &[f64], vector: NlpVector, expected: usize) -> Result<()
     Ok(())
 }
 
+#[cfg(feature = "nlp")]
 fn check_bounds(values: &[f64], vector: NlpVector, expected: usize, side: BoundSide) -> Result<(), NonlinearFault> {
     check_length(values, vector, expected)?;
     let wrong = match side {
@@ -483,6 +486,7 @@ fn check_bounds(values: &[f64], vector: NlpVector, expected: usize, side: BoundS
     }
 }
 
+#[cfg(feature = "nlp")]
 fn check_finite(values: &[f64], vector: NlpVector, expected: usize) -> Result<(), NonlinearFault> {
     check_length(values, vector, expected)?;
     match values.iter().position(|v| !v.is_finite()) {
@@ -491,6 +495,7 @@ fn check_finite(values: &[f64], vector: NlpVector, expected: usize) -> Result<()
     }
 }
 
+#[cfg(feature = "nlp")]
 fn check_pattern(
     pattern: &[(usize, usize)],
     function: NlpFunction,

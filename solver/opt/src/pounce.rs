@@ -4,11 +4,9 @@
 //! restoration. One solve is one run of the method: its automatic second attempts are switched off, so that the
 //! counts of a report belong to the point that it holds.
 
+use crate::barrier::{Counts, End, Evaluation, Options, bounds, status};
 use crate::error::OptError;
-use crate::nonlinear::{
-    Frame, NO_BOUND, NlpFunction, NlpReport, NlpSettings, NlpSolver, NlpStatus, NonlinearFault, NonlinearProgram,
-    NumericalTrouble, Warm,
-};
+use crate::nonlinear::{Frame, NlpReport, NlpSettings, NlpSolver, NonlinearFault, NonlinearProgram, Warm};
 use pounce_rs::pounce_algorithm::application::{Ma57Config, default_backend_factory, feral_config_from_options};
 use pounce_rs::pounce_restoration::resto_alg_builder::RestoAlgorithmBuilder;
 use pounce_rs::pounce_restoration::resto_inner_solver::{
@@ -37,33 +35,25 @@ impl NlpSolver for Pounce {
         let mut application = configured(settings)?;
         let callbacks = Rc::new(RefCell::new(Callbacks {
             program: None,
+            evaluation: Evaluation::new(&frame),
             frame: frame.clone(),
             warm: settings.warm.clone(),
-            unusable: None,
             end: None,
         }));
-        let status = {
+        let code = {
             let _lent = lend(&callbacks, program);
             application.optimize_tnlp(Rc::clone(&callbacks) as Rc<RefCell<dyn TNLP>>)
         };
         let statistics = application.statistics();
         let mut callbacks = callbacks.borrow_mut();
-        let status = outcome(status, callbacks.unusable.take())?;
+        let status = status(code as i32, callbacks.evaluation.unusable.take())?;
         let end = callbacks.end.take().unwrap_or_else(|| End::at_start(&frame));
-        let point: Vec<f64> =
-            end.point.iter().zip(&frame.lower).zip(&frame.upper).map(|((x, l), u)| x.clamp(*l, *u)).collect();
-        Ok(NlpReport {
-            status,
-            value: program.objective(&point),
-            violation: frame.violation(program, &point),
-            point,
-            constraint_multipliers: end.constraint_multipliers,
-            lower_multipliers: end.lower_multipliers,
-            upper_multipliers: end.upper_multipliers,
+        let counts = Counts {
             iterations: usize::try_from(statistics.iteration_count).unwrap_or(0),
             restorations: usize::try_from(statistics.restoration_calls).unwrap_or(0),
-            seconds: began.elapsed().as_secs_f64(),
-        })
+            began,
+        };
+        end.report(program, &frame, status, counts)
     }
 }
 
@@ -72,41 +62,21 @@ fn configured(settings: &NlpSettings) -> Result<IpoptApplication, OptError> {
     let mut application = IpoptApplication::new();
     let refused = |_| OptError::from(NonlinearFault::Refused { code: ApplicationReturnStatus::InvalidOption as i32 });
     application.initialize().map_err(refused)?;
-    let mut numbers = vec![
-        ("tol", settings.tolerance),
-        ("acceptable_tol", settings.acceptable_tolerance),
-        ("constr_viol_tol", settings.feasibility_tolerance),
-    ];
-    let mut words = vec![
-        ("sb", "yes"),
-        ("mu_strategy", "monotone"),
-        ("mu_strategy_fallback", "no"),
-        ("dual_divergence_retry", "no"),
-    ];
+    let mut set = Options::new(settings);
+    set.words.extend([("mu_strategy_fallback", "no"), ("dual_divergence_retry", "no")]);
     if let Some(limit) = settings.time_limit {
-        numbers.push(("max_wall_time", limit.as_secs_f64().max(f64::MIN_POSITIVE)));
-    }
-    if let Some(warm) = &settings.warm {
-        words.push(("warm_start_init_point", "yes"));
-        numbers.extend([
-            ("mu_init", warm.barrier),
-            ("warm_start_bound_push", warm.push),
-            ("warm_start_bound_frac", warm.push.min(0.5)),
-            ("warm_start_slack_bound_push", warm.push),
-            ("warm_start_slack_bound_frac", warm.push.min(0.5)),
-            ("warm_start_mult_bound_push", Warm::MULTIPLIER_RANGE.0),
-        ]);
+        set.numbers.push(("max_wall_time", limit.as_secs_f64().max(f64::MIN_POSITIVE)));
     }
     let options = application.options_mut();
-    for (name, value) in numbers {
+    for (name, value) in set.numbers {
         options.set_numeric_value(name, value, true, true).map_err(refused)?;
     }
-    for (name, value) in words {
+    for (name, value) in set.words {
         options.set_string_value(name, value, true, true).map_err(refused)?;
     }
-    let limit = i32::try_from(settings.max_iterations).unwrap_or(i32::MAX);
-    options.set_integer_value("max_iter", limit, true, true).map_err(refused)?;
-    options.set_integer_value("print_level", 0, true, true).map_err(refused)?;
+    for (name, value) in set.integers {
+        options.set_integer_value(name, value, true, true).map_err(refused)?;
+    }
 
     // Without this the method stops where restoration would begin.
     let linear_algebra = feral_config_from_options(application.options());
@@ -122,61 +92,13 @@ fn configured(settings: &NlpSettings) -> Result<IpoptApplication, OptError> {
     Ok(application)
 }
 
-fn outcome(status: ApplicationReturnStatus, unusable: Option<NonlinearFault>) -> Result<NlpStatus, OptError> {
-    use ApplicationReturnStatus as Code;
-    Ok(match status {
-        // A square system ends with a feasible point, which is all that is asked of it.
-        Code::SolveSucceeded | Code::FeasiblePointFound => NlpStatus::Optimal,
-        Code::SolvedToAcceptableLevel => NlpStatus::Acceptable,
-        Code::InfeasibleProblemDetected => NlpStatus::LocallyInfeasible,
-        Code::MaximumIterationsExceeded => NlpStatus::IterationLimit,
-        Code::MaximumCpuTimeExceeded | Code::MaximumWallTimeExceeded => NlpStatus::TimeLimit,
-        Code::RestorationFailed => NlpStatus::RestorationFailed,
-        Code::DivergingIterates => NlpStatus::Unbounded,
-        Code::ErrorInStepComputation => NlpStatus::NumericalTrouble(NumericalTrouble::StepComputation),
-        Code::SearchDirectionBecomesTooSmall => NlpStatus::NumericalTrouble(NumericalTrouble::SmallStep),
-        Code::NotEnoughDegreesOfFreedom => NlpStatus::NumericalTrouble(NumericalTrouble::TooFewDegreesOfFreedom),
-        Code::InvalidNumberDetected => {
-            return Err(unusable.unwrap_or(NonlinearFault::Refused { code: status as i32 }).into());
-        }
-        Code::UserRequestedStop
-        | Code::InvalidProblemDefinition
-        | Code::InvalidOption
-        | Code::UnrecoverableException
-        | Code::NonIpoptExceptionThrown
-        | Code::InsufficientMemory
-        | Code::InternalError => return Err(NonlinearFault::Refused { code: status as i32 }.into()),
-    })
-}
-
-/// The last iterate.
-struct End {
-    point: Vec<f64>,
-    constraint_multipliers: Vec<f64>,
-    lower_multipliers: Vec<f64>,
-    upper_multipliers: Vec<f64>,
-}
-
-impl End {
-    fn at_start(frame: &Frame) -> Self {
-        let (variables, constraints) = (frame.lower.len(), frame.row_lower.len());
-        Self {
-            point: frame.start.clone(),
-            constraint_multipliers: vec![0.0; constraints],
-            lower_multipliers: vec![0.0; variables],
-            upper_multipliers: vec![0.0; variables],
-        }
-    }
-}
-
 /// The program as the application sees it.
 struct Callbacks {
     /// Present while the program is lent.
     program: Option<&'static dyn NonlinearProgram>,
+    evaluation: Evaluation,
     frame: Frame,
     warm: Option<Warm>,
-    /// The last function value that was not finite.
-    unusable: Option<NonlinearFault>,
     end: Option<End>,
 }
 
@@ -185,7 +107,8 @@ struct Lent<'a>(&'a RefCell<Callbacks>);
 
 impl Drop for Lent<'_> {
     fn drop(&mut self) {
-        // The borrow is held only if a callback unwinds, and an unwinding callback is past its use of the program.
+        // Callbacks end before the application returns or unwinds past them, so nobody holds the borrow; if somebody
+        // did, the program could be used after it is gone.
         match self.0.try_borrow_mut() {
             Ok(mut callbacks) => callbacks.program = None,
             Err(_) => std::process::abort(),
@@ -198,37 +121,19 @@ impl Drop for Lent<'_> {
 /// The application holds its program in an `Rc<RefCell<dyn TNLP>>`, whose contents may not borrow.
 #[allow(unsafe_code)]
 fn lend<'a>(callbacks: &'a RefCell<Callbacks>, program: &'a dyn NonlinearProgram) -> Lent<'a> {
-    // SAFETY: the reference lives in `Callbacks::program` only, which is private to this file and never copied
-    // out of a callback; the guard, whose lifetime is within the program's, empties the field before the program
-    // can go, on unwinding too. A copy of the `Rc` kept by the application then finds the field empty.
+    // SAFETY: the reference lives in `Callbacks::program` only, which is private to this file and never copied out
+    // of a callback; the guard, whose lifetime is within the program's and which the caller does not leak, empties
+    // the field before the program can go, on unwinding too. A copy of the `Rc` that the application may keep then
+    // finds the field empty.
     let program: &'static dyn NonlinearProgram =
         unsafe { std::mem::transmute::<&'a dyn NonlinearProgram, &'static dyn NonlinearProgram>(program) };
     callbacks.borrow_mut().program = Some(program);
     Lent(callbacks)
 }
 
-impl Callbacks {
-    /// Whether all values are finite; remembers the first that is not.
-    fn usable(&mut self, function: NlpFunction, values: &[f64]) -> bool {
-        match values.iter().position(|v| !v.is_finite()) {
-            Some(index) => {
-                self.unusable = Some(NonlinearFault::NotFinite { function, index, value: values[index] });
-                false
-            }
-            None => true,
-        }
-    }
-}
-
-fn write_pattern(pattern: &[(usize, usize)], irow: &mut [i32], jcol: &mut [i32]) {
-    for ((&(row, column), i), j) in pattern.iter().zip(irow).zip(jcol) {
+fn write_pattern(positions: &[(usize, usize)], irow: &mut [i32], jcol: &mut [i32]) {
+    for ((&(row, column), i), j) in positions.iter().zip(irow).zip(jcol) {
         (*i, *j) = (row as i32, column as i32);
-    }
-}
-
-fn write_bounds(bounds: &[f64], into: &mut [f64]) {
-    for (bound, into) in bounds.iter().zip(into) {
-        *into = bound.clamp(-2.0 * NO_BOUND, 2.0 * NO_BOUND);
     }
 }
 
@@ -237,17 +142,17 @@ impl TNLP for Callbacks {
         Some(NlpInfo {
             n: i32::try_from(self.frame.lower.len()).ok()?,
             m: i32::try_from(self.frame.row_lower.len()).ok()?,
-            nnz_jac_g: i32::try_from(self.frame.jacobian.len()).ok()?,
-            nnz_h_lag: i32::try_from(self.frame.hessian.len()).ok()?,
+            nnz_jac_g: i32::try_from(self.evaluation.jacobian.positions.len()).ok()?,
+            nnz_h_lag: i32::try_from(self.evaluation.hessian.positions.len()).ok()?,
             index_style: IndexStyle::C,
         })
     }
 
-    fn get_bounds_info(&mut self, bounds: BoundsInfo<'_>) -> bool {
-        write_bounds(&self.frame.lower, bounds.x_l);
-        write_bounds(&self.frame.upper, bounds.x_u);
-        write_bounds(&self.frame.row_lower, bounds.g_l);
-        write_bounds(&self.frame.row_upper, bounds.g_u);
+    fn get_bounds_info(&mut self, into: BoundsInfo<'_>) -> bool {
+        into.x_l.copy_from_slice(&bounds(&self.frame.lower));
+        into.x_u.copy_from_slice(&bounds(&self.frame.upper));
+        into.g_l.copy_from_slice(&bounds(&self.frame.row_lower));
+        into.g_u.copy_from_slice(&bounds(&self.frame.row_upper));
         true
     }
 
@@ -263,33 +168,25 @@ impl TNLP for Callbacks {
     }
 
     fn eval_f(&mut self, x: &[f64], _: bool) -> Option<f64> {
-        let value = self.program?.objective(x);
-        self.usable(NlpFunction::Objective, &[value]).then_some(value)
+        self.evaluation.objective(self.program?, x)
     }
 
     fn eval_grad_f(&mut self, x: &[f64], _: bool, into: &mut [f64]) -> bool {
-        let Some(program) = self.program else { return false };
-        program.gradient(x, into);
-        self.usable(NlpFunction::Gradient, into)
+        self.program.is_some_and(|program| self.evaluation.gradient(program, x, into))
     }
 
     fn eval_g(&mut self, x: &[f64], _: bool, into: &mut [f64]) -> bool {
-        let Some(program) = self.program else { return false };
-        program.evaluate(x, into);
-        self.usable(NlpFunction::Constraints, into)
+        self.program.is_some_and(|program| self.evaluation.constraints(program, x, into))
     }
 
     fn eval_jac_g(&mut self, x: Option<&[f64]>, _: bool, mode: SparsityRequest<'_>) -> bool {
-        match (mode, self.program, x) {
-            (SparsityRequest::Structure { irow, jcol }, ..) => {
-                write_pattern(&self.frame.jacobian, irow, jcol);
+        match (mode, self.program.zip(x)) {
+            (SparsityRequest::Structure { irow, jcol }, _) => {
+                write_pattern(&self.evaluation.jacobian.positions, irow, jcol);
                 true
             }
-            (SparsityRequest::Values { values }, Some(program), Some(x)) => {
-                program.jacobian(x, values);
-                self.usable(NlpFunction::Jacobian, values)
-            }
-            (SparsityRequest::Values { .. }, ..) => false,
+            (SparsityRequest::Values { values }, Some((program, x))) => self.evaluation.jacobian(program, x, values),
+            (SparsityRequest::Values { .. }, None) => false,
         }
     }
 
@@ -302,16 +199,15 @@ impl TNLP for Callbacks {
         _: bool,
         mode: SparsityRequest<'_>,
     ) -> bool {
-        match (mode, self.program, x) {
-            (SparsityRequest::Structure { irow, jcol }, ..) => {
-                write_pattern(&self.frame.hessian, irow, jcol);
+        match (mode, self.program.zip(x).zip(multipliers)) {
+            (SparsityRequest::Structure { irow, jcol }, _) => {
+                write_pattern(&self.evaluation.hessian.positions, irow, jcol);
                 true
             }
-            (SparsityRequest::Values { values }, Some(program), Some(x)) => {
-                program.hessian(x, objective_factor, multipliers.unwrap_or(&[]), values);
-                self.usable(NlpFunction::Hessian, values)
+            (SparsityRequest::Values { values }, Some(((program, x), multipliers))) => {
+                self.evaluation.hessian(program, x, objective_factor, multipliers, values)
             }
-            (SparsityRequest::Values { .. }, ..) => false,
+            (SparsityRequest::Values { .. }, None) => false,
         }
     }
 
