@@ -7,15 +7,16 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Which of our crates a crate may import. A crate without a line may import none.
-const IMPORTS: [(&str, &[&str]); 8] = [
+const IMPORTS: [(&str, &[&str]); 9] = [
     ("linalg", &[]),
     ("opt", &[]),
     ("nn", &["linalg"]),
     ("check", &["nn"]),
     ("verify", &["linalg", "nn", "opt", "check"]),
-    ("bench-suites", &["linalg", "nn", "opt", "check", "verify"]),
-    ("secateur", &["linalg", "nn", "opt", "check", "verify", "bench-suites"]),
-    ("tests", &["linalg", "nn", "opt", "check", "verify", "bench-suites"]),
+    ("global", &["linalg", "nn", "opt", "verify"]),
+    ("bench-suites", &["linalg", "nn", "opt", "check", "verify", "global"]),
+    ("secateur", &["linalg", "nn", "opt", "check", "verify", "global", "bench-suites"]),
+    ("tests", &["linalg", "nn", "opt", "check", "verify", "global", "bench-suites"]),
 ];
 
 /// File names that say nothing about their content.

@@ -20,8 +20,23 @@ const ALLOWED: [&str; 11] = [
 ];
 
 /// Packages that may be used under another licence, weak copyleft, each by name.
-const BY_NAME: [(&str, &str); 3] =
-    [("pounce-rs", "EPL-2.0"), ("ipopt-sys", "EPL-2.0"), ("coinor-ipopt-sys", "EPL-2.0")];
+const BY_NAME: [(&str, &str); 15] = [
+    ("pounce-algorithm", "EPL-2.0"),
+    ("pounce-common", "EPL-2.0"),
+    ("pounce-convex", "EPL-2.0"),
+    ("pounce-feral", "EPL-2.0"),
+    ("pounce-l1penalty", "EPL-2.0"),
+    ("pounce-linalg", "EPL-2.0"),
+    ("pounce-linsol", "EPL-2.0"),
+    ("pounce-nlp", "EPL-2.0"),
+    ("pounce-observability", "EPL-2.0"),
+    ("pounce-presolve", "EPL-2.0"),
+    ("pounce-qp", "EPL-2.0"),
+    ("pounce-restoration", "EPL-2.0"),
+    ("pounce-rs", "EPL-2.0"),
+    ("pounce-sens-core", "EPL-2.0"),
+    ("pounce-solve-report", "EPL-2.0"),
+];
 
 /// Whether a package may be used: `OR` needs one side, `AND` both, an exception after `WITH` only adds permissions.
 fn allowed(package: &str, expression: &str) -> bool {
@@ -86,7 +101,8 @@ fn every_dependency_may_be_used() {
     let version = Command::new("rustc").arg("-vV").output().expect("rustc runs").stdout;
     let version = String::from_utf8(version).expect("UTF-8");
     let host = version.lines().find_map(|line| line.strip_prefix("host: ")).expect("a host");
-    let arguments = ["metadata", "--offline", "--locked", "--format-version", "1", "--filter-platform", host];
+    let arguments =
+        ["metadata", "--offline", "--locked", "--all-features", "--format-version", "1", "--filter-platform", host];
     let output = Command::new(cargo).args(arguments).current_dir(root()).output().expect("cargo runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let metadata: Value = serde_json::from_slice(&output.stdout).expect("JSON");
