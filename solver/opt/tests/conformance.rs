@@ -139,4 +139,52 @@ const MACMPEC: &[Listed] = &[
 
 /// The problems of MacMPEC that Ipopt does not solve from the collection's starts.
 #[cfg(feature = "ipopt")]
-const MACMPEC_IPOPT: &[Listed] = &[];
+const MACMPEC_IPOPT: &[Listed] = &[
+    Listed { name: "bilevel1", reason: "local optimum 5.000 vs. best known 0" },
+    Listed { name: "bilevel1m", reason: "local optimum 5.000 vs. best known -55" },
+    Listed { name: "design-cent-3", reason: "ended with IterationLimit" },
+    Listed { name: "ex9.1.2", reason: "line 16: an integer variable is not supported" },
+    Listed { name: "ex9.2.3", reason: "local optimum 5.000 vs. best known -55" },
+    Listed { name: "ex9.2.5", reason: "local optimum 9.000 vs. best known 6" },
+    Listed { name: "flp4-2", reason: "flp4-2.dat is not in the collection" },
+    Listed { name: "flp4-3", reason: "flp4-3.dat is not in the collection" },
+    Listed { name: "flp4-4", reason: "flp4-4.dat is not in the collection" },
+    Listed { name: "qpec-100-1", reason: "qpec-100-1.dat is not in the collection" },
+    Listed { name: "qpec-100-2", reason: "qpec-100-2.dat is not in the collection" },
+    Listed { name: "qpec-100-3", reason: "qpec-100-3.dat is not in the collection" },
+    Listed { name: "qpec-100-4", reason: "qpec-100-4.dat is not in the collection" },
+    Listed { name: "qpec-200-1", reason: "qpec-200-1.dat is not in the collection" },
+    Listed { name: "qpec-200-2", reason: "qpec-200-2.dat is not in the collection" },
+    Listed { name: "qpec-200-3", reason: "qpec-200-3.dat is not in the collection" },
+    Listed { name: "qpec-200-4", reason: "qpec-200-4.dat is not in the collection" },
+    Listed { name: "ralphmod", reason: "ralphmod.dat is not in the collection" },
+    Listed { name: "tap-09", reason: "ended with IterationLimit" },
+    Listed { name: "tap-15", reason: "ended with LocallyInfeasible" },
+    Listed {
+        name: "TrafficSignalCycle TrafficSignalCycle.mod TSC-1.dat",
+        reason: "local optimum 54.963 vs. best known 45.15",
+    },
+    Listed {
+        name: "TrafficSignalCycle TrafficSignalCycle.mod TSC-2.dat",
+        reason: "local optimum 52.571 vs. best known 42.12",
+    },
+    Listed {
+        name: "TrafficSignalCycle TrafficSignalCycle.mod TSC-3.dat",
+        reason: "local optimum 87.067 vs. best known 80.63",
+    },
+    Listed {
+        name: "TrafficSignalCycle TrafficSignalCycle.mod TSC-4.dat",
+        reason: "local optimum 79.044 vs. best known 75.02",
+    },
+    Listed {
+        name: "TrafficSignalCycle TrafficSignalCycle.mod TSC-5.dat",
+        reason: "local optimum 101.469 vs. best known 88.06",
+    },
+    Listed { name: "TrafficSignalCycle TrafficSignalCycle.mod TSC-7.dat", reason: "ended with LocallyInfeasible" },
+    Listed { name: "TrafficSignalCycle TrafficSignalCycle.mod TSC-8.dat", reason: "ended with LocallyInfeasible" },
+    Listed { name: "TrafficSignalCycle TrafficSignalCycle.mod TSC-12.dat", reason: "ended with LocallyInfeasible" },
+    Listed {
+        name: "TrafficSignalCycle TrafficSignalCycle.mod TSC-13.dat",
+        reason: "local optimum 86.403 vs. best known 83.55",
+    },
+];
