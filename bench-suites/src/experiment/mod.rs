@@ -156,7 +156,7 @@ pub trait Watcher: Sync {
 /// See [`ExperimentError`].
 pub fn run(path: &Path, data: &Path, directory: &Path, watcher: &dyn Watcher) -> Result<Record, ExperimentError> {
     let config = Config::read(path)?;
-    let graph = secateur_nn::onnx::read(&config.network_path(path))?;
+    let graph = secateur_nn::onnx::read(config.network_path(path))?;
     let cases = cases::choose(&config, &graph, data)?;
     let (mut lines, mut measurements) = open(directory, &config)?;
     let done: BTreeSet<(usize, String)> = measurements.iter().map(|m| (m.case, m.method.clone())).collect();
@@ -175,7 +175,7 @@ pub fn run(path: &Path, data: &Path, directory: &Path, watcher: &dyn Watcher) ->
             measurements.push(measurement);
         }
     }
-    measurements.sort_by(|a, b| a.case.cmp(&b.case));
+    measurements.sort_by_key(|m| m.case);
     conclude(config, &cases, measurements, directory)
 }
 

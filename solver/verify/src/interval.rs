@@ -114,7 +114,7 @@ pub fn interval_with(
     explorer: Option<&mut dyn Explorer>,
 ) -> Result<Interval, VerifyError> {
     let judge = Judge::new(graph, property)?;
-    let schedule = Schedule { wait: 1, left: 1, exploring: false };
+    let schedule = Schedule { wait: 1, due: 0, exploring: false };
     let explorer = explorer.map(|explorer| explorer as &mut dyn Explorer);
     let mut pursuit =
         Pursuit { judge: &judge, epsilon, until, incumbent: None, history: Vec::new(), explorer, schedule };
@@ -170,23 +170,29 @@ struct Pursuit<'a> {
     schedule: Schedule,
 }
 
-/// When to explore: every $\tau$ rounds; $\tau$ is 1 after a success and doubles after a failure.
+/// When to explore: after $256\,\tau$ subproblems; $\tau$ is 1 after a success and doubles after a failure.
+///
+/// Subproblems are counted and not rounds, whose sizes differ a thousandfold: so the time that explorations take
+/// stays in proportion to that of the bounds, and does not depend on the clock.
 struct Schedule {
     /// $\tau$.
-    wait: u32,
-    /// Rounds until the next exploration.
-    left: u32,
+    wait: u64,
+    /// The number of subproblems at which the next exploration is due.
+    due: u64,
     /// Whether the next point seen comes from the explorer.
     exploring: bool,
 }
 
 /// The greatest $\tau$.
-const LONGEST_WAIT: u32 = 16;
+const LONGEST_WAIT: u64 = 16;
+
+/// Subproblems in the unit of $\tau$.
+const UNIT: u64 = 256;
 
 impl Schedule {
-    fn record(&mut self, improved: bool) {
+    fn record(&mut self, improved: bool, domains: u64) {
         self.wait = if improved { 1 } else { (2 * self.wait).min(LONGEST_WAIT) };
-        self.left = self.wait;
+        self.due = domains + UNIT * self.wait;
     }
 }
 
@@ -195,7 +201,7 @@ impl Referee for Pursuit<'_> {
         let before = tally.upper;
         let witness = self.measure(candidate, tally)?;
         if std::mem::take(&mut self.schedule.exploring) {
-            self.schedule.record(tally.upper < before);
+            self.schedule.record(tally.upper < before, tally.domains);
         }
         Ok(witness)
     }
@@ -207,17 +213,16 @@ impl Referee for Pursuit<'_> {
         }
     }
 
-    fn curious(&mut self) -> bool {
-        self.schedule.left = self.schedule.left.saturating_sub(1);
-        self.explorer.as_ref().is_some_and(|e| self.schedule.left == 0 || e.every_round())
+    fn curious(&self, domains: u64) -> bool {
+        self.explorer.as_ref().is_some_and(|e| domains >= self.schedule.due || e.every_round())
     }
 
-    fn explore(&mut self, node: &Node, incumbent: Option<&Candidate>) -> Option<Candidate> {
+    fn explore(&mut self, node: &Node, incumbent: Option<&Candidate>, domains: u64) -> Option<Candidate> {
         let incumbent = incumbent.filter(|best| best.region == node.region).map(|best| best.input.as_slice());
         let found = self.explorer.as_mut()?.explore(node, incumbent);
         self.schedule.exploring = found.is_some();
         if found.is_none() {
-            self.schedule.record(false);
+            self.schedule.record(false, domains);
         }
         found.map(|(input, margin)| Candidate { region: node.region, input, margin })
     }

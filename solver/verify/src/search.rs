@@ -62,13 +62,13 @@ pub trait Referee {
         0.0
     }
 
-    /// Whether to look for a good point in the most promising subproblem of this round.
-    fn curious(&mut self) -> bool {
+    /// Whether to look for a good point in the most promising subproblem of this round, after so many subproblems.
+    fn curious(&self, _domains: u64) -> bool {
         false
     }
 
     /// Looks for one.
-    fn explore(&mut self, _node: &Node, _incumbent: Option<&Candidate>) -> Option<Candidate> {
+    fn explore(&mut self, _node: &Node, _incumbent: Option<&Candidate>, _domains: u64) -> Option<Candidate> {
         None
     }
 
@@ -223,15 +223,16 @@ pub fn search<S: Splitting>(
         }
         let (goal, upper) = (referee.goal(tally), tally.upper);
         let batch = next_batch(&mut open, ROUND * splitting.chunk(), CROWD / splitting.bytes().max(1));
+        let domains = tally.domains;
         tally.domains += batch.len() as u64;
         let parents: Vec<f64> = batch.iter().map(|open| open.lower).collect();
         let best = batch.iter().min_by(|a, b| a.lower.total_cmp(&b.lower));
-        let node = best.filter(|_| referee.curious()).map(|open| splitting.node(&open.domain));
+        let node = best.filter(|_| referee.curious(domains)).map(|open| splitting.node(&open.domain));
         let batch = batch.into_iter().map(|open| open.domain).collect();
         let hint = Hint { goal, incumbent: tally.incumbent.as_ref(), stale };
         let (steps, found) = rayon::join(
             || bound_in_chunks(splitting, batch, &hint, clock),
-            || node.and_then(|node| referee.explore(&node, hint.incumbent)),
+            || node.and_then(|node| referee.explore(&node, hint.incumbent, domains)),
         );
         if let Some(candidate) = found
             && let Some(witness) = tally.show(candidate, referee)?
