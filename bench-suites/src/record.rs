@@ -140,6 +140,62 @@ pub struct MipPartRecord {
     pub seconds: f64,
 }
 
+/// The local robustness of a range of images.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RobustRecord {
+    /// The network's file.
+    pub model: String,
+    /// The data set or file.
+    pub data: String,
+    /// The radius, rounded down if its decimals do not end.
+    pub radius: String,
+    /// The norm of the ball.
+    pub norm: String,
+    /// Limit in seconds per property.
+    pub timeout: Option<f64>,
+    /// Worker threads, 0 for every core.
+    pub threads: usize,
+    /// Seed of the random starts.
+    pub seed: u64,
+    /// Images asked for; fewer are listed when the run was interrupted.
+    pub asked: usize,
+    /// Images that are classified correctly.
+    pub correct: usize,
+    /// Images proved robust at the radius.
+    pub verified: usize,
+    /// Images neither misclassified nor with a counterexample.
+    pub not_falsified: usize,
+    /// Every image.
+    pub images: Vec<RobustImageRecord>,
+    /// Wall-clock seconds of the command.
+    pub seconds: f64,
+    /// Peak resident memory of the process in bytes, where the system tells.
+    pub peak_memory: Option<u64>,
+    /// Version of the program.
+    pub version: String,
+}
+
+/// The local robustness of one image.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RobustImageRecord {
+    /// Its number.
+    pub index: usize,
+    /// Its class.
+    pub label: usize,
+    /// The class that the network gives it.
+    pub predicted: usize,
+    /// At the whole radius: `robust`, `not-robust`, `misclassified` or `unknown`.
+    pub verdict: String,
+    /// The largest radius that bisection verified, rounded down.
+    pub verified: Option<String>,
+    /// The least radius that bisection falsified, rounded up.
+    pub falsified: Option<String>,
+    /// Radii that bisection left undecided.
+    pub unknown: Vec<String>,
+    /// Wall-clock seconds.
+    pub seconds: f64,
+}
+
 /// The settings of a verification.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SettingsRecord {

@@ -101,6 +101,44 @@ pub enum CliError {
         /// How many there are.
         found: usize,
     },
+    /// Images that cannot be read.
+    #[error(transparent)]
+    Images(#[from] secateur_bench_suites::images::ImageError),
+    /// Nobody said where the data are.
+    #[error("{set}: name the directory of data sets with --data-dir or SECATEUR_DATA")]
+    NoDataDirectory {
+        /// The data set.
+        set: secateur_bench_suites::images::DataSet,
+    },
+    /// An index beyond the data set.
+    #[error("there is no image {index}: the data set has {images}, from 0")]
+    NoSuchImage {
+        /// The index.
+        index: usize,
+        /// Images.
+        images: usize,
+    },
+    /// Images of another size than the network takes.
+    #[error("the network takes {expected} numbers, an image has {found}")]
+    ImageSize {
+        /// The network's inputs.
+        expected: usize,
+        /// The image's pixels.
+        found: usize,
+    },
+    /// A label that the network has no score for.
+    #[error("image {index} has label {label}, but the network scores {classes} classes, from 0")]
+    Label {
+        /// The image.
+        index: usize,
+        /// Its label.
+        label: usize,
+        /// Classes.
+        classes: usize,
+    },
+    /// A norm whose ball the verifier has no bounds for.
+    #[error("only --norm linf is supported so far: the bounds know boxes, not other balls")]
+    Norm,
     /// The build leaves something out.
     #[cfg(not(feature = "full"))]
     #[error("this build has no {what}: build with `--features full`, as ./secateur does where cmake and libclang are at hand", what = .what.trim_start_matches("a "))]

@@ -1,4 +1,4 @@
-//! The command line: `secateur verify`, `bound`, `bench`, `inspect` and `eval`; with the feature `full`, `mip` and
+//! The command line: `secateur verify`, `bound`, `robust`, `bench`, `inspect` and `eval`; with the feature `full`, `mip` and
 //! `experiment` too.
 //!
 //! | what | file |
@@ -6,6 +6,7 @@
 //! | decide a property of a network | [`verify`] |
 //! | bound its margin | [`bound`] |
 //! | the same by mixed-integer programs | `mip` |
+//! | verify images | [`robust`] |
 //! | run suites of such questions | [`mod@bench`] |
 //! | measure, and write tables and plots | `experiment` |
 //! | show a network | [`inspect`] |
@@ -29,6 +30,7 @@ mod interrupt;
 mod mip;
 mod output;
 mod progress;
+mod robust;
 mod upper;
 mod verify;
 mod witness;
@@ -52,6 +54,7 @@ enum Command {
     Bound(bound::Arguments),
     #[cfg(feature = "full")]
     Mip(mip::Arguments),
+    Robust(robust::Arguments),
     Bench(bench::Arguments),
     #[cfg(feature = "full")]
     Experiment(experiment::Arguments),
@@ -66,6 +69,7 @@ fn main() -> ExitCode {
         Command::Bound(arguments) => bound::run(&arguments),
         #[cfg(feature = "full")]
         Command::Mip(arguments) => mip::run(&arguments),
+        Command::Robust(arguments) => robust::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         #[cfg(feature = "full")]
         Command::Experiment(arguments) => experiment::run(&arguments),
