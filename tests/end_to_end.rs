@@ -1,6 +1,6 @@
 //! The program as a person runs it: verdict lines, exit codes, records, and what it does with bad input.
 
-use secateur_bench_suites::record::{BoundRecord, VerificationRecord};
+use secateur_bench_suites::record::{BoundRecord, RobustRecord, VerificationRecord};
 use secateur_bench_suites::results::{ResultRow, Results};
 use secateur_bench_suites::verdict::Verdict;
 use secateur_check::{Replay, replay};
@@ -342,4 +342,103 @@ fn ctrl_c_ends_a_search_with_unknown_and_exit_code_3() {
     let found = (stdout(&output), output.status.code());
     assert_eq!(found, ("unknown\n".to_owned(), Some(3)), "{}", stderr(&output));
     assert!(stderr(&output).contains("interrupted"));
+}
+
+/// Images of the example network: label and 28 × 28 pixels, a blob whose place depends on `seed`.
+fn image_file(directory: &Path, labels: &[usize]) -> String {
+    let mut text = String::new();
+    for (seed, label) in labels.iter().enumerate() {
+        text += &label.to_string();
+        for i in 0..784usize {
+            let (x, y) = (i % 28, i / 28);
+            let inside = x.abs_diff(8 + seed) < 5 && y.abs_diff(12) < 7;
+            text += if inside { ",200" } else { ",0" };
+        }
+        text += "\n";
+    }
+    let file = directory.join("images.csv");
+    std::fs::write(&file, text).expect("written");
+    file.to_str().expect("UTF-8").to_owned()
+}
+
+#[test]
+fn robust_counts_verified_images_and_bisects() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let model = example("mnist_24x24.onnx");
+    let classes = |data: &str| {
+        let json = run(&["robust", &model, "--data", data, "--index", "0..3", "--radius", "1/1000000", "--json", "-"]);
+        let record: RobustRecord = serde_json::from_str(&stdout(&json)).expect("a record");
+        record.images.iter().map(|image| image.predicted).collect::<Vec<usize>>()
+    };
+    let predicted = classes(&image_file(directory.path(), &[0, 0, 0]));
+    // The third image is given a wrong label.
+    let data = image_file(directory.path(), &[predicted[0], predicted[1], (predicted[2] + 1) % 10]);
+    let mut verified = Vec::new();
+    for norm in ["linf", "l2", "l1"] {
+        let ask = |radius: &str| {
+            let arguments = ["robust", &model, "--data", &data, "--index", "0..3", "--norm", norm, "--radius", radius];
+            let output = run(&[&arguments[..], &["--timeout", "20"]].concat());
+            assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+            stdout(&output)
+        };
+        let (near, far) = (ask("0.001"), ask("50"));
+        let verdicts = |text: &str| {
+            let words = text.lines().take(3).map(|line| line.split(' ').nth(3).expect("a verdict").to_owned());
+            words.collect::<Vec<String>>()
+        };
+        assert_eq!(verdicts(&near), ["robust", "robust", "misclassified"], "{norm}: {near}");
+        assert!(near.ends_with("clean accuracy 2/3\nverified accuracy 2/3\nnot falsified 2/3\n"), "{near}");
+        assert_eq!(verdicts(&far), ["not-robust", "not-robust", "misclassified"], "{norm}: {far}");
+        assert!(far.ends_with("clean accuracy 2/3\nverified accuracy 0/3\nnot falsified 0/3\n"), "{far}");
+        let arguments = ["robust", &model, "--data", &data, "--index", "0..1", "--norm", norm, "--radius", "0.5"];
+        let largest = run(&[&arguments[..], &["--largest", "--timeout", "20", "--json", "-"]].concat());
+        let record: RobustRecord = serde_json::from_str(&stdout(&largest)).expect("a record");
+        assert_eq!(record.norm, norm);
+        let number = |text: &Option<String>| text.as_deref().map(|t| t.parse::<f64>().expect("a radius"));
+        let (low, high) = (number(&record.images[0].verified).expect("verified"), number(&record.images[0].falsified));
+        assert!(high.is_none_or(|high| low <= high && high - low < 0.5 / 32.0), "{norm}: {low} {high:?}");
+        verified.push(low);
+    }
+    // The cube contains the ball, and the ball the cross-polytope.
+    assert!(verified[0] > 0.0 && verified[0] <= verified[1] && verified[1] <= verified[2], "{verified:?}");
+}
+
+#[test]
+fn robust_refuses_what_it_cannot_use() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let model = example("mnist_24x24.onnx");
+    let good = image_file(directory.path(), &[3, 4]);
+    let bad = |name: &str, text: &str| {
+        let file = directory.path().join(name);
+        std::fs::write(&file, text).expect("written");
+        file.to_str().expect("UTF-8").to_owned()
+    };
+    let (short, word) = (bad("short.csv", "1,0,0,0\n"), bad("word.csv", "1,a\n"));
+    let label = bad("label.csv", &format!("77{}\n", ",0".repeat(784)));
+    let ask = |data: &str, index: &str, radius: &str| {
+        let output = run(&["robust", &model, "--data", data, "--index", index, "--radius", radius]);
+        assert_eq!(output.status.code(), Some(2), "{data} {index} {radius}: {}", stdout(&output));
+        assert_eq!(stdout(&output), "", "{data} {index} {radius}");
+        stderr(&output)
+    };
+    assert!(ask(&good, "0..3", "0.1").contains("2"));
+    assert!(ask(&short, "0..1", "0.1").contains("784"));
+    assert!(ask(&label, "0..1", "0.1").contains("77"));
+    for (data, index, radius) in [
+        (word.as_str(), "0..1", "0.1"),
+        (&good, "1..1", "0.1"),
+        (&good, "a..b", "0.1"),
+        (&good, "0..1", "0"),
+        (&good, "0..1", "-1"),
+        (&good, "0..1", "NaN"),
+        ("nowhere.csv", "0..1", "0.1"),
+        ("letters", "0..1", "0.1"),
+    ] {
+        ask(data, index, radius);
+    }
+    let mut without = secateur();
+    without.args(["robust", &model, "--data", "mnist", "--index", "0..1", "--radius", "0.1"]);
+    let output = without.env_remove("SECATEUR_DATA").output().expect("the program runs");
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert!(stderr(&output).contains("--data-dir"), "{}", stderr(&output));
 }

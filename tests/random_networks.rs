@@ -32,7 +32,8 @@ fn above(output: usize, other: usize, bound: RBig) -> LinearConstraint {
 }
 
 fn property(conjunction: Vec<LinearConstraint>) -> Property {
-    let case = Case { lower: vec![-one(), -one()], upper: vec![one(), one()], unsafe_set: vec![conjunction] };
+    let case =
+        Case { lower: vec![-one(), -one()], upper: vec![one(), one()], ball: None, unsafe_set: vec![conjunction] };
     Property { inputs: 2, outputs: 3, cases: vec![case] }
 }
 

@@ -1,7 +1,7 @@
 //! Local robustness: the properties of one image.
 
 use dashu_ratio::RBig;
-use secateur_nn::property::{Case, LinearConstraint, Property};
+use secateur_nn::property::{Ball, Case, LinearConstraint, Norm, Property};
 
 /// A radius as exact number: a decimal like `0.03`, or a quotient like `8/255`.
 pub fn radius(text: &str) -> Option<RBig> {
@@ -23,9 +23,16 @@ pub fn radius(text: &str) -> Option<RBig> {
     (value > RBig::ZERO).then_some(value)
 }
 
-/// The box of the given radius around an image, cut to the range $[0, 1]$ of pixels, on which class `class` must
-/// score above each of `others`.
-pub fn property(centre: &[RBig], radius: &RBig, outputs: usize, class: usize, others: &[usize]) -> Property {
+/// The ball of the given radius around an image, in the norm given or else the maximum norm, cut to the range
+/// $[0, 1]$ of pixels, on which class `class` must score above each of `others`.
+pub fn property(
+    centre: &[RBig],
+    radius: &RBig,
+    norm: Option<Norm>,
+    outputs: usize,
+    class: usize,
+    others: &[usize],
+) -> Property {
     let lower = centre.iter().map(|x| (x - radius).max(RBig::ZERO)).collect();
     let upper = centre.iter().map(|x| (x + radius).min(RBig::ONE)).collect();
     let beaten = |other: &usize| {
@@ -33,7 +40,8 @@ pub fn property(centre: &[RBig], radius: &RBig, outputs: usize, class: usize, ot
         scores.sort_by_key(|(index, _)| *index);
         vec![LinearConstraint { inputs: Vec::new(), outputs: scores, bound: RBig::ZERO, strict: false }]
     };
-    let case = Case { lower, upper, unsafe_set: others.iter().map(beaten).collect() };
+    let ball = norm.map(|norm| Ball { norm, centre: centre.to_vec(), radius: radius.clone() });
+    let case = Case { lower, upper, ball, unsafe_set: others.iter().map(beaten).collect() };
     Property { inputs: centre.len(), outputs, cases: vec![case] }
 }
 
@@ -56,7 +64,7 @@ mod tests {
     #[test]
     fn the_box_stays_in_the_range_of_pixels() {
         let centre = [RBig::ZERO, RBig::ONE, RBig::from_parts(1.into(), 2u8.into())];
-        let property = property(&centre, &RBig::from_parts(1.into(), 10u8.into()), 3, 2, &[0, 1]);
+        let property = property(&centre, &RBig::from_parts(1.into(), 10u8.into()), None, 3, 2, &[0, 1]);
         let case = &property.cases[0];
         assert!(case.lower.iter().chain(&case.upper).all(|v| *v >= RBig::ZERO && *v <= RBig::ONE));
         assert_eq!(case.upper[0], RBig::from_parts(1.into(), 10u8.into()));

@@ -136,9 +136,6 @@ pub enum CliError {
         /// Classes.
         classes: usize,
     },
-    /// A norm whose ball the verifier has no bounds for.
-    #[error("only --norm linf is supported so far: the bounds know boxes, not other balls")]
-    Norm,
     /// The build leaves something out.
     #[cfg(not(feature = "full"))]
     #[error("this build has no {what}: build with `--features full`, as ./secateur does where cmake and libclang are at hand", what = .what.trim_start_matches("a "))]

@@ -13,7 +13,7 @@ use secateur_bench_suites::record::{RobustImageRecord, RobustRecord, peak_memory
 use secateur_linalg::Tensor;
 use secateur_nn::eval::Evaluator;
 use secateur_nn::graph::Graph;
-use secateur_nn::onnx;
+use secateur_nn::{onnx, property};
 use secateur_verify::{Branching, Observer, Outcome, Settings};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -80,13 +80,33 @@ enum Norm {
     L1,
 }
 
+impl Norm {
+    /// The norm of the ball inside the box; the maximum norm needs none.
+    fn ball(self) -> Option<property::Norm> {
+        match self {
+            Self::Linf => None,
+            Self::L2 => Some(property::Norm::L2),
+            Self::L1 => Some(property::Norm::L1),
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Linf => "linf",
+            Self::L2 => "l2",
+            Self::L1 => "l1",
+        }
+    }
+}
+
 fn range(text: &str) -> Result<Range<usize>, String> {
     let ends = text.split_once("..").and_then(|(a, b)| Some(a.parse().ok()?..b.parse().ok()?));
     ends.filter(|r| r.start < r.end).ok_or_else(|| "expected A..B with A below B".to_owned())
 }
 
 fn radius(text: &str) -> Result<RBig, String> {
-    local::radius(text).ok_or_else(|| "expected a positive decimal such as 0.03, or a quotient such as 8/255".to_owned())
+    local::radius(text)
+        .ok_or_else(|| "expected a positive decimal such as 0.03, or a quotient such as 8/255".to_owned())
 }
 
 /// One network and what is asked of it.
@@ -100,9 +120,6 @@ struct Question<'a> {
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
     let begin = Instant::now();
-    if arguments.norm != Norm::Linf {
-        return Err(CliError::Norm);
-    }
     if let Some(file) = arguments.json.as_deref().filter(|f| !is_dash(f)) {
         output::check_writable(file)?;
     }
@@ -200,7 +217,7 @@ impl Question<'_> {
         if others.is_empty() {
             return Ok("robust");
         }
-        let property = local::property(centre, radius, classes, label, &others);
+        let property = local::property(centre, radius, self.arguments.norm.ball(), classes, label, &others);
         let settings = Settings {
             timeout: arguments.timeout,
             threads: arguments.threads,
@@ -272,7 +289,7 @@ fn answer(arguments: &Arguments, lines: Vec<RobustImageRecord>, text: bool, begi
         model: arguments.model.display().to_string(),
         data: arguments.data.clone(),
         radius: decimal::print_below(&arguments.radius),
-        norm: "linf".to_owned(),
+        norm: arguments.norm.name().to_owned(),
         timeout: arguments.timeout.map(|limit| limit.as_secs_f64()),
         threads: arguments.threads,
         seed: arguments.seed,

@@ -24,6 +24,38 @@ pub struct LinearConstraint {
 /// Constraints that hold together: one way to be unsafe.
 pub type Conjunction = Vec<LinearConstraint>;
 
+/// How far from a centre a ball reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Norm {
+    /// $\sum_i |x_i - c_i|$.
+    L1,
+    /// $\sqrt{\sum_i (x_i - c_i)^2}$.
+    L2,
+}
+
+/// $\| x - c \| \le r$.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ball {
+    /// The norm.
+    pub norm: Norm,
+    /// $c$.
+    pub centre: Vec<RBig>,
+    /// $r$.
+    pub radius: RBig,
+}
+
+impl Ball {
+    /// Whether a point is inside, exactly.
+    pub fn contains(&self, point: &[RBig]) -> bool {
+        let steps = point.iter().zip(&self.centre).map(|(x, c)| x - c);
+        let (size, budget): (fn(RBig) -> RBig, RBig) = match self.norm {
+            Norm::L1 => (|t| if t < RBig::ZERO { -t } else { t }, self.radius.clone()),
+            Norm::L2 => (|t| &t * &t, &self.radius * &self.radius),
+        };
+        steps.fold(RBig::ZERO, |sum, t| sum + size(t)) <= budget
+    }
+}
+
 /// A box of inputs with the unsafe sets that matter on it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Case {
@@ -31,8 +63,19 @@ pub struct Case {
     pub lower: Vec<RBig>,
     /// Upper corner.
     pub upper: Vec<RBig>,
+    /// Where given, inputs lie in this ball too.
+    pub ball: Option<Ball>,
     /// The outputs are unsafe when any of these holds. Never empty; an empty conjunction always holds.
     pub unsafe_set: Vec<Conjunction>,
+}
+
+impl Case {
+    /// Whether a point is one of its inputs, exactly.
+    pub fn contains(&self, point: &[RBig]) -> bool {
+        let inside = |(x, (l, u)): (&RBig, (&RBig, &RBig))| l <= x && x <= u;
+        point.iter().zip(self.lower.iter().zip(&self.upper)).all(inside)
+            && self.ball.as_ref().is_none_or(|ball| ball.contains(point))
+    }
 }
 
 /// A verification query over flattened inputs and outputs.

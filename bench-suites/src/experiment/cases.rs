@@ -7,7 +7,7 @@ use crate::local;
 use dashu_ratio::RBig;
 use secateur_nn::graph::Graph;
 use secateur_nn::property::Property;
-use secateur_verify::bounds::{self, Boxes};
+use secateur_verify::bounds;
 use secateur_verify::lower::lower;
 use secateur_verify::network::Network;
 use secateur_verify::portfolio;
@@ -85,7 +85,7 @@ pub fn choose(config: &Config, graph: &Graph, data: &Path) -> Result<Vec<Case>, 
                 expected: "positive decimals or quotients",
                 found: text.clone(),
             })?;
-            let property = local::property(&centre, &radius, network.outputs(), image.label, &[attacked]);
+            let property = local::property(&centre, &radius, None, network.outputs(), image.label, &[attacked]);
             let (index, radius) = (cases.len(), text.clone());
             cases.push(Case { index, image: number, class: image.label, attacked, radius, property });
         }
@@ -123,7 +123,7 @@ fn hardest(network: &Network<f64>, cases: Vec<Case>, most: usize) -> Vec<Case> {
     for case in cases {
         let specification = Specification::<f64>::new(&case.property);
         let region = &specification.regions[0];
-        let boxes = Boxes { batch: 1, lower: region.lower.clone(), upper: region.upper.clone() };
+        let boxes = region.boxes();
         let method = bounds::Method::AlphaCrown(portfolio::root_ascent());
         let (found, _) = bounds::bound(network, &boxes, method, &[], &|| false);
         let ends = |k: usize| found.lower[k].iter().zip(&found.upper[k]);

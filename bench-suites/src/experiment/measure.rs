@@ -225,7 +225,7 @@ pub fn root_lower(network: &Network<f64>, region: &Region<f64>, method: bounds::
 }
 
 fn boxes(region: &Region<f64>) -> Boxes<f64> {
-    Boxes { batch: 1, lower: region.lower.clone(), upper: region.upper.clone() }
+    region.boxes()
 }
 
 /// The objective's bound by back-substitution, after so many steps on its slopes.

@@ -115,7 +115,7 @@ impl Cases {
         }
         let finish = |(changes, unsafe_set)| {
             let (lower, upper) = self.corners(inputs, &changes, declarations)?;
-            Ok(Case { lower, upper, unsafe_set })
+            Ok(Case { lower, upper, ball: None, unsafe_set })
         };
         let cases = found.into_iter().map(finish).collect::<Result<_, _>>()?;
         Ok(Property { inputs, outputs, cases })

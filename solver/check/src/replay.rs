@@ -58,7 +58,7 @@ pub fn replay_with(
 ) -> Result<Replay, CheckError> {
     assert!(!precisions.is_empty(), "at least one precision");
     check_sizes(graph, property, point)?;
-    let inside: Vec<usize> = (0..property.cases.len()).filter(|i| holds_point(&property.cases[*i], point)).collect();
+    let inside: Vec<usize> = (0..property.cases.len()).filter(|i| property.cases[*i].contains(point)).collect();
     if inside.is_empty() {
         return Ok(Replay::NotViolated { inside, outputs: Vec::new() });
     }
@@ -92,6 +92,7 @@ fn check_sizes(graph: &Graph, property: &Property, point: &[RBig]) -> Result<(),
         let constraints = || case.unsafe_set.iter().flatten();
         case.lower.len() == inputs
             && case.upper.len() == inputs
+            && case.ball.as_ref().is_none_or(|ball| ball.centre.len() == inputs)
             && constraints().flat_map(|c| &c.inputs).all(|(i, _)| *i < inputs)
             && constraints().flat_map(|c| &c.outputs).all(|(i, _)| *i < outputs)
     };
@@ -99,10 +100,6 @@ fn check_sizes(graph: &Graph, property: &Property, point: &[RBig]) -> Result<(),
         Some(case) => Err(CheckError::PropertyVariable { case }),
         None => Ok(()),
     }
-}
-
-fn holds_point(case: &Case, point: &[RBig]) -> bool {
-    point.iter().zip(&case.lower).zip(&case.upper).all(|((x, lower), upper)| lower <= x && x <= upper)
 }
 
 fn judge(property: &Property, inside: &[usize], point: &[RBig], outputs: Vec<Enclosure>) -> Replay {

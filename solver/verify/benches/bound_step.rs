@@ -39,7 +39,7 @@ fn boxes(inputs: usize, batch: usize, radius: f32) -> Boxes<f32> {
     let mut random = Random::new(2);
     let centre: Vec<f32> = (0..batch * inputs).map(|_| random.uniform(-0.5, 0.5) as f32).collect();
     let corner = |sign: f32| centre.iter().map(|c| c + sign * radius).collect();
-    Boxes { batch, lower: corner(-1.0), upper: corner(1.0) }
+    Boxes { batch, lower: corner(-1.0), upper: corner(1.0), balls: Vec::new() }
 }
 
 fn acasxu(c: &mut Criterion) {

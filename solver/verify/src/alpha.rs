@@ -115,10 +115,7 @@ pub fn optimise<T: Scalar>(
         let last = step == params.steps;
         let keep = !last || step == 0;
         let bound = back_substitute(network, magnitudes, &bounds.lines, rows.clone(), slopes.multipliers(), keep);
-        let minimum = (0..rows.len()).map(|r| {
-            let (lower, upper) = boxes.corners(rows.domain[r] as usize);
-            bound.minimum(r, lower, upper)
-        });
+        let minimum = (0..rows.len()).map(|r| bound.minimum(r, boxes.set(rows.domain[r] as usize)));
         let minimum: Vec<T> = minimum.collect();
         match &mut found {
             None => {
@@ -254,8 +251,7 @@ impl<'a, T: Scalar> Ascent<'a, T> {
                 Kind::Input => {
                     let mut x = vec![T::ZERO; count * size];
                     for (r, x) in x.chunks_exact_mut(size).enumerate() {
-                        let (lower, upper) = boxes.corners(rows.domain[r] as usize);
-                        bound.minimiser(r, lower, upper, x);
+                        bound.minimiser(r, boxes.set(rows.domain[r] as usize), x);
                     }
                     x
                 }

@@ -3,11 +3,13 @@
 //! For a disjunct with objectives $g_i$ the loss is $\max_i g_i(x)$; a point with loss at most 0 is a
 //! candidate. Starts are random in the box (the first at its centre), in later rounds near the best
 //! points so far; steps follow the sign of the gradient, scaled by the box's widths, with a decreasing
-//! step size. What an attack finds is only a candidate: [`crate::witness`] decides.
+//! step size. In a ball the steps go towards the least point of the linearised loss instead (Frank and Wolfe), so
+//! that they never leave it. What an attack finds is only a candidate: [`crate::witness`] decides.
 //!
 //! # Source
 //! Madry et al., *Towards deep learning models resistant to adversarial attacks*, 2018.
 
+use crate::ball::Set;
 use crate::network::Network;
 use crate::specification::{Objective, Region};
 use rayon::prelude::*;
@@ -69,7 +71,8 @@ pub fn attack<T: Scalar>(network: &Network<T>, region: &Region<T>, params: Param
         let starts = (0..count).map(|r| {
             let share = |random: &mut Random| if r == 0 { 0.5 } else { random.unit() };
             let corners = region.lower.iter().zip(&region.upper);
-            corners.map(|(l, u)| (*l + (*u - *l) * T::from_f64(share(random))).max(*l).min(*u)).collect()
+            let start = corners.map(|(l, u)| (*l + (*u - *l) * T::from_f64(share(random))).max(*l).min(*u));
+            pulled(region.set(), start.collect())
         });
         let found = descend_all(network, region, disjunct, starts.collect(), params);
         all.push((disjunct, found));
@@ -90,11 +93,11 @@ pub fn attack<T: Scalar>(network: &Network<T>, region: &Region<T>, params: Param
             found.truncate(KEPT.1);
             let starts = (0..count).map(|r| {
                 let near = found[r % found.len()].input.iter().zip(region.lower.iter().zip(&region.upper));
-                near.map(|(x, (l, u))| {
+                let start = near.map(|(x, (l, u))| {
                     let away = T::from_f64(random.unit() - 0.5) * spread * (*u - *l);
                     (*x + away).max(*l).min(*u)
-                })
-                .collect()
+                });
+                pulled(region.set(), start.collect())
             });
             let more = descend_all(network, region, *disjunct, starts.collect(), params);
             found.extend(more);
@@ -105,6 +108,14 @@ pub fn attack<T: Scalar>(network: &Network<T>, region: &Region<T>, params: Param
     all.swap_remove(0).1.swap_remove(0)
 }
 
+/// A point of the box, moved into the ball.
+fn pulled<T: Scalar>(set: Set<'_, T>, mut x: Vec<T>) -> Vec<T> {
+    if let Some(ball) = set.ball {
+        ball.pull(&mut x);
+    }
+    x
+}
+
 /// Descends from every start, side by side; the ends, best first.
 fn descend_all<T: Scalar>(
     network: &Network<T>,
@@ -113,9 +124,8 @@ fn descend_all<T: Scalar>(
     starts: Vec<Vec<T>>,
     params: Params,
 ) -> Vec<Found<T>> {
-    let descend = |starts: &[Vec<T>]| {
-        descend_each(network, &region.lower, &region.upper, &region.disjuncts[disjunct], starts.concat(), params)
-    };
+    let descend =
+        |starts: &[Vec<T>]| descend_each(network, region.set(), &region.disjuncts[disjunct], starts.concat(), params);
     let found: Vec<Vec<Found<T>>> = starts.par_chunks(TOGETHER).map(descend).collect();
     let mut found: Vec<Found<T>> = found.into_iter().flatten().collect();
     found.sort_by(Found::by_margin);
@@ -134,21 +144,19 @@ impl<T: Scalar> Found<T> {
 /// `points` is `batch × n`.
 pub fn descend<T: Scalar>(
     network: &Network<T>,
-    lower: &[T],
-    upper: &[T],
+    set: Set<'_, T>,
     disjunct: &[Objective<T>],
     points: Vec<T>,
     params: Params,
 ) -> Found<T> {
-    let found = descend_each(network, lower, upper, disjunct, points, params).into_iter();
+    let found = descend_each(network, set, disjunct, points, params).into_iter();
     found.min_by(Found::by_margin).expect("at least one point")
 }
 
 /// Descends from each of the points until the margin of one is low enough; the best point of each.
 fn descend_each<T: Scalar>(
     network: &Network<T>,
-    lower: &[T],
-    upper: &[T],
+    set: Set<'_, T>,
     disjunct: &[Objective<T>],
     mut points: Vec<T>,
     params: Params,
@@ -157,6 +165,7 @@ fn descend_each<T: Scalar>(
     let batch = points.len() / n;
     let mut best: Vec<Found<T>> =
         points.chunks_exact(n).map(|x| Found { input: x.to_vec(), margin: T::INFINITY }).collect();
+    let mut target = vec![T::ZERO; n];
     for step in 0..=params.steps {
         let values = network.evaluate(&points, batch);
         let outputs = values.last().expect("a network has layers");
@@ -182,13 +191,19 @@ fn descend_each<T: Scalar>(
         for b in 0..batch {
             let mut slope = gradient[b * n..(b + 1) * n].to_vec();
             direct[b].iter().for_each(|(i, a)| slope[*i] += *a);
+            if let Some(ball) = set.ball {
+                ball.minimiser(&slope, set.lower, set.upper, &mut target);
+                let points = points[b * n..(b + 1) * n].iter_mut().zip(&target);
+                points.for_each(|(x, v)| *x += T::from_f64(2.0) * rate * (*v - *x));
+                continue;
+            }
             for (i, g) in slope.iter().enumerate() {
                 let x = &mut points[b * n + i];
-                let step = rate * (upper[i] - lower[i]);
+                let step = rate * (set.upper[i] - set.lower[i]);
                 if *g > T::ZERO {
-                    *x = (*x - step).max(lower[i]);
+                    *x = (*x - step).max(set.lower[i]);
                 } else if *g < T::ZERO {
-                    *x = (*x + step).min(upper[i]);
+                    *x = (*x + step).min(set.upper[i]);
                 }
             }
         }

@@ -6,6 +6,7 @@
 //! intersected. Then the activation's lines are known and the next layer can be bounded.
 
 use crate::alpha::{self, Optimised, Slopes, Split};
+use crate::ball::{Ball, Set};
 use crate::crown::{InputBound, Lines, Multipliers, Rows, back_substitute};
 use crate::network::{Affine, Function, Kind, Layer, Network};
 use crate::refine;
@@ -13,6 +14,7 @@ use crate::relax;
 use crate::rounding::{Magnitudes, gamma};
 use rayon::prelude::*;
 use secateur_linalg::Scalar;
+use std::sync::Arc;
 
 /// Rows that go through one back-substitution.
 const ROWS_AT_ONCE: usize = 1024;
@@ -26,9 +28,28 @@ pub struct Boxes<T> {
     pub lower: Vec<T>,
     /// Upper corners.
     pub upper: Vec<T>,
+    /// The ball that cuts each; empty when there are none.
+    pub balls: Vec<Option<Arc<Ball>>>,
 }
 
 impl<T: Scalar> Boxes<T> {
+    /// One box.
+    pub fn one(lower: &[T], upper: &[T], ball: Option<Arc<Ball>>) -> Self {
+        Self { batch: 1, lower: lower.to_vec(), upper: upper.to_vec(), balls: vec![ball] }
+    }
+
+    /// The only box, `batch` times.
+    pub fn repeat(&self, batch: usize) -> Self {
+        let balls = (0..batch).flat_map(|_| self.balls.iter().cloned()).collect();
+        Self { batch, lower: self.lower.repeat(batch), upper: self.upper.repeat(batch), balls }
+    }
+
+    /// What the input of one subproblem ranges over.
+    pub fn set(&self, b: usize) -> Set<'_, T> {
+        let (lower, upper) = self.corners(b);
+        Set { lower, upper, ball: self.balls.get(b).and_then(Option::as_deref) }
+    }
+
     /// The corners of one box.
     pub fn corners(&self, b: usize) -> (&[T], &[T]) {
         let n = self.lower.len() / self.batch.max(1);
@@ -354,8 +375,8 @@ const LARGEST_GUIDE: usize = 4 << 20;
 
 /// Bounds of an entry from its rows `r` (plus sign) and `r + 1` (minus sign).
 fn pair_bounds<T: Scalar>(found: &InputBound<T>, r: usize, boxes: &Boxes<T>, b: usize) -> (T, T) {
-    let (low, high) = boxes.corners(b);
-    (found.minimum(r, low, high), -found.minimum(r + 1, low, high))
+    let set = boxes.set(b);
+    (found.minimum(r, set), -found.minimum(r + 1, set))
 }
 
 /// Interval arithmetic through an affine layer, by centre and radius:

@@ -250,12 +250,12 @@ fn bound_children<T: Scalar>(
     let (alpha, beta) = multipliers(problem, found, &of);
     let multipliers = Multipliers { alpha: &alpha, beta: &beta };
     let rows = back_substitute(problem.network, &problem.root.magnitudes, &below.lines, rows, multipliers, false);
-    let (lower, upper) = (&problem.region.lower, &problem.region.upper);
-    let mut scores: Vec<f64> = (0..children.len()).map(|r| rows.minimum(r, lower, upper).to_f64()).collect();
+    let set = problem.region.set();
+    let mut scores: Vec<f64> = (0..children.len()).map(|r| rows.minimum(r, set).to_f64()).collect();
     if let Some(alignment) = alignment.filter(|a| a.weight > 0.0) {
         let n = problem.network.inputs();
         let mut points = vec![T::ZERO; children.len() * n];
-        points.chunks_exact_mut(n).enumerate().for_each(|(r, x)| rows.minimiser(r, lower, upper, x));
+        points.chunks_exact_mut(n).enumerate().for_each(|(r, x)| rows.minimiser(r, set, x));
         let values = problem.network.evaluate(&points, children.len());
         for (r, (d, [split])) in children.iter().enumerate() {
             let mut pattern = signs(problem, &values, r);

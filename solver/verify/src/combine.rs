@@ -5,6 +5,7 @@
 //! over the box is concave in $\lambda$. It is climbed from the best single objective by line searches
 //! towards the others; whatever $\lambda$ results, its value is a bound.
 
+use crate::ball::Set;
 use crate::crown::InputBound;
 use crate::rounding::{SAFETY, gamma};
 use secateur_linalg::Scalar;
@@ -34,7 +35,8 @@ impl Combination {
         }
     }
 
-    fn minimum<T: Scalar>(&self, lower: &[T], upper: &[T]) -> f64 {
+    fn minimum<T: Scalar>(&self, set: Set<'_, T>) -> f64 {
+        let Set { lower, upper, .. } = set;
         let corners = lower.iter().zip(upper).map(|(l, u)| (l.to_f64(), u.to_f64()));
         let terms = self.coefficients.iter().zip(corners).map(|(a, (l, u))| (a * l).min(a * u));
         self.constant + terms.sum::<f64>()
@@ -42,19 +44,20 @@ impl Combination {
 }
 
 impl<T: Scalar> InputBound<T> {
-    /// A number that is below some convex combination of the given rows everywhere on the box, and
+    /// A number that is below some convex combination of the given rows everywhere on the box (a ball that cuts
+    /// it is left out of account), and
     /// below 0 when there are fewer than two rows.
     ///
     /// # Soundness
     /// Coefficients and constants are mixed in `f64`, each at most three roundings per mix; with the
     /// sum over the inputs that is fewer than `inputs + 4 mixes + 8` roundings relative to the mixed
     /// magnitudes, which are added to the error.
-    pub fn combined_minimum(&self, rows: &[usize], lower: &[T], upper: &[T]) -> f64 {
+    pub fn combined_minimum(&self, rows: &[usize], set: Set<'_, T>) -> f64 {
         if rows.len() < 2 {
             return f64::NEG_INFINITY;
         }
-        let combinations: Vec<Combination> = rows.iter().map(|r| self.combination(*r, lower, upper)).collect();
-        let value = |c: &Combination| c.minimum(lower, upper);
+        let combinations: Vec<Combination> = rows.iter().map(|r| self.combination(*r, set.lower, set.upper)).collect();
+        let value = |c: &Combination| c.minimum(set);
         let start = combinations.iter().max_by(|a, b| value(a).total_cmp(&value(b)));
         let Some(mut best) = start.cloned() else { return f64::NEG_INFINITY };
         let mut mixes = 0;
@@ -73,7 +76,7 @@ impl<T: Scalar> InputBound<T> {
                 (best, mixes) = (mixed, mixes + 1);
             }
         }
-        let roundings = lower.len() + 4 * mixes + 8;
+        let roundings = set.lower.len() + 4 * mixes + 8;
         value(&best) - gamma::<f64>(roundings) * (best.magnitude + 1e-300)
     }
 
@@ -100,9 +103,10 @@ mod tests {
             error: vec![0.0, 0.0],
             tape: Vec::new(),
         };
-        let minimum = bound.combined_minimum(&[0, 1], &[0.0], &[1.0]);
+        let set = Set { lower: &[0.0], upper: &[1.0], ball: None };
+        let minimum = bound.combined_minimum(&[0, 1], set);
         // Fourteen steps of the search leave a thousandth of the interval.
         assert!(minimum > 0.098 && minimum <= 0.1, "{minimum}");
-        assert_eq!(bound.combined_minimum(&[0], &[0.0], &[1.0]), f64::NEG_INFINITY);
+        assert_eq!(bound.combined_minimum(&[0], set), f64::NEG_INFINITY);
     }
 }

@@ -15,6 +15,7 @@
 //! # Source
 //! Zhang et al. 2018 (CROWN); Xu et al. 2021 (α-CROWN); Wang et al. 2021 (β-CROWN).
 
+use crate::ball::Set;
 use crate::network::{Function, Kind, Network};
 use crate::relax;
 use crate::rounding::{Magnitudes, SAFETY, gamma, inner};
@@ -335,9 +336,21 @@ impl<T: Scalar> InputBound<T> {
         &self.coefficients[r * n..(r + 1) * n]
     }
 
+    /// A number that row `r` is certainly not below on the set: on its box, and where there is a ball the
+    /// greater of that and of the bound on the part inside ([`crate::ball`]).
+    pub fn minimum(&self, r: usize, set: Set<'_, T>) -> T {
+        let plain = self.box_minimum(r, set.lower, set.upper);
+        let Some(ball) = set.ball else { return plain };
+        let (d, e) = (self.constant[r].to_f64(), SAFETY * self.error[r].to_f64());
+        let inside = ball.least(self.row(r), set.lower, set.upper) + d - e;
+        let rounding = 4.0 * f64::EPSILON * (inside.abs() + d.abs() + e);
+        let inside = inside - rounding;
+        if inside.is_nan() { plain } else { T::round_down(inside).max(plain) }
+    }
+
     /// A number that row `r` is certainly not below on the box:
     /// $\sum_i \min(A_i l_i, A_i u_i) + d - e$, less the rounding of this sum.
-    pub fn minimum(&self, r: usize, lower: &[T], upper: &[T]) -> T {
+    pub fn box_minimum(&self, r: usize, lower: &[T], upper: &[T]) -> T {
         const LANES: usize = crate::rounding::LANES;
         let a = self.row(r);
         let (mut sum, mut magnitude) = ([T::ZERO; LANES], [T::ZERO; LANES]);
@@ -354,8 +367,12 @@ impl<T: Scalar> InputBound<T> {
         (sum + self.constant[r]) - error
     }
 
-    /// The corner of the box where row `r` is least.
-    pub fn minimiser(&self, r: usize, lower: &[T], upper: &[T], out: &mut [T]) {
+    /// Where row `r` is about least.
+    pub fn minimiser(&self, r: usize, set: Set<'_, T>, out: &mut [T]) {
+        let Set { lower, upper, ball } = set;
+        if let Some(ball) = ball {
+            return ball.minimiser(self.row(r), lower, upper, out);
+        }
         for (out, ((a, l), u)) in out.iter_mut().zip(self.row(r).iter().zip(lower).zip(upper)) {
             *out = if *a >= T::ZERO { *l } else { *u };
         }

@@ -6,6 +6,7 @@
 
 use crate::alpha::{self, Optimised, Slopes};
 use crate::attack;
+use crate::ball::Set;
 use crate::bounds::{self, Bounds, Boxes, Method, Preactivations};
 use crate::branching::gap;
 use crate::crown::{Lines, Multipliers, back_substitute};
@@ -72,6 +73,11 @@ impl<'a, T: Scalar> InputSplitting<'a, T> {
             known: None,
         };
         self.specification.regions.iter().enumerate().map(root).collect()
+    }
+
+    fn set<'d>(&'d self, domain: &'d InputDomain<T>) -> Set<'d, T> {
+        let ball = self.specification.regions[domain.region as usize].ball.as_deref();
+        Set { lower: &domain.lower, upper: &domain.upper, ball }
     }
 
     fn objectives(&self, domain: &InputDomain<T>, disjunct: u32) -> &'a [Objective<T>] {
@@ -146,7 +152,8 @@ impl<T: Scalar> Splitting for InputSplitting<'_, T> {
         let goal = hint.goal;
         let gather =
             |corner: fn(&InputDomain<T>) -> &Vec<T>| batch.iter().flat_map(|d| corner(d).iter().copied()).collect();
-        let boxes = Boxes { batch: batch.len(), lower: gather(|d| &d.lower), upper: gather(|d| &d.upper) };
+        let balls = batch.iter().map(|d| self.specification.regions[d.region as usize].ball.clone()).collect();
+        let boxes = Boxes { batch: batch.len(), lower: gather(|d| &d.lower), upper: gather(|d| &d.upper), balls };
         let known: Vec<Option<&Preactivations<T>>> = batch.iter().map(|d| d.known.as_deref()).collect();
         let (bounds, magnitudes) = bounds::bound(self.network, &boxes, self.params.method, &known, &|| false);
         let rows = self.rows(&batch);
@@ -240,9 +247,9 @@ impl<T: Scalar> InputSplitting<'_, T> {
         let multipliers = Multipliers { alpha: &alpha, beta: &[] };
         let bound = back_substitute(network, &magnitudes, &lines, seeds, multipliers, false);
         for (index, r) in chosen.iter().enumerate() {
-            let (lower, upper) = boxes.corners(rows[*r].domain as usize);
-            let widen = |side: &[T]| side.iter().map(|v| v.to_f64()).collect::<Vec<f64>>();
-            let minimum = T::round_down(bound.minimum(index, &widen(lower), &widen(upper)));
+            let Set { lower, upper, ball } = boxes.set(rows[*r].domain as usize);
+            let (lower, upper) = (wide(lower), wide(upper));
+            let minimum = T::round_down(bound.minimum(index, Set { lower: &lower, upper: &upper, ball }));
             found.minimum[*r] = minimum.max(found.minimum[*r]);
         }
     }
@@ -268,9 +275,8 @@ impl<T: Scalar> InputSplitting<'_, T> {
             let mine = first..next_row;
             let refuted = |disjunct: u32| {
                 let of: Vec<usize> = mine.clone().filter(|r| rows[*r].disjunct == disjunct).collect();
-                let (lower, upper) = boxes.corners(d);
                 of.iter().any(|r| rows[*r].objective.refuted_by(found.minimum[*r], limit))
-                    || found.best.combined_minimum(&of, lower, upper) > goal
+                    || found.best.combined_minimum(&of, boxes.set(d)) > goal
             };
             // A disjunct is as safe as its safest objective, the box as its least safe disjunct.
             let strength = |disjunct: u32| {
@@ -312,7 +318,7 @@ impl<T: Scalar> InputSplitting<'_, T> {
             let of = mine.clone().filter(|r| rows[*r].disjunct == disjunct);
             if let Some(strongest) = of.max_by(|a, b| value(a).total_cmp(&value(b))) {
                 let mut point = vec![T::ZERO; self.network.inputs()];
-                found.best.minimiser(strongest, &domain.lower, &domain.upper, &mut point);
+                found.best.minimiser(strongest, self.set(domain), &mut point);
                 starts.push(Start { step, region: domain.region, disjunct, point, margin: T::INFINITY });
             }
         }
@@ -333,7 +339,7 @@ impl<T: Scalar> InputSplitting<'_, T> {
             let disjunct = &region.disjuncts[start.disjunct as usize];
             let (mut input, mut margin) = (start.point, start.margin);
             if rank < DESCENTS && margin > T::ZERO {
-                let found = attack::descend(self.network, &region.lower, &region.upper, disjunct, input, DESCENT);
+                let found = attack::descend(self.network, region.set(), disjunct, input, DESCENT);
                 (input, margin) = (found.input, found.margin);
             }
             let candidate = &mut steps[start.step].candidate;
@@ -463,7 +469,7 @@ impl<T: Scalar> InputSplitting<'_, T> {
             let (mut l, mut u) = (lower.to_vec(), upper.to_vec());
             for r in mine.clone().filter(|r| rows[*r].disjunct == disjunct) {
                 // The minimum of this very row: `found.minimum` may be that of its `f64` counterpart.
-                let minimum = found.best.minimum(r, lower, upper).to_f64();
+                let minimum = found.best.box_minimum(r, lower, upper).to_f64();
                 let minimum = if goal == 0.0 { minimum } else { (minimum - goal).next_down() };
                 cut(found.best.row(r), minimum, lower, upper, &mut l, &mut u);
             }

@@ -104,7 +104,7 @@ fn refutes<T: Scalar>(
     let magnitudes = &problem.root.magnitudes;
     let found = back_substitute(problem.network, magnitudes, lines, rows, multipliers, false);
     // Positive, not only non-negative: the weights of strict and non-strict objectives are mixed.
-    found.minimum(0, &problem.region.lower, &problem.region.upper) > T::ZERO
+    found.minimum(0, problem.region.set()) > T::ZERO
 }
 
 /// $\sum_i \lambda_i (g_i - \text{goal})$, added exactly and then rounded once. `None` when the objectives themselves are

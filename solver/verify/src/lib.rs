@@ -2,6 +2,7 @@
 mod affine_ops;
 pub mod alpha;
 pub mod attack;
+pub mod ball;
 pub mod bounds;
 pub mod branching;
 pub mod combine;

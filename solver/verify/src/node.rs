@@ -70,14 +70,14 @@ impl<T: Scalar> Objective<T> {
 
 /// CROWN bounds of the pre-activations on a box.
 pub fn crown_bounds<T: Scalar>(network: &Network<T>, lower: &[T], upper: &[T]) -> Preactivations<f64> {
-    let boxes = Boxes { batch: 1, lower: lower.to_vec(), upper: upper.to_vec() };
+    let boxes = Boxes::one(lower, upper, None);
     let (bounds, _): (Bounds<T>, _) = bounds::bound(network, &boxes, Method::Crown, &[], &|| false);
     bounds.preactivations(network, 0).widen()
 }
 
 /// A region with pre-activation bounds by slopes optimised for each entry.
 pub fn root_box(network: &Network<f64>, region: &Region<f64>) -> RootBox {
-    let boxes = Boxes { batch: 1, lower: region.lower.clone(), upper: region.upper.clone() };
+    let boxes = region.boxes();
     let method = Method::AlphaCrown(portfolio::root_ascent());
     let (bounds, _) = bounds::bound(network, &boxes, method, &[], &|| false);
     RootBox { lower: region.lower.clone(), upper: region.upper.clone(), bounds: bounds.preactivations(network, 0) }

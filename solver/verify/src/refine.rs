@@ -178,8 +178,7 @@ impl<T: Scalar> Problem<'_, T> {
         let neuron = |(d, leaf): (usize, &Leaf<T>)| (d as u32, rows[leaf.row].neuron, rows[leaf.row].sign);
         let neurons: Vec<(u32, u32, T)> = leaves.iter().enumerate().map(neuron).collect();
         let units = Rows::units(self.network, self.magnitudes, self.k, &neurons);
-        let boxes =
-            Boxes { batch: count, lower: self.boxes.lower.repeat(count), upper: self.boxes.upper.repeat(count) };
+        let boxes = self.boxes.repeat(count);
         let slopes = self.slopes(&leaves, &bounds, &units.domain, &splits);
         let done = |_: usize, m: T| m >= T::ZERO;
         let (network, magnitudes) = (self.network, self.magnitudes);

@@ -147,7 +147,7 @@ impl<T: Scalar> ReluSplitting<'_, T> {
 
     /// The root's box, once for each subproblem of a batch.
     pub fn boxes(&self, batch: usize) -> Boxes<T> {
-        Boxes { batch, lower: self.region.lower.repeat(batch), upper: self.region.upper.repeat(batch) }
+        self.region.boxes().repeat(batch)
     }
 
     /// The rows of every objective for a batch of subproblems, subproblem by subproblem.
@@ -261,10 +261,9 @@ impl<T: Scalar> Splitting for ReluSplitting<'_, T> {
         let found = alpha::optimise(self.network, magnitudes, &bounds, &boxes, &rows, &splits, slopes, params, done);
         let refuted = |d: usize| {
             let of: Vec<usize> = (d * each..(d + 1) * each).collect();
-            let (lower, upper) = boxes.corners(d);
             empty[d]
                 || of.iter().any(|r| self.objectives[r % each].refuted_by(found.minimum[*r], limit))
-                || found.best.combined_minimum(&of, lower, upper) > goal
+                || found.best.combined_minimum(&of, boxes.set(d)) > goal
         };
         let undecided: Vec<usize> = (0..batch.len()).filter(|d| !refuted(*d)).collect();
         let choices = branching::choose(self, &bounds, &found, &undecided, hint);
@@ -401,7 +400,7 @@ impl<T: Scalar> ReluSplitting<'_, T> {
         let n = self.network.inputs();
         let mut points = vec![T::ZERO; undecided.len() * n];
         for (d, x) in undecided.iter().zip(points.chunks_exact_mut(n)) {
-            found.best.minimiser(self.strongest(*d, found), &self.region.lower, &self.region.upper, x);
+            found.best.minimiser(self.strongest(*d, found), self.region.set(), x);
         }
         let values = self.network.evaluate(&points, undecided.len());
         let outputs = values[self.network.output()].chunks_exact(self.network.outputs());
@@ -417,8 +416,7 @@ impl<T: Scalar> ReluSplitting<'_, T> {
         let mut candidates: Vec<Candidate> = points.chunks_exact(n).zip(&margins).map(record).collect();
         for index in order.into_iter().take(DESCENTS) {
             let start = points[index * n..(index + 1) * n].to_vec();
-            let (lower, upper) = (&self.region.lower, &self.region.upper);
-            let found = attack::descend(self.network, lower, upper, self.objectives, start, DESCENT);
+            let found = attack::descend(self.network, self.region.set(), self.objectives, start, DESCENT);
             if found.margin < margins[index] {
                 candidates[index] = record((&found.input, &found.margin));
             }

@@ -4,11 +4,14 @@
 //! $g_i$ is positive (or not negative, where the constraint is strict). The verifier bounds the
 //! $g_i = \langle a_i, x \rangle + \langle b_i, y \rangle - c_i$ from below.
 
+use crate::ball::{Ball, Set};
+use crate::bounds::Boxes;
 use crate::crown::Rows;
 use crate::network::Network;
 use dashu_ratio::RBig;
 use secateur_linalg::Scalar;
 use secateur_nn::property::{Case, LinearConstraint, Property};
+use std::sync::Arc;
 
 /// $g(x) = \langle a, x \rangle + \langle b, f(x) \rangle - c$.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,6 +35,8 @@ pub struct Region<T> {
     pub lower: Vec<T>,
     /// Upper corner, rounded up.
     pub upper: Vec<T>,
+    /// The ball that cuts the box.
+    pub ball: Option<Arc<Ball>>,
     /// Each is unsafe when all its objectives are at most 0.
     pub disjuncts: Vec<Vec<Objective<T>>>,
 }
@@ -44,7 +49,7 @@ pub struct Specification<T> {
 }
 
 /// The `f64` nearest to a rational, and whether it is equal.
-fn nearest(value: &RBig) -> (f64, bool) {
+pub fn nearest(value: &RBig) -> (f64, bool) {
     let near = value.to_f64().value();
     (near, RBig::try_from(near).is_ok_and(|exact| exact == *value))
 }
@@ -94,12 +99,25 @@ impl<T: Scalar> Objective<T> {
     }
 }
 
+impl<T: Scalar> Region<T> {
+    /// What the input ranges over.
+    pub fn set(&self) -> Set<'_, T> {
+        Set { lower: &self.lower, upper: &self.upper, ball: self.ball.as_deref() }
+    }
+
+    /// The same as a batch of one.
+    pub fn boxes(&self) -> Boxes<T> {
+        Boxes::one(&self.lower, &self.upper, self.ball.clone())
+    }
+}
+
 impl<T: Scalar> Specification<T> {
     /// The objectives of a property.
     pub fn new(property: &Property) -> Self {
         let region = |case: &Case| Region {
             lower: case.lower.iter().map(|v| T::round_down(round_down(v))).collect(),
             upper: case.upper.iter().map(|v| T::round_up(round_up(v))).collect(),
+            ball: case.ball.as_ref().map(|ball| Arc::new(Ball::new(ball))),
             disjuncts: case.unsafe_set.iter().map(|c| c.iter().map(Objective::new).collect()).collect(),
         };
         Self { regions: property.cases.iter().map(region).collect() }

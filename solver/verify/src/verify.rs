@@ -1,7 +1,7 @@
 //! From a question to an answer: attack, then the splitting that fits the network.
 
 use crate::attack;
-use crate::bounds::{self, Boxes, Method};
+use crate::bounds::{self, Method};
 use crate::error::VerifyError;
 use crate::input_split::InputSplitting;
 use crate::lower::lower;
@@ -174,7 +174,7 @@ impl Run<'_> {
         let late = || clock.stopped().is_some();
         let mut parts = Parts::new(specification);
         for (index, region) in specification.regions.iter().enumerate() {
-            let boxes = Boxes { batch: 1, lower: region.lower.clone(), upper: region.upper.clone() };
+            let boxes = region.boxes();
             let (plain, magnitudes) = bounds::bound(network, &boxes, Method::Crown, &[], &late);
             let mut root = Root::new(network, plain, magnitudes);
             self.clock.report("root", &self.tally, region.disjuncts.len(), f64::NEG_INFINITY);

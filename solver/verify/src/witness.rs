@@ -60,10 +60,7 @@ impl<'a> Judge<'a> {
 
     fn confirm_at(&self, point: Vec<RBig>) -> Result<Option<Witness>, VerifyError> {
         let Some(outputs) = self.execute(&point) else { return Ok(None) };
-        let holds = |case: &Case| {
-            let inside = point.iter().zip(case.lower.iter().zip(&case.upper)).all(|(x, (l, u))| l <= x && x <= u);
-            inside && case.unsafe_set.iter().any(|c| holds(c, &point, &outputs))
-        };
+        let holds = |case: &Case| case.contains(&point) && case.unsafe_set.iter().any(|c| holds(c, &point, &outputs));
         if !self.property.cases.iter().any(holds) {
             return Ok(None);
         }
@@ -100,8 +97,16 @@ impl<'a> Judge<'a> {
     fn placed(&self, region: usize, input: &[f64]) -> Vec<RBig> {
         let case = &self.property.cases[region];
         assert_eq!(input.len(), case.lower.len(), "a candidate has one coordinate per input");
-        let ends = case.lower.iter().zip(&case.upper);
-        input.iter().zip(ends).map(|(x, (low, high))| place(*x, low, high)).collect()
+        let at = |x: &dyn Fn(usize) -> f64| -> Vec<RBig> {
+            (0..input.len()).map(|i| place(x(i), &case.lower[i], &case.upper[i])).collect()
+        };
+        let placed = at(&|i| input[i]);
+        let Some(ball) = case.ball.as_ref().filter(|ball| !ball.contains(&placed)) else { return placed };
+        // Nearer and nearer to the centre, until the exact ball holds the point.
+        let centre: Vec<f64> = ball.centre.iter().map(|c| c.to_f64().value()).collect();
+        let nearer = |excess: f64| at(&|i| centre[i] + (1.0 - excess) * (input[i] - centre[i]));
+        let found = PULLS.into_iter().map(nearer).find(|point| ball.contains(point));
+        found.unwrap_or_else(|| ball.centre.clone())
     }
 
     /// The network's output in `f32`; `None` when it is not finite.
@@ -110,6 +115,9 @@ impl<'a> Judge<'a> {
         self.executed.forward(&Tensor::new(self.shape.clone(), input)).ok().map(Tensor::into_data)
     }
 }
+
+/// Shares of the way to its ball's centre that a candidate may move.
+const PULLS: [f64; 5] = [1e-6, 1e-5, 1e-4, 1e-3, 1e-2];
 
 /// The number next to `x` in `[low, high]`: of type `f32` if there is one, else `f64`, else `low`.
 fn place(x: f64, low: &RBig, high: &RBig) -> RBig {

@@ -47,6 +47,7 @@ fn property(ends: &[(f64, f64)], outputs: usize, unsafe_set: Vec<Conjunction>) -
     let case = Case {
         lower: ends.iter().map(|(l, _)| rational(*l)).collect(),
         upper: ends.iter().map(|(_, u)| rational(*u)).collect(),
+        ball: None,
         unsafe_set,
     };
     Property { inputs: ends.len(), outputs, cases: vec![case] }
@@ -432,7 +433,7 @@ fn infinite_bounds_do_not_become_finite() {
     let y = g.product(y, 1, 2, vec![1.0, 1.0]);
     let graph = g.builder.finish(y).expect("a graph");
     let network = secateur_verify::lower::lower(&graph).expect("supported");
-    let boxes = Boxes { batch: 1, lower: vec![-1e30f32], upper: vec![1e30] };
+    let boxes = Boxes::one(&[-1e30f32], &[1e30], None);
     let (bounds, _) = bounds::bound(&network.cast::<f32>(), &boxes, Method::Crown, &[], &|| false);
     for (k, values) in network.evaluate(&[1e18], 1).iter().enumerate() {
         for (j, value) in values.iter().enumerate() {

@@ -144,8 +144,8 @@ impl<T: Scalar> Problem<T> {
         let network = exact.cast::<T>();
         let mut random = Random::stream(seed, 1);
         let centre: Vec<f32> = (0..32).map(|_| random.uniform(-1.0, 1.0) as f32).collect();
-        let corner = |sign: f32| centre.iter().map(|c| T::from_f32(c + sign * radius)).collect();
-        let boxes = Boxes { batch: 1, lower: corner(-1.0), upper: corner(1.0) };
+        let corner = |sign: f32| centre.iter().map(|c| T::from_f32(c + sign * radius)).collect::<Vec<T>>();
+        let boxes = Boxes::one(&corner(-1.0), &corner(1.0), None);
         let (bounds, magnitudes) = bounds::bound(&network, &boxes, method, &[], &|| false);
         Self { network, exact, boxes, bounds, magnitudes }
     }
@@ -199,7 +199,7 @@ fn objectives_are_bounded<T: Scalar>(seed: u64, scale: f64, radius: f32) {
     let objective = p.objective(seed);
     let rows = specification::rows(&p.network, &p.magnitudes, &[(0, &objective)]);
     let plain = back_substitute(&p.network, &p.magnitudes, &p.bounds.lines, rows.clone(), Multipliers::NONE, false);
-    let minimum = plain.minimum(0, &p.boxes.lower, &p.boxes.upper);
+    let minimum = plain.minimum(0, p.boxes.set(0));
     let slopes = Slopes::initial(&p.network, &p.bounds.lines, &[0], &[]);
     let params = alpha::Params { steps: 6, alpha_rate: 0.3, beta_rate: 0.3, decay: 0.9 };
     let never = |_: usize, _: T| false;
@@ -359,7 +359,7 @@ fn refining_never_loosens_and_nearly_closes_the_gap() {
         let y = m.add(Op::Relu, &[y]);
         let network = lower(&m.builder.finish(y).expect("a graph")).expect("every operator is supported");
         let single = network.cast::<f32>();
-        let boxes = Boxes { batch: 1, lower: vec![-1.0f32; 2], upper: vec![1.0f32; 2] };
+        let boxes = Boxes::one(&[-1.0f32; 2], &[1.0f32; 2], None);
         let run = |method, known: &[Option<&_>]| bounds::bound(&single, &boxes, method, known, &|| false).0;
         let plain = run(Method::Crown, &[]);
         let known = plain.preactivations(&single, 0);
