@@ -2,8 +2,8 @@
 //!
 //! With $t = x - c$ and $\|t\| \le r$, for every $\mu \ge 0$
 //! $$ \langle a, x \rangle \;\ge\; \langle a, c \rangle
-//!    + \sum_i \min_{l_i - c_i \le t_i \le u_i - c_i} \big( a_i t_i + \mu\, \phi(t_i) \big) - \mu\, \rho, $$
-//! where $\phi(t) = |t|,\ \rho = r$ for ℓ₁ and $\phi(t) = t^2,\ \rho = r^2$ for ℓ₂. The right side is concave in
+//!    \;+\; \sum_i \min_{l_i - c_i \le t_i \le u_i - c_i} \big( a_i t_i + \mu\, \phi(t_i) \big) - \mu\, \rho, $$
+//! with $\phi(t) = |t|,\ \rho = r$ for ℓ₁ and $\phi(t) = t^2,\ \rho = r^2$ for ℓ₂. The right side is concave in
 //! $\mu$; its maximum is the least value itself, and any $\mu$ gives a bound. $\mu$ is found by bisection on the
 //! derivative $\sum_i \phi(t_i(\mu)) - \rho$.
 
@@ -47,14 +47,6 @@ impl Ball {
         Self { norm: ball.norm, centre, radius }
     }
 
-    /// $\phi$.
-    fn size(&self, t: f64) -> f64 {
-        match self.norm {
-            Norm::L1 => t.abs(),
-            Norm::L2 => t * t,
-        }
-    }
-
     /// $\rho$.
     fn budget(&self) -> f64 {
         match self.norm {
@@ -63,48 +55,35 @@ impl Ball {
         }
     }
 
-    /// The $t \in [\text{low}, \text{high}]$ where $a t + \mu \phi(t)$ is least.
-    fn least_at(&self, a: f64, mu: f64, low: f64, high: f64) -> f64 {
-        let free = match self.norm {
-            Norm::L1 if a.abs() <= mu => 0.0,
-            Norm::L1 => -a.signum() * f64::INFINITY,
-            Norm::L2 if a == 0.0 => 0.0,
-            Norm::L2 => -a / (2.0 * mu),
-        };
-        free.max(low).min(high)
+    /// The linear function and the box, seen from the centre.
+    fn terms<T: Scalar>(&self, a: &[T], lower: &[T], upper: &[T]) -> Terms {
+        let from_centre = |side: &[T]| side.iter().zip(&self.centre).map(|(x, c)| x.to_f64() - c).collect();
+        let a = a.iter().map(|a| a.to_f64()).collect();
+        Terms { norm: self.norm, a, low: from_centre(lower), high: from_centre(upper) }
     }
 
     /// Multipliers that enclose the best one: $\sum \phi(t_i)$ exceeds $\rho$ at the first and not at the second.
     /// `None` when the box alone decides.
-    fn multipliers<T: Scalar>(&self, a: &[T], lower: &[T], upper: &[T]) -> Option<(f64, f64)> {
-        let used = |mu: f64| {
-            let mut sum = 0.0;
-            for i in 0..a.len() {
-                let c = self.centre[i];
-                let (low, high) = (lower[i].to_f64() - c, upper[i].to_f64() - c);
-                sum += self.size(self.least_at(a[i].to_f64(), mu, low, high));
-            }
-            sum
-        };
+    fn multipliers(&self, terms: &Terms) -> Option<(f64, f64)> {
         let budget = self.budget();
-        if used(0.0) <= budget {
+        if terms.used(0.0) <= budget {
             return None;
         }
         let norm = match self.norm {
-            Norm::L1 => a.iter().fold(0.0f64, |most, a| most.max(a.to_f64().abs())),
+            Norm::L1 => terms.a.iter().fold(0.0f64, |most, a| most.max(a.abs())),
             // Without the box, ‖a‖ / 2μ = r.
-            Norm::L2 => a.iter().map(|a| a.to_f64() * a.to_f64()).sum::<f64>().sqrt() / (2.0 * self.radius),
+            Norm::L2 => terms.a.iter().map(|a| a * a).sum::<f64>().sqrt() / (2.0 * self.radius),
         };
         let (mut low, mut high) = (0.0, norm * (1.0 + 1e-9));
         // Where the centre is outside the box, more may be needed.
         let mut doublings = 0;
-        while used(high) > budget && doublings < STEPS {
+        while terms.used(high) > budget && doublings < STEPS {
             (low, high) = (high, 4.0 * high);
             doublings += 1;
         }
         for _ in 0..STEPS {
             let middle = 0.5 * (low + high);
-            if used(middle) > budget { low = middle } else { high = middle }
+            if terms.used(middle) > budget { low = middle } else { high = middle }
         }
         high.is_finite().then_some((low, high))
     }
@@ -113,24 +92,23 @@ impl Ball {
     /// $-\infty$ when the box alone decides.
     ///
     /// # Soundness
-    /// Each term is at most five roundings from its value at the chosen $\mu$ and the chosen $t_i$, and
-    /// $a_i t + \mu \phi(t)$ is flat at its least point: the $t_i$ that rounding moved changes the value in the
-    /// second order only for ℓ₂, and not at all for ℓ₁, whose $t_i$ are ends or 0. Both are far below the error
-    /// term, which is relative to the sum of magnitudes. For ℓ₂ the value is taken from below:
-    /// $a t + \mu t^2 \ge -a^2 / 4 \mu$ where the free minimiser is inside.
+    /// Any $\mu$ will do. Each $t_i$ is at most two roundings from where its term is least: for ℓ₁ it is a rounded
+    /// end of the interval or 0, for ℓ₂ the same or the free minimiser, and then the term is taken as
+    /// $-a^2 / 4 \mu$, its least value anywhere. An end that moves by a rounding moves its term by at most
+    /// $(|a_i| + 2 \mu \max(1, |t_i|))$ times that, which the magnitudes count.
     pub fn least<T: Scalar>(&self, a: &[T], lower: &[T], upper: &[T]) -> f64 {
-        let Some((_, mu)) = self.multipliers(a, lower, upper) else { return f64::NEG_INFINITY };
+        let terms = self.terms(a, lower, upper);
+        let Some((_, mu)) = self.multipliers(&terms) else { return f64::NEG_INFINITY };
         let (mut sum, mut magnitude) = (0.0, mu * self.budget());
         for i in 0..a.len() {
-            let (a, c) = (a[i].to_f64(), self.centre[i]);
-            let (low, high) = (lower[i].to_f64() - c, upper[i].to_f64() - c);
-            let t = self.least_at(a, mu, low, high);
+            let (a, c, low, high) = (terms.a[i], self.centre[i], terms.low[i], terms.high[i]);
+            let t = terms.least_at(i, mu);
             let free = self.norm == Norm::L2 && low < t && t < high && a != 0.0;
-            let value = if free { -(a * a) / (4.0 * mu) } else { a * t + mu * self.size(t) };
+            let value = if free { -(a * a) / (4.0 * mu) } else { a * t + mu * size(self.norm, t) };
             sum += a * c + value;
-            let reach = c.abs() + lower[i].to_f64().abs().max(upper[i].to_f64().abs());
-            magnitude +=
-                a.abs() * (c.abs() + reach) + value.abs() + mu * self.size(t) + mu * reach * self.size(t).sqrt();
+            let reach = 2.0 * c.abs() + lower[i].to_f64().abs().max(upper[i].to_f64().abs());
+            let slope = if self.norm == Norm::L1 { mu } else { 2.0 * mu * t.abs() };
+            magnitude += (a.abs() + slope) * reach + value.abs() + mu * size(self.norm, t);
         }
         let value = sum - mu * self.budget() - gamma::<f64>(2 * a.len() + 32) * magnitude - 1e-200;
         if value.is_nan() { f64::NEG_INFINITY } else { value }
@@ -138,32 +116,75 @@ impl Ball {
 
     /// The point of the box inside the ball where $\langle a, x \rangle$ is about least.
     pub fn minimiser<T: Scalar>(&self, a: &[T], lower: &[T], upper: &[T], out: &mut [T]) {
-        let (tight, loose) = self.multipliers(a, lower, upper).map_or((0.0, 0.0), |(low, high)| (high, low));
-        let at = |mu: f64, i: usize| {
-            let c = self.centre[i];
-            self.least_at(a[i].to_f64(), mu, lower[i].to_f64() - c, upper[i].to_f64() - c)
-        };
-        let used = |mu: f64| (0..a.len()).map(|i| self.size(at(mu, i))).sum::<f64>();
+        let terms = self.terms(a, lower, upper);
+        let (tight, loose) = self.multipliers(&terms).map_or((0.0, 0.0), |(low, high)| (high, low));
         // ℓ₁ has jumps: between the points on either side of one.
-        let (inside, outside) = (used(tight), used(loose));
+        let (inside, outside) = (terms.used(tight), terms.used(loose));
         let share = match self.norm {
             Norm::L1 if outside > inside => ((self.budget() - inside) / (outside - inside)).clamp(0.0, 1.0),
             _ => 0.0,
         };
         for (i, out) in out.iter_mut().enumerate() {
-            let t = at(tight, i);
-            let t = if share > 0.0 { t + share * (at(loose, i) - t) } else { t };
+            let t = terms.least_at(i, tight);
+            let t = if share > 0.0 { t + share * (terms.least_at(i, loose) - t) } else { t };
             *out = T::from_f64(self.centre[i] + t).max(lower[i]).min(upper[i]);
         }
     }
 
     /// Moves a point towards the centre until it is inside, up to rounding.
     pub fn pull<T: Scalar>(&self, x: &mut [T]) {
-        let sum: f64 = x.iter().zip(&self.centre).map(|(x, c)| self.size(x.to_f64() - c)).sum();
+        let sum: f64 = x.iter().zip(&self.centre).map(|(x, c)| size(self.norm, x.to_f64() - c)).sum();
         let distance = if self.norm == Norm::L1 { sum } else { sum.sqrt() };
         if distance > self.radius {
             let share = self.radius / distance;
             x.iter_mut().zip(&self.centre).for_each(|(x, c)| *x = T::from_f64(c + share * (x.to_f64() - c)));
+        }
+    }
+}
+
+/// $\phi$.
+fn size(norm: Norm, t: f64) -> f64 {
+    match norm {
+        Norm::L1 => t.abs(),
+        Norm::L2 => t * t,
+    }
+}
+
+/// A linear function of $t$ on a box.
+struct Terms {
+    norm: Norm,
+    a: Vec<f64>,
+    low: Vec<f64>,
+    high: Vec<f64>,
+}
+
+impl Terms {
+    /// The $t_i$ where $a_i t_i + \mu \phi(t_i)$ is least.
+    fn least_at(&self, i: usize, mu: f64) -> f64 {
+        let a = self.a[i];
+        let free = match self.norm {
+            Norm::L1 if a.abs() <= mu => 0.0,
+            Norm::L1 => -a.signum() * f64::INFINITY,
+            Norm::L2 if a == 0.0 => 0.0,
+            Norm::L2 => -a / (2.0 * mu),
+        };
+        free.max(self.low[i]).min(self.high[i])
+    }
+
+    /// $\sum_i \phi(t_i)$.
+    fn used(&self, mu: f64) -> f64 {
+        let (a, low, high) = (&self.a[..], &self.low[..self.a.len()], &self.high[..self.a.len()]);
+        match self.norm {
+            Norm::L2 if mu > 0.0 => {
+                let scale = -0.5 / mu;
+                let mut sums = [0.0; 8];
+                for i in 0..a.len() {
+                    let t = (a[i] * scale).max(low[i]).min(high[i]);
+                    sums[i % 8] += t * t;
+                }
+                sums.into_iter().sum()
+            }
+            _ => (0..a.len()).map(|i| size(self.norm, self.least_at(i, mu))).sum(),
         }
     }
 }
