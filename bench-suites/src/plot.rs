@@ -111,12 +111,16 @@ pub fn scatter(title: &str, axes: &Axes<'_>, series: &[Series]) -> Result<String
         (least - pad, most + pad)
     };
     let ((x0, x1), (y0, y1)) = (range(|p| p.0), range(|p| p.1));
+    // The key stands to the right of the points, not on them.
+    let letters = series.iter().map(|s| s.label.chars().count()).max().unwrap_or(0) as f64;
+    let x1 = x1 + (x1 - x0) * (0.08 + 0.014 * letters);
     if !(x0.is_finite() && y0.is_finite()) {
         return Err(PlotError("there is no point to draw".to_owned()));
     }
     let label = |log: bool| {
         move |v: &f64| match log {
-            true => format!("{:.3}", 10f64.powf(*v)).trim_end_matches('0').trim_end_matches('.').to_owned(),
+            true if *v < -2.5 => format!("1e{v:.0}"),
+            true => format!("{:.2}", 10f64.powf(*v)).trim_end_matches('0').trim_end_matches('.').to_owned(),
             false => format!("{v:.0}"),
         }
     };

@@ -25,7 +25,7 @@ use secateur_global::GlobalError;
 use secateur_nn::error::NnError;
 use secateur_nn::graph::Graph;
 use secateur_verify::VerifyError;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
@@ -125,7 +125,7 @@ pub enum ExperimentError {
 }
 
 /// What an experiment leaves behind.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Record {
     /// The configuration, seed included.
     pub config: Config,

@@ -1,7 +1,9 @@
 //! Tables, intervals of confidence and plots of what was measured.
 //!
 //! The optimum of a case is taken as known where the best lower and the best upper bound of all methods are
-//! at most [`KNOWN`] apart; gaps and successes count those cases only.
+//! at most [`KNOWN`] apart; gaps and successes count those cases only. At a radius where no optimum is known, gaps are
+//! measured from the best upper bound of all methods: a lower bound's gap is then at most so large, an upper
+//! bound's at least.
 
 use super::config::{Config, Plot};
 use super::measure::{Measurement, Partner};
@@ -37,9 +39,9 @@ pub struct Row {
     pub cases: usize,
     /// Cases whose optimum is known.
     pub known: usize,
-    /// Mean distance of the lower bound from the optimum.
+    /// Mean distance of the lower bound from the optimum, or from the best upper bound where none is known.
     pub lower_gap: Option<f64>,
-    /// Mean distance of the upper bound from the optimum.
+    /// Mean distance of the upper bound from the same.
     pub upper_gap: Option<f64>,
     /// Share of cases with an upper bound at most [`KNOWN`] above the optimum.
     pub success: Option<f64>,
@@ -139,8 +141,11 @@ fn optima(measurements: &[Measurement]) -> BTreeMap<usize, (f64, f64)> {
 
 fn row(radius: &str, method: &str, mine: &[&Measurement], optima: &BTreeMap<usize, (f64, f64)>) -> Row {
     let optimum = |m: &Measurement| optima.get(&m.case).filter(|(l, u)| u - l <= KNOWN).map(|(_, u)| *u);
+    let known = mine.iter().filter(|m| optimum(m).is_some()).count();
+    let best = |m: &Measurement| optima.get(&m.case).map(|(_, u)| *u).filter(|u| u.is_finite());
+    let reference = |m: &Measurement| if known == 0 { best(m) } else { optimum(m) };
     let gaps = |value: fn(&Measurement) -> Option<f64>, sign: f64| -> Vec<f64> {
-        mine.iter().filter_map(|m| Some(((value(m)? - optimum(m)?) * sign).max(0.0))).collect()
+        mine.iter().filter_map(|m| Some(((value(m)? - reference(m)?) * sign).max(0.0))).collect()
     };
     let (lower, upper) = (gaps(|m| m.lower, -1.0), gaps(|m| m.upper, 1.0));
     let near = upper.iter().filter(|gap| **gap <= KNOWN).count();
@@ -149,10 +154,10 @@ fn row(radius: &str, method: &str, mine: &[&Measurement], optima: &BTreeMap<usiz
         radius: radius.to_owned(),
         method: method.to_owned(),
         cases: mine.len(),
-        known: mine.iter().filter(|m| optimum(m).is_some()).count(),
+        known,
         lower_gap: mean(&lower),
         upper_gap: mean(&upper),
-        success: (!upper.is_empty()).then(|| near as f64 / upper.len() as f64),
+        success: (known > 0 && !upper.is_empty()).then(|| near as f64 / upper.len() as f64),
         finished: mine.iter().filter(|m| m.outcome != "timeout").count() as f64 / mine.len() as f64,
         median_seconds: median(&seconds),
         mean_seconds: mean(&seconds).unwrap_or(0.0),
@@ -302,12 +307,12 @@ pub fn plot(record: &Record) -> Result<Option<String>, ExperimentError> {
         Plot::None => return Ok(None),
         Plot::Gaps => {
             let gap = |m: &Measurement| {
-                let (_, optimum) = optima.get(&m.case).filter(|(l, u)| u - l <= KNOWN)?;
+                let (_, optimum) = optima.get(&m.case).filter(|(_, u)| u.is_finite())?;
                 let gap = m.lower.map_or_else(|| m.upper.map(|u| u - optimum), |l| Some(optimum - l))?;
                 Some((m.case as f64, gap.max(1e-6)))
             };
             (
-                Axes { x: "case", y: "distance from the optimum (at least 1e-6)", log_x: false, log_y: true },
+                Axes { x: "case", y: "distance from the best upper bound (at least 1e-6)", log_x: false, log_y: true },
                 all(&plain, &gap),
             )
         }

@@ -124,7 +124,7 @@ pub fn enclose(graph: &Graph, input: &[f64]) -> Result<Vec<Enclosure>, CheckErro
 }
 
 /// A rational as a dyadic interval: one point if its denominator is a power of two.
-fn enclosed(value: &RBig, bits: usize) -> Interval {
+pub(crate) fn enclosed(value: &RBig, bits: usize) -> Interval {
     let (numerator, denominator) = (value.numerator(), value.denominator());
     let zeros = denominator.trailing_zeros().unwrap_or(0);
     let odd = denominator >> zeros;
@@ -140,7 +140,7 @@ fn enclosed(value: &RBig, bits: usize) -> Interval {
 }
 
 /// One node.
-fn apply(node: &Node, arguments: Vec<Operand<'_>>, bits: usize) -> Result<DyadicTensor, Fault> {
+pub(crate) fn apply(node: &Node, arguments: Vec<Operand<'_>>, bits: usize) -> Result<DyadicTensor, Fault> {
     let shape = node.shape.as_slice();
     let mut arguments = arguments.into_iter();
     let mut operand = || arguments.next().ok_or(Fault::Unsupported);

@@ -10,7 +10,7 @@ use crate::layout::broadcast_offsets;
 use crate::tensor::DyadicTensor;
 use crate::windows::taps;
 use dashu_int::IBig;
-use secateur_nn::op::{Value, Window};
+use secateur_nn::op::{Op, Value, Window};
 use std::rc::Rc;
 
 /// The terms of a bilinear operator.
@@ -116,7 +116,7 @@ struct Factor {
 }
 
 /// $y_{b,i,j} = \sum_k x_{b,i,k} w_{b,k,j}$, where $x$ may stand on either side.
-struct MatrixTerms {
+pub struct MatrixTerms {
     shape: Vec<usize>,
     x: Factor,
     w: Factor,
@@ -158,34 +158,78 @@ impl Terms for MatrixTerms {
     }
 }
 
-/// One operand of a matrix product with its batch.
-struct Side<'a> {
-    operand: Operand<'a>,
-    factor: Factor,
+/// The terms of any of these operators.
+pub enum TermList {
+    /// `MatMul` or `Gemm`.
+    Matrix(MatrixTerms),
+    /// `Conv` or `ConvTranspose`.
+    Convolution(ConvolutionTerms),
 }
 
-/// The product of matrices whose computed operand plays $x$, the stored one $w$.
-fn matrix_product(
-    left: Side<'_>,
-    right: Side<'_>,
+impl Terms for TermList {
+    fn shape(&self) -> Vec<usize> {
+        match self {
+            Self::Matrix(terms) => terms.shape(),
+            Self::Convolution(terms) => terms.shape(),
+        }
+    }
+
+    fn longest(&self) -> usize {
+        match self {
+            Self::Matrix(terms) => terms.longest(),
+            Self::Convolution(terms) => terms.longest(),
+        }
+    }
+
+    fn visit(&self, visitor: &mut impl Visitor) {
+        match self {
+            Self::Matrix(terms) => terms.visit(visitor),
+            Self::Convolution(terms) => terms.visit(visitor),
+        }
+    }
+}
+
+/// The terms of `MatMul`, the product of `Gemm`, `Conv` or `ConvTranspose` for operands of these shapes; the weight is
+/// the right operand or (of a matrix product) the left one.
+///
+/// # Errors
+/// [`Fault::Unsupported`] for other operators.
+pub fn linear_terms(op: &Op, shapes: &[&[usize]], right: bool, shape: &[usize]) -> Result<TermList, Fault> {
+    match op {
+        Op::MatMul => Ok(TermList::Matrix(matmul_terms(shapes[0], shapes[1], right, shape))),
+        Op::Gemm { trans_a, trans_b, .. } => {
+            Ok(TermList::Matrix(gemm_terms(shapes[0], *trans_a, *trans_b, right, shape)))
+        }
+        Op::Conv { window, groups } if right => {
+            Ok(TermList::Convolution(convolution_terms(shapes[0], shapes[1], window, *groups, false, shape)))
+        }
+        Op::ConvTranspose { window, groups, .. } if right => {
+            Ok(TermList::Convolution(convolution_terms(shapes[0], shapes[1], window, *groups, true, shape)))
+        }
+        _ => Err(Fault::Unsupported),
+    }
+}
+
+/// The terms of a product of matrices whose right or left factor plays the weight.
+fn matrix_terms(
+    left: Factor,
+    right: Factor,
+    weight_is_right: bool,
     shape: Vec<usize>,
     [rows, inner, columns]: [usize; 3],
-) -> Result<DyadicTensor, Fault> {
-    let swap = matches!((&left.operand, &right.operand), (Operand::Stored(_), Operand::Computed(_)));
-    if swap {
-        let terms = MatrixTerms {
-            shape,
-            x: right.factor,
-            w: left.factor,
-            rows: columns,
-            inner,
-            columns: rows,
-            steps: [1, columns],
-        };
-        return apply(&terms, right.operand, left.operand);
+) -> MatrixTerms {
+    if weight_is_right {
+        return MatrixTerms { shape, x: left, w: right, rows, inner, columns, steps: [columns, 1] };
     }
-    let terms = MatrixTerms { shape, x: left.factor, w: right.factor, rows, inner, columns, steps: [columns, 1] };
-    apply(&terms, left.operand, right.operand)
+    MatrixTerms { shape, x: right, w: left, rows: columns, inner, columns: rows, steps: [1, columns] }
+}
+
+/// Applies the terms with the stored operand as weight; the right one unless only the left is stored.
+fn matrix_product(terms: impl Fn(bool) -> MatrixTerms, a: Operand<'_>, b: Operand<'_>) -> Result<DyadicTensor, Fault> {
+    match (&a, &b) {
+        (Operand::Stored(_), Operand::Computed(_)) => apply(&terms(false), b, a),
+        _ => apply(&terms(true), a, b),
+    }
 }
 
 /// `MatMul`: $A B$ with NumPy's rules for batches and vectors; `shape` is that of the result.
@@ -193,25 +237,25 @@ fn matrix_product(
 /// # Errors
 /// See [`Fault`].
 pub fn matmul(a: Operand<'_>, b: Operand<'_>, shape: &[usize]) -> Result<DyadicTensor, Fault> {
+    let (of_a, of_b) = (a.shape().to_vec(), b.shape().to_vec());
+    matrix_product(|right| matmul_terms(&of_a, &of_b, right, shape), a, b)
+}
+
+fn matmul_terms(a: &[usize], b: &[usize], weight_is_right: bool, shape: &[usize]) -> MatrixTerms {
     let matrix = |s: &[usize], vector_first: bool| match s {
         [n] if vector_first => (vec![], [1, *n]),
         [n] => (vec![], [*n, 1]),
         _ => (s[..s.len() - 2].to_vec(), [s[s.len() - 2], s[s.len() - 1]]),
     };
-    let (batch_a, [rows, inner]) = matrix(a.shape(), true);
-    let (batch_b, [_, columns]) = matrix(b.shape(), false);
-    let matrix_axes = usize::from(a.shape().len() > 1) + usize::from(b.shape().len() > 1);
+    let (batch_a, [rows, inner]) = matrix(a, true);
+    let (batch_b, [_, columns]) = matrix(b, false);
+    let matrix_axes = usize::from(a.len() > 1) + usize::from(b.len() > 1);
     let batch = &shape[..shape.len() - matrix_axes];
     let starts =
         |own: &[usize], size: usize| broadcast_offsets(own, batch).into_iter().map(|i| i * size).collect::<Vec<_>>();
     let left = Factor { free: inner, summed: 1, starts: starts(&batch_a, rows * inner) };
     let right = Factor { free: 1, summed: columns, starts: starts(&batch_b, inner * columns) };
-    matrix_product(
-        Side { operand: a, factor: left },
-        Side { operand: b, factor: right },
-        shape.to_vec(),
-        [rows, inner, columns],
-    )
+    matrix_terms(left, right, weight_is_right, shape.to_vec(), [rows, inner, columns])
 }
 
 /// The product of `Gemm`: $A' B'$ with $A' = A$ or $A^\top$.
@@ -225,22 +269,22 @@ pub fn gemm_product(
     trans_b: bool,
     shape: &[usize],
 ) -> Result<DyadicTensor, Fault> {
+    let of_a = a.shape().to_vec();
+    matrix_product(|right| gemm_terms(&of_a, trans_a, trans_b, right, shape), a, b)
+}
+
+fn gemm_terms(a: &[usize], trans_a: bool, trans_b: bool, weight_is_right: bool, shape: &[usize]) -> MatrixTerms {
     let (rows, columns) = (shape[0], shape[1]);
-    let inner = a.shape()[usize::from(!trans_a)];
+    let inner = a[usize::from(!trans_a)];
     let (free, summed) = if trans_a { (1, rows) } else { (inner, 1) };
     let left = Factor { free, summed, starts: vec![0] };
     let (free, summed) = if trans_b { (inner, 1) } else { (1, columns) };
     let right = Factor { free, summed, starts: vec![0] };
-    matrix_product(
-        Side { operand: a, factor: left },
-        Side { operand: b, factor: right },
-        shape.to_vec(),
-        [rows, inner, columns],
-    )
+    matrix_terms(left, right, weight_is_right, shape.to_vec(), [rows, inner, columns])
 }
 
 /// The terms of a convolution or of its adjoint.
-struct ConvolutionTerms {
+pub struct ConvolutionTerms {
     shape: Vec<usize>,
     batch: usize,
     groups: usize,
@@ -299,22 +343,32 @@ pub fn convolution(
     transposed: bool,
     shape: &[usize],
 ) -> Result<DyadicTensor, Fault> {
-    let (from, to) = (x.shape()[2..].to_vec(), &shape[2..]);
+    apply(&convolution_terms(x.shape(), w.shape(), window, groups, transposed, shape), x, w)
+}
+
+fn convolution_terms(
+    x: &[usize],
+    w: &[usize],
+    window: &Window,
+    groups: usize,
+    transposed: bool,
+    shape: &[usize],
+) -> ConvolutionTerms {
+    let (from, to) = (x[2..].to_vec(), &shape[2..]);
     let taps = if transposed {
         let flip = |pairs: Vec<(usize, usize)>| pairs.into_iter().map(|(from, to)| (to, from)).collect();
         taps(window, to, &from).into_iter().map(flip).collect()
     } else {
         taps(window, &from, to)
     };
-    let terms = ConvolutionTerms {
+    ConvolutionTerms {
         shape: shape.to_vec(),
         batch: shape[0],
         groups,
-        weight: [w.shape()[0], w.shape()[1]],
+        weight: [w[0], w[1]],
         transposed,
         taps,
         positions: [from.iter().product(), to.iter().product()],
-        inputs: x.shape()[1],
-    };
-    apply(&terms, x, w)
+        inputs: x[1],
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! On a subproblem, in this order:
 //!
-//! 1. start from the solution of the nearest ancestor, else from the best point known;
+//! 1. start from the solution of the nearest ancestor if it lies in the subproblem, else from the best point known;
 //! 2. solve the program of [`crate::encoding`] with $z_j s_j \le t$ for a falling $t$ (Scholtes);
 //! 3. clip the input to the box and evaluate the network: that is the margin, whatever the solver says;
 //! 4. descend over activation patterns from there ([`crate::pattern`]);
@@ -34,7 +34,8 @@ use std::time::{Duration, Instant};
 /// Where a subproblem's solve starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Start {
-    /// From the solution of the nearest ancestor; where that fails, again from the best point.
+    /// From the solution of the nearest ancestor, where it lies in the subproblem; else, and where that fails, from
+    /// the best point.
     #[default]
     Parent,
     /// From the best point known.
@@ -179,6 +180,8 @@ impl NlpCc {
         };
         let within = |warm: &Warm| outside(&warm.point, &lower, &upper) <= 1e-6;
         let parent_feasible = ancestor.as_ref().map(within);
+        // A point that the subproblem cuts off is a bad start: the solver takes longer from it than from scratch.
+        let ancestor = ancestor.filter(|_| parent_feasible == Some(true));
 
         let open = tree.encoding.pairs.iter().filter(|p| upper[p.positive] > 0.0 && upper[p.negative] > 0.0);
         let open: Vec<(usize, usize)> = open.map(|p| (p.positive, p.negative)).collect();

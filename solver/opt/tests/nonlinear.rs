@@ -179,9 +179,9 @@ proptest! {
         let report = Pounce.solve(&program, &NlpSettings::default()).unwrap();
         prop_assert_eq!(report.status, NlpStatus::Optimal);
         prop_assert!(report.violation < 1e-6);
-        // The tolerance of the method is relative to the size of the multipliers, which are below 10^3 here.
+        // The tolerance of the method is relative to the size of the multipliers, which narrow boxes make large.
         let residual = stationarity(&program, &report);
-        prop_assert!(residual < 1e-5, "{residual}");
+        prop_assert!(residual < 1e-4, "{residual}");
     }
 
     #[test]
