@@ -18,6 +18,7 @@
 
 mod bench;
 mod bound;
+mod certificate;
 mod decimal;
 mod error;
 mod eval;

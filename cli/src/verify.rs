@@ -1,5 +1,6 @@
 //! `secateur verify`: decides a property of a network.
 
+use crate::certificate::Certificate;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::progress::Display;
@@ -10,7 +11,7 @@ use secateur_bench_suites::record::{
 };
 use secateur_bench_suites::verdict::Verdict;
 use secateur_nn::{onnx, vnnlib};
-use secateur_verify::{Branching, Outcome, Report, Settings};
+use secateur_verify::{Branching, Outcome, Report, Settings, Tracer};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -42,6 +43,10 @@ pub struct Arguments {
     /// Write the witness of a `sat` verdict to a file as well.
     #[arg(long, value_name = "FILE")]
     counterexample: Option<PathBuf>,
+    /// Write a proof of an `unsat` verdict to a file, for `secateur-check MODEL SPEC FILE`. So far only what input
+    /// splitting decides on networks of affine layers and ReLUs has one.
+    #[arg(long, value_name = "FILE")]
+    certificate: Option<PathBuf>,
     /// Write a record of the run as JSON to a file, or with `-` to standard output instead of the text.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -61,7 +66,11 @@ pub fn seconds(text: &str) -> Result<Duration, String> {
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
     let begin = Instant::now();
-    for file in [&arguments.counterexample, &arguments.json].into_iter().flatten().filter(|f| !is_dash(f)) {
+    for file in [&arguments.counterexample, &arguments.certificate, &arguments.json]
+        .into_iter()
+        .flatten()
+        .filter(|f| !is_dash(f))
+    {
         output::check_writable(file)?;
     }
     let display = Display::new(arguments.quiet, interrupt::listen()?);
@@ -80,9 +89,14 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
         branching: arguments.branching,
         alignment: arguments.alignment,
     };
-    let report = secateur_verify::verify(&graph, &property, &settings, &display)
+    let mut certificate = arguments.certificate.as_deref().map(Certificate::create).transpose()?;
+    let tracer = certificate.as_mut().map(|certificate| certificate as &mut dyn Tracer);
+    let report = secateur_verify::verify_traced(&graph, &property, &settings, &display, tracer)
         .map_err(|source| CliError::Verify { model: model.clone(), source })?;
     display.clear();
+    if let Some(certificate) = certificate {
+        certificate.finish(&report)?;
+    }
     answer(arguments, &report, begin)
 }
 

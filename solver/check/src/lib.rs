@@ -15,6 +15,7 @@
 //! | entry by entry; windows and axes; moves of entries | [`pointwise`], [`windows`], [`reduction`], [`layout`] |
 //! | a network at a point | [`evaluate()`] |
 //! | is a point a counterexample? | [`replay()`] |
+//! | does a certificate prove that there is none? | [`proof`] |
 
 #![forbid(unsafe_code)]
 #![deny(clippy::float_arithmetic)]
@@ -27,6 +28,7 @@ pub mod interval;
 pub mod layout;
 pub mod linear;
 pub mod pointwise;
+pub mod proof;
 pub mod reduction;
 pub mod replay;
 pub mod tensor;

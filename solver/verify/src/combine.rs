@@ -22,6 +22,8 @@ struct Combination {
     coefficients: Vec<f64>,
     constant: f64,
     magnitude: f64,
+    /// The share of each row.
+    shares: Vec<f64>,
 }
 
 impl Combination {
@@ -32,6 +34,7 @@ impl Combination {
             coefficients: pairs.map(|(a, b)| blend(*a, *b)).collect(),
             constant: blend(self.constant, other.constant),
             magnitude: blend(self.magnitude, other.magnitude),
+            shares: self.shares.iter().zip(&other.shares).map(|(a, b)| blend(*a, *b)).collect(),
         }
     }
 
@@ -53,13 +56,23 @@ impl<T: Scalar> InputBound<T> {
     /// sum over the inputs that is fewer than `inputs + 4 mixes + 8` roundings relative to the mixed
     /// magnitudes, which are added to the error.
     pub fn combined_minimum(&self, rows: &[usize], set: Set<'_, T>) -> f64 {
+        self.combined(rows, set).map_or(f64::NEG_INFINITY, |(minimum, _)| minimum)
+    }
+
+    /// The same with the share of each row; `None` when there are fewer than two.
+    ///
+    /// # Soundness
+    /// See [`InputBound::combined_minimum`].
+    pub fn combined(&self, rows: &[usize], set: Set<'_, T>) -> Option<(f64, Vec<f64>)> {
         if rows.len() < 2 {
-            return f64::NEG_INFINITY;
+            return None;
         }
-        let combinations: Vec<Combination> = rows.iter().map(|r| self.combination(*r, set.lower, set.upper)).collect();
+        let unit = |at: usize| (0..rows.len()).map(|i| if i == at { 1.0 } else { 0.0 }).collect();
+        let combination = |(at, r): (usize, &usize)| self.combination(*r, set.lower, set.upper, unit(at));
+        let combinations: Vec<Combination> = rows.iter().enumerate().map(combination).collect();
         let value = |c: &Combination| c.minimum(set);
         let start = combinations.iter().max_by(|a, b| value(a).total_cmp(&value(b)));
-        let Some(mut best) = start.cloned() else { return f64::NEG_INFINITY };
+        let mut best = start.cloned()?;
         let mut mixes = 0;
         for other in combinations.iter().cycle().take(SWEEPS * combinations.len()) {
             let (mut a, mut b) = (0.0, 1.0);
@@ -77,16 +90,17 @@ impl<T: Scalar> InputBound<T> {
             }
         }
         let roundings = set.lower.len() + 4 * mixes + 8;
-        value(&best) - gamma::<f64>(roundings) * (best.magnitude + 1e-300)
+        let minimum = value(&best) - gamma::<f64>(roundings) * (best.magnitude + 1e-300);
+        Some((minimum, best.shares))
     }
 
-    fn combination(&self, r: usize, lower: &[T], upper: &[T]) -> Combination {
+    fn combination(&self, r: usize, lower: &[T], upper: &[T], shares: Vec<f64>) -> Combination {
         let coefficients: Vec<f64> = self.row(r).iter().map(|a| a.to_f64()).collect();
         let error = SAFETY * self.error[r].to_f64();
         let reach = lower.iter().zip(upper).map(|(l, u)| l.abs().max(u.abs()).to_f64());
         let products = coefficients.iter().zip(reach).map(|(a, x)| a.abs() * x);
         let magnitude = products.sum::<f64>() + self.constant[r].abs().to_f64() + error;
-        Combination { coefficients, constant: self.constant[r].to_f64() - error, magnitude }
+        Combination { coefficients, constant: self.constant[r].to_f64() - error, magnitude, shares }
     }
 }
 

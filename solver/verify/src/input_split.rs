@@ -15,7 +15,10 @@ use crate::node::{self, Node, RootBox, wide};
 use crate::rounding::Magnitudes;
 use crate::search::{Candidate, Hint, Next, Splitting, Step};
 use crate::specification::{self, Objective, Specification};
+use secateur_check::proof::format::{self, Claim, Record};
+use secateur_check::proof::rows::WHOLE;
 use secateur_linalg::Scalar;
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 /// A box with the disjuncts that are open on it.
@@ -35,6 +38,8 @@ pub struct InputSplitting<'a, T> {
     /// The same network in `f64`, for claims that `f32` is too coarse to prove.
     precise: Option<(&'a Network<f64>, &'a Specification<f64>)>,
     params: Params,
+    /// Whether to keep what proves each step.
+    trace: bool,
     /// Per region, computed when first asked for.
     root_boxes: Vec<OnceLock<Arc<RootBox>>>,
 }
@@ -58,9 +63,10 @@ impl<'a, T: Scalar> InputSplitting<'a, T> {
         specification: &'a Specification<T>,
         precise: Option<(&'a Network<f64>, &'a Specification<f64>)>,
         params: Params,
+        trace: bool,
     ) -> Self {
         let root_boxes = specification.regions.iter().map(|_| OnceLock::new()).collect();
-        Self { network, specification, precise, params, root_boxes }
+        Self { network, specification, precise, params, trace, root_boxes }
     }
 
     /// One subproblem per region.
@@ -285,22 +291,99 @@ impl<T: Scalar> InputSplitting<'_, T> {
             };
             let lower = domain.open.iter().map(|o| strength(*o)).fold(T::INFINITY, |a, b| b.min(a)).to_f64();
             let open: Vec<u32> = domain.open.iter().copied().filter(|o| !refuted(*o)).collect();
+            let mut evidence = self.trace.then(|| {
+                let gone = domain.open.iter().filter(|o| !open.contains(o));
+                let refuted =
+                    gone.map(|o| self.claim(*o, d, boxes, bounds, mine.clone(), rows, found, limit)).collect();
+                Box::new(Record { id: 0, refuted, cutting: Vec::new(), next: format::Next::Closed })
+            });
             if open.is_empty() {
-                steps.push(Step { candidate: None, lower, next: Next::Closed });
+                steps.push(Step { candidate: None, lower, next: Next::Closed, evidence });
                 continue;
             }
             domain.open = open;
             if domain.open.iter().any(|o| self.objectives(&domain, *o).is_empty()) {
                 // Every point is unsafe; an attack that could not confirm one leaves nothing to bound or split.
-                steps.push(Step { candidate: None, lower: f64::NEG_INFINITY, next: Next::Stuck });
+                steps.push(Step { candidate: None, lower: f64::NEG_INFINITY, next: Next::Stuck, evidence: None });
                 continue;
             }
             self.minimisers(steps.len(), &domain, mine.clone(), rows, found, &mut starts);
+            if let Some(evidence) = &mut evidence {
+                let cutting = mine.clone().filter(|r| domain.open.contains(&rows[*r].disjunct));
+                let claim =
+                    |r: usize| Claim { disjunct: rows[r].disjunct, rows: vec![self.row(r, d, 1, bounds, rows, found)] };
+                evidence.cutting = cutting.map(claim).collect();
+            }
             let next = self.split(domain, d, boxes, bounds, mine, rows, found, goal);
-            steps.push(Step { candidate: None, lower, next });
+            if let Some(evidence) = &mut evidence {
+                evidence.next = written(&next);
+            }
+            steps.push(Step { candidate: None, lower, next, evidence });
         }
         self.try_points(starts, &mut steps);
         steps
+    }
+
+    /// Why a disjunct is refuted on box `d`: by its strongest objective, or by several together.
+    #[allow(clippy::too_many_arguments)]
+    fn claim(
+        &self,
+        disjunct: u32,
+        d: usize,
+        boxes: &Boxes<T>,
+        bounds: &Bounds<T>,
+        mine: std::ops::Range<usize>,
+        rows: &[Row<'_, T>],
+        found: &Optimised<T>,
+        limit: T,
+    ) -> Claim {
+        let of: Vec<usize> = mine.filter(|r| rows[*r].disjunct == disjunct).collect();
+        let alone = of.iter().copied().filter(|r| rows[*r].objective.refuted_by(found.minimum[*r], limit));
+        let strongest = alone.max_by(|a, b| found.minimum[*a].to_f64().total_cmp(&found.minimum[*b].to_f64()));
+        let mut weighted: Vec<(usize, u64)> = Vec::new();
+        match strongest {
+            Some(r) => weighted.push((r, 1)),
+            None => {
+                let shares = found.best.combined(&of, boxes.set(d)).map(|(_, shares)| shares).unwrap_or_default();
+                let whole = |share: f64| (share * f64::from(1 << 20)).round() as u64;
+                weighted.extend(of.into_iter().zip(shares).map(|(r, s)| (r, whole(s))).filter(|(_, w)| *w > 0));
+            }
+        }
+        let only = weighted.len() == 1;
+        let row = |(r, w): (usize, u64)| self.row(r, d, if only { 1 } else { w }, bounds, rows, found);
+        Claim { disjunct, rows: weighted.into_iter().map(row).collect() }
+    }
+
+    /// Row `r` with the slopes that differ from those that the checker takes by itself.
+    fn row(
+        &self,
+        r: usize,
+        d: usize,
+        weight: u64,
+        bounds: &Bounds<T>,
+        rows: &[Row<'_, T>],
+        found: &Optimised<T>,
+    ) -> format::Row {
+        let mut alpha = format::Alpha::new();
+        for (number, (k, source, _)) in self.network.activations().enumerate() {
+            let size = self.network.layers[k].size;
+            let Some(slopes) = found.slopes.alpha[k].get(r * size..(r + 1) * size) else { continue };
+            let (l, u) = (&bounds.lower[source][d * size..], &bounds.upper[source][d * size..]);
+            // The checker's bounds differ a little: where that may turn its choice, the slope is given as well.
+            let chosen = |j: usize| {
+                let (l, u) = (l[j].to_f64(), u[j].to_f64());
+                if (u + l).abs() < (u - l) / 16.0 { None } else { Some(if u > -l { WHOLE } else { 0 }) }
+            };
+            let given: BTreeMap<u32, i64> = (0..size)
+                .filter(|j| l[*j] < T::ZERO && u[*j] > T::ZERO)
+                .map(|j| (j as u32, (slopes[j].to_f64() * WHOLE as f64).round().clamp(0.0, WHOLE as f64) as i64))
+                .filter(|(j, slope)| chosen(*j as usize) != Some(*slope))
+                .collect();
+            if !given.is_empty() {
+                alpha.insert(number, given);
+            }
+        }
+        format::Row { objective: rows[r].index as u32, weight, alpha }
     }
 
     /// The minimisers of the strongest rows of the open disjuncts.
@@ -529,6 +612,21 @@ fn volume<T: Scalar>(lower: &[T], upper: &[T]) -> f64 {
 /// squared times a curvature of 0.1, at most 1.
 fn smooth_gap(l: f64, u: f64) -> f64 {
     (0.0125 * (u - l).max(0.0).powi(2)).min(1.0)
+}
+
+/// How a part goes on, in a certificate: halves share the end that is the upper one of the first.
+fn written<T: Scalar>(next: &Next<InputDomain<T>>) -> format::Next {
+    match next {
+        Next::Cut(children) if children.len() == 1 => format::Next::Whole,
+        Next::Cut(children) if children.len() == 2 => {
+            let (left, right) = (&children[0], &children[1]);
+            let axis =
+                (0..left.upper.len()).find(|i| left.upper[*i] != right.upper[*i] || left.lower[*i] != right.lower[*i]);
+            let axis = axis.unwrap_or(0);
+            format::Next::Axis(axis as u32, left.upper[axis].to_f64())
+        }
+        _ => format::Next::Closed,
+    }
 }
 
 /// The middle of an interval, if it lies strictly inside.

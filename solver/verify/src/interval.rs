@@ -118,7 +118,7 @@ pub fn interval_with(
     let explorer = explorer.map(|explorer| explorer as &mut dyn Explorer);
     let mut pursuit =
         Pursuit { judge: &judge, epsilon, until, incumbent: None, history: Vec::new(), explorer, schedule };
-    let (outcome, statistics) = run(graph, property, settings, observer, &mut pursuit)?;
+    let (outcome, statistics) = run(graph, property, settings, observer, &mut pursuit, None)?;
     let Pursuit { incumbent, mut history, .. } = pursuit;
     // A later way of splitting starts over; what an earlier one proved still holds.
     let proved = history.iter().fold(f64::NEG_INFINITY, |most, sample| most.max(sample.lower));

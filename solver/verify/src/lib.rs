@@ -32,5 +32,6 @@ pub mod witness;
 pub use error::VerifyError;
 pub use interval::{Certainty, Explorer, Interval, Reason, Sample, Until, interval, interval_with};
 pub use report::{Observer, Outcome, Progress, Report, Silent, Statistics, UnknownReason, Witness};
+pub use search::Tracer;
 pub use settings::{Branching, Settings};
-pub use verify::verify;
+pub use verify::{verify, verify_traced};

@@ -243,7 +243,7 @@ impl<T: Scalar> Splitting for ReluSplitting<'_, T> {
         let goal = hint.goal;
         if self.objectives.is_empty() {
             // Every point is unsafe; an attack that could not confirm one leaves nothing to bound or split.
-            let stuck = |_| Step { candidate: None, lower: f64::NEG_INFINITY, next: Next::Stuck };
+            let stuck = |_| Step { candidate: None, lower: f64::NEG_INFINITY, next: Next::Stuck, evidence: None };
             return batch.into_iter().map(stuck).collect();
         }
         let splits: Vec<&[Split]> = batch.iter().map(|d| d.splits.as_slice()).collect();
@@ -276,13 +276,14 @@ impl<T: Scalar> Splitting for ReluSplitting<'_, T> {
             let most = if self.exact.is_empty() { f64::INFINITY } else { goal };
             let lower = found.minimum[strongest].to_f64().min(most);
             if refuted(d) {
-                steps.push(Step { candidate: None, lower, next: Next::Closed });
+                steps.push(Step { candidate: None, lower, next: Next::Closed, evidence: None });
                 continue;
             }
             let (choice, candidate) = (choices.next().flatten(), points.next());
             steps.push(match choice {
                 Some(Choice { neuron, first }) => {
-                    Step { candidate, lower, next: self.split(node, d, neuron, goal, &bounds, &found, first) }
+                    let next = self.split(node, d, neuron, goal, &bounds, &found, first);
+                    Step { candidate, lower, next, evidence: None }
                 }
                 None => self.leaf(node, d, lower, goal, &bounds),
             });
@@ -331,7 +332,7 @@ impl<T: Scalar> ReluSplitting<'_, T> {
             Leaf::Point(x) => (Some(self.candidate(x)), Next::Again(node.clone())),
             Leaf::Unclear => (None, Next::Stuck),
         };
-        Step { candidate, lower, next }
+        Step { candidate, lower, next, evidence: None }
     }
 
     /// The signs that make a leaf: its splits, or every sign where narrowing fixed some of them.

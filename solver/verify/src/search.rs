@@ -9,6 +9,7 @@ use crate::error::VerifyError;
 use crate::node::Node;
 use crate::report::{Observer, Outcome, Progress, UnknownReason, Witness};
 use rayon::prelude::*;
+use secateur_check::proof::format::Record;
 use std::time::{Duration, Instant};
 
 /// Chunks taken up in one round, at most.
@@ -96,6 +97,14 @@ pub struct Step<D> {
     pub lower: f64,
     /// How it goes on.
     pub next: Next<D>,
+    /// What proves it, where the splitting was asked to keep that; the number of the part is filled in by the search.
+    pub evidence: Option<Box<Record>>,
+}
+
+/// Takes up the proof of a search, record by record.
+pub trait Tracer: Send {
+    /// One subproblem is done with.
+    fn record(&mut self, record: &Record);
 }
 
 /// How a subproblem goes on.
@@ -207,13 +216,18 @@ pub fn search<S: Splitting>(
     clock: &Clock<'_>,
     most: Option<u64>,
     referee: &mut (dyn Referee + Send),
+    mut tracer: Option<&mut (dyn Tracer + '_)>,
 ) -> Result<Option<Outcome>, VerifyError> {
     let start = tally.domains;
     tally.lower = f64::NEG_INFINITY;
     let mut settled = f64::INFINITY;
     let mut stale = 0;
-    let open_at = |lower: f64| move |(rank, domain)| Open { lower, rank, domain };
-    let mut open: Vec<Open<S::Domain>> = roots.into_iter().map(|d| open_at(f64::NEG_INFINITY)((0, d))).collect();
+    let mut numbers = 0..;
+    let mut open_at = |lower: f64, rank: u32, domain| {
+        let id = numbers.next().unwrap_or(u64::MAX);
+        Open { lower, rank, id, domain }
+    };
+    let mut open: Vec<Open<S::Domain>> = roots.into_iter().map(|d| open_at(f64::NEG_INFINITY, 0, d)).collect();
     while !open.is_empty() {
         if let Some(outcome) = clock.stopped() {
             return Ok(Some(outcome));
@@ -225,7 +239,7 @@ pub fn search<S: Splitting>(
         let batch = next_batch(&mut open, ROUND * splitting.chunk(), CROWD / splitting.bytes().max(1));
         let domains = tally.domains;
         tally.domains += batch.len() as u64;
-        let parents: Vec<f64> = batch.iter().map(|open| open.lower).collect();
+        let parents: Vec<(f64, u64)> = batch.iter().map(|open| (open.lower, open.id)).collect();
         let best = batch.iter().min_by(|a, b| a.lower.total_cmp(&b.lower));
         let node = best.filter(|_| referee.curious(domains)).map(|open| splitting.node(&open.domain));
         let batch = batch.into_iter().map(|open| open.domain).collect();
@@ -241,8 +255,12 @@ pub fn search<S: Splitting>(
         }
         let Some(steps) = steps else { return Ok(Some(clock.stopped().unwrap_or(Outcome::Timeout))) };
         let mut again = Vec::new();
-        for (step, parent) in steps.into_iter().zip(parents) {
+        for (step, (parent, id)) in steps.into_iter().zip(parents) {
             let lower = step.lower.max(parent);
+            if let (Some(tracer), Some(mut record)) = (tracer.as_deref_mut(), step.evidence) {
+                record.id = id;
+                tracer.record(&record);
+            }
             if let Some(candidate) = step.candidate
                 && let Some(witness) = tally.show(candidate, referee)?
             {
@@ -250,12 +268,14 @@ pub fn search<S: Splitting>(
             }
             match step.next {
                 Next::Closed => settled = settled.min(lower.max(goal)),
-                Next::Split(children) => open.extend((0..).zip(children).map(open_at(lower))),
+                Next::Split(children) => {
+                    open.extend((0..).zip(children).map(|(rank, domain)| open_at(lower, rank, domain)));
+                }
                 Next::Cut(children) => {
                     settled = settled.min(lower.max(goal));
-                    open.extend((0..).zip(children).map(open_at(lower)));
+                    open.extend((0..).zip(children).map(|(rank, domain)| open_at(lower, rank, domain)));
                 }
-                Next::Again(domain) => again.push(Open { lower, rank: 0, domain }),
+                Next::Again(domain) => again.push(Open { lower, rank: 0, id, domain }),
                 Next::Stuck => {
                     settled = settled.min(lower);
                     tally.stuck += 1;
@@ -284,6 +304,8 @@ struct Open<D> {
     lower: f64,
     /// Its place among its siblings; the first is taken up first.
     rank: u32,
+    /// Its number; roots and children are numbered as they come up.
+    id: u64,
     domain: D,
 }
 

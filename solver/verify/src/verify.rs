@@ -9,7 +9,7 @@ use crate::network::Network;
 use crate::portfolio;
 use crate::relu_split::{ReluSplitting, Root, RootVerdict};
 use crate::report::{Observer, Outcome, Report, Statistics, UnknownReason, Witness};
-use crate::search::{Candidate, Clock, Referee, Splitting, Tally, search};
+use crate::search::{Candidate, Clock, Referee, Splitting, Tally, Tracer, search};
 use crate::settings::Settings;
 use crate::specification::{Region, Specification};
 use crate::witness::Judge;
@@ -33,8 +33,23 @@ pub fn verify(
     settings: &Settings,
     observer: &dyn Observer,
 ) -> Result<Report, VerifyError> {
+    verify_traced(graph, property, settings, observer, None)
+}
+
+/// The same; a tracer takes up the proof. The proof is complete where the outcome is `unsat` and the method input
+/// splitting.
+///
+/// # Errors
+/// See [`verify()`].
+pub fn verify_traced(
+    graph: &Graph,
+    property: &Property,
+    settings: &Settings,
+    observer: &dyn Observer,
+    tracer: Option<&mut (dyn Tracer + '_)>,
+) -> Result<Report, VerifyError> {
     let judge = Judge::new(graph, property)?;
-    let (outcome, statistics) = run(graph, property, settings, observer, &mut Decision { judge: &judge })?;
+    let (outcome, statistics) = run(graph, property, settings, observer, &mut Decision { judge: &judge }, tracer)?;
     Ok(Report { outcome, statistics })
 }
 
@@ -45,12 +60,13 @@ pub(crate) fn run(
     settings: &Settings,
     observer: &dyn Observer,
     referee: &mut (dyn Referee + Send),
+    tracer: Option<&mut (dyn Tracer + '_)>,
 ) -> Result<(Outcome, Statistics), VerifyError> {
     let clock = Clock::start(settings.timeout, observer);
     property.check_against(graph)?;
     let network = lower(graph)?;
     let pool = rayon::ThreadPoolBuilder::new().num_threads(settings.threads).build()?;
-    let mut run = Run { settings, clock, referee, tally: Tally::default(), method: "attack" };
+    let mut run = Run { settings, clock, referee, tracer, tally: Tally::default(), method: "attack" };
     let outcome = pool.install(|| run.decide(&network, property))?;
     let statistics = Statistics {
         domains: run.tally.domains,
@@ -78,15 +94,16 @@ impl Referee for Decision<'_> {
     }
 }
 
-struct Run<'a> {
+struct Run<'a, 't> {
     settings: &'a Settings,
     clock: Clock<'a>,
     referee: &'a mut (dyn Referee + Send),
+    tracer: Option<&'a mut (dyn Tracer + 't)>,
     tally: Tally,
     method: &'static str,
 }
 
-impl Run<'_> {
+impl Run<'_, '_> {
     fn decide(&mut self, network: &Network<f64>, property: &Property) -> Result<Outcome, VerifyError> {
         let specification = Specification::<f64>::new(property);
         let quick = portfolio::quick_attack(network);
@@ -141,7 +158,8 @@ impl Run<'_> {
         most: Option<u64>,
     ) -> Result<Option<Outcome>, VerifyError> {
         self.tally.stuck = 0;
-        search(splitting, roots, &mut self.tally, &self.clock, most, self.referee)
+        let tracer = self.tracer.as_deref_mut();
+        search(splitting, roots, &mut self.tally, &self.clock, most, self.referee, tracer)
     }
 
     fn split_inputs(
@@ -154,10 +172,11 @@ impl Run<'_> {
         let params = portfolio::input_splitting();
         if let Some(single) = portfolio::single_precision(network) {
             let coarse = Specification::<f32>::new(property);
-            let splitting = InputSplitting::new(&single, &coarse, Some((network, specification)), params);
+            let splitting =
+                InputSplitting::new(&single, &coarse, Some((network, specification)), params, self.tracer.is_some());
             return self.search(&splitting, splitting.roots(), most);
         }
-        let splitting = InputSplitting::new(network, specification, None, params);
+        let splitting = InputSplitting::new(network, specification, None, params, self.tracer.is_some());
         self.search(&splitting, splitting.roots(), most)
     }
 

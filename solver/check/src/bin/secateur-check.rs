@@ -1,0 +1,45 @@
+//! `secateur-check MODEL SPEC CERT`: does the certificate prove that the property holds?
+//!
+//! Prints `accepted` or `rejected: why`. Exit code 0 accepted, 1 rejected, 2 bad input.
+
+use secateur_check::proof::{Rejection, check, format::FormatError};
+use secateur_nn::{onnx, vnnlib};
+use std::fs::File;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+    let [model, spec, certificate] = arguments.as_slice() else {
+        eprintln!("usage: secateur-check MODEL SPEC CERT");
+        eprintln!("exit codes: 0 accepted, 1 rejected, 2 bad input");
+        return ExitCode::from(2);
+    };
+    let read = || -> Result<_, String> {
+        let graph = onnx::read(model).map_err(|error| error.to_string())?;
+        let property = vnnlib::read(spec).map_err(|error| error.to_string())?;
+        property.check_against(&graph).map_err(|error| error.to_string())?;
+        let file = File::open(certificate).map_err(|error| format!("{}: {error}", certificate.display()))?;
+        Ok((graph, property, file))
+    };
+    let (graph, property, file) = match read() {
+        Ok(all) => all,
+        Err(error) => {
+            eprintln!("error: {error}");
+            return ExitCode::from(2);
+        }
+    };
+    match check(&graph, &property, file) {
+        Ok(_) => {
+            println!("accepted");
+            ExitCode::SUCCESS
+        }
+        Err(error @ (Rejection::Network(_) | Rejection::Ball(_) | Rejection::Format(FormatError::Magic))) => {
+            eprintln!("error: {error}");
+            ExitCode::from(2)
+        }
+        Err(why) => {
+            println!("rejected: {why}");
+            ExitCode::from(1)
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! Certificates of `unsat`, and what it takes to accept one.
+//!
+//! A certificate tells how the region of a property was split and why each part holds no counterexample. Nothing in
+//! it is believed: the checker bounds every part itself, with the slopes and multipliers that the certificate
+//! proposes, in integers.
+//!
+//! | step | file |
+//! |---|---|
+//! | the network as affine layers and ReLUs, from the graph | [`network`] |
+//! | weights as integers with one exponent | [`matrix`] |
+//! | bounds of all layers on a box; lines of the ReLUs | [`bounds`] |
+//! | an objective taken back to the input | [`rows`] |
+//! | the file | [`format`] |
+//! | every part of the region is closed | [`checker`] |
+
+pub mod bounds;
+pub mod checker;
+pub mod format;
+pub mod matrix;
+pub mod network;
+pub mod rows;
+
+pub use checker::{Accepted, Rejection, check};
