@@ -1,15 +1,16 @@
 //! Bounds of all layers on a box, in integers.
 //!
 //! Layer $k$ has an exponent $g_k$; its bounds are integers $l, u$ of at most 50 bits: $l\,2^{g_k} \le h_k \le u\,2^{g_k}$.
-//! A [`Frame`] bounds every layer on the whole region; a [`Ranges`] bounds the inputs of the ReLUs on a part of it.
+//! A [`Frame`] has the exponents of a region; [`Known`] is what bounds a part of it.
 
 use super::checker::Rejection;
-use super::matrix::{Row, power};
+use super::matrix::{Matrix, power};
 use super::network::{Kind, Network};
 use super::rows::{Slopes, Start, least};
 use crate::evaluate::enclosed;
 use crate::interval::{Dyadic, Interval};
 use dashu_ratio::RBig;
+use std::rc::Rc;
 
 /// Bits of a bound.
 const BITS: i64 = 50;
@@ -26,14 +27,21 @@ pub struct Range {
 /// Bounds of the inputs of the ReLU layers, in their order.
 pub type Ranges = Vec<Range>;
 
-/// Bounds of every layer on a region, and what follows from them once for all.
+/// The exponents $g_k$ of all layers, from bounds on a whole region.
 #[derive(Clone, Debug)]
 pub struct Frame {
     /// $g_k$.
     pub exponent: Vec<i64>,
-    /// $\max(-l, 0)$ of every entry.
+    /// Whether to take the fine weights.
+    pub fine: bool,
+}
+
+/// What a part of a region is known to have.
+#[derive(Clone, Debug, Default)]
+pub struct Known {
+    /// $\max(-l, 0)$ of every entry of every layer.
     pub below: Vec<Vec<i64>>,
-    /// For each layer and term, for each output: the sum of the greatest magnitudes that its row reads.
+    /// For every layer and term: see [`super::matrix::Matrix::reach`].
     pub reach: Vec<Vec<Vec<i128>>>,
     /// Bounds of the inputs of the ReLUs.
     pub ranges: Ranges,
@@ -52,56 +60,83 @@ pub struct Corners {
 fn settle(bounds: &[Interval]) -> Result<(i64, Range), Rejection> {
     let top = bounds.iter().flat_map(|b| [b.lower.top(), b.upper.top()]).flatten().max().unwrap_or(0);
     let exponent = top - BITS;
+    Ok((exponent, at(bounds, exponent)?))
+}
+
+/// Integers at an exponent, rounded outward.
+fn at(bounds: &[Interval], exponent: i64) -> Result<Range, Rejection> {
     let fit = |v: dashu_int::IBig| i64::try_from(v).map_err(|_| Rejection::Range);
     let lower = bounds.iter().map(|b| fit(b.lower.floor_at(exponent))).collect::<Result<_, _>>()?;
     let upper = bounds.iter().map(|b| fit(b.upper.ceil_at(exponent))).collect::<Result<_, _>>()?;
-    Ok((exponent, Range { lower, upper }))
+    Ok(Range { lower, upper })
 }
 
 impl Frame {
-    /// Bounds of every layer on the box with these corners: intervals, and where a ReLU reads the layer also the
-    /// linear bounds of its entries.
+    /// Exponents for the box with these corners, and what is known on it.
     ///
     /// # Errors
     /// [`Rejection::Range`] where numbers grow beyond the integers.
-    pub fn new(network: &Network, lower: &[RBig], upper: &[RBig]) -> Result<(Self, Corners), Rejection> {
+    pub fn new(network: &Network, lower: &[RBig], upper: &[RBig]) -> Result<(Self, Corners, Known), Rejection> {
         let ends = lower.iter().zip(upper).map(|(l, u)| Interval::new(enclosed(l, 256).lower, enclosed(u, 256).upper));
         let (exponent, input) = settle(&ends.collect::<Vec<_>>())?;
-        let corners = Corners { lower: input.lower.clone(), upper: input.upper.clone() };
-        let mut frame =
-            Self { exponent: vec![exponent], below: Vec::new(), reach: vec![Vec::new()], ranges: Vec::new() };
-        let mut all = vec![input];
-        frame.below.push(below(&all[0].lower));
+        let corners = Corners { lower: input.lower, upper: input.upper };
+        let mut frame = Self { exponent: vec![exponent], fine: false };
+        let known = frame.walk(network, &corners, None)?;
+        Ok((frame, corners, known))
+    }
+
+    /// What is known on a smaller box, where the ReLUs have `parent`'s ranges.
+    ///
+    /// # Errors
+    /// See [`Frame::new`].
+    pub fn narrow(&self, network: &Network, corners: &Corners, parent: &Ranges) -> Result<Known, Rejection> {
+        self.clone().walk(network, corners, Some(parent))
+    }
+
+    /// From the first layer to the last: intervals, and linear bounds of the open entries that ReLUs read.
+    fn walk(&mut self, network: &Network, corners: &Corners, parent: Option<&Ranges>) -> Result<Known, Rejection> {
+        let mut all = vec![Range { lower: corners.lower.clone(), upper: corners.upper.clone() }];
+        let mut known = Known { below: vec![below(&all[0].lower)], reach: vec![Vec::new()], ranges: Vec::new() };
         for (k, layer) in network.layers.iter().enumerate().skip(1) {
-            match &layer.kind {
+            let (range, reach) = match &layer.kind {
                 Kind::Input => return Err(Rejection::Range),
                 Kind::Relu(source) => {
-                    let (g, range) =
-                        (frame.exponent[*source], frame.tighten(network, *source, &corners, &all[*source])?);
+                    let mut range = all[*source].clone();
+                    if let Some(parent) = parent.map(|ranges| &ranges[known.ranges.len()]) {
+                        range.lower.iter_mut().zip(&parent.lower).for_each(|(l, p)| *l = (*l).max(*p));
+                        range.upper.iter_mut().zip(&parent.upper).for_each(|(u, p)| *u = (*u).min(*p));
+                    }
+                    self.tighten(network, *source, corners, &known, &mut range)?;
+                    known.below[*source] = below(&range.lower);
                     let cut = |side: &[i64]| side.iter().map(|v| (*v).max(0)).collect();
-                    all.push(Range { lower: cut(&range.lower), upper: cut(&range.upper) });
-                    frame.ranges.push(range);
-                    frame.exponent.push(g);
-                    frame.reach.push(Vec::new());
+                    let image = Range { lower: cut(&range.lower), upper: cut(&range.upper) };
+                    known.ranges.push(range);
+                    if parent.is_none() {
+                        self.exponent.push(self.exponent[*source]);
+                    }
+                    (image, Vec::new())
                 }
-                Kind::Affine(..) => {
-                    let (g, range) = settle(&frame.image(network, k, &all)?)?;
-                    all.push(range);
-                    frame.exponent.push(g);
-                    let Kind::Affine(terms, _) = &layer.kind else { return Err(Rejection::Range) };
-                    let most = |s: usize| -> Vec<i64> {
-                        all[s].lower.iter().zip(&all[s].upper).map(|(l, u)| l.abs().max(u.abs())).collect()
+                Kind::Affine(terms, _) => {
+                    let image = self.image(network, k, &all)?;
+                    let range = match parent {
+                        None => {
+                            let (g, range) = settle(&image)?;
+                            self.exponent.push(g);
+                            range
+                        }
+                        Some(_) => at(&image, self.exponent[k])?,
                     };
-                    let reach = terms.iter().map(|(s, map)| {
-                        let most = most(*s);
-                        (0..map.outputs()).map(|o| if map.rounded[o] { map.reach(o, &most) } else { 0 }).collect()
-                    });
-                    frame.reach.push(reach.collect());
+                    let reach = |(s, map): &(usize, Rc<Matrix>)| {
+                        map.reach(|i| all[*s].lower[i].abs().max(all[*s].upper[i].abs()))
+                    };
+                    (range, terms.iter().map(reach).collect())
                 }
-            }
-            frame.below.push(below(&all[k].lower));
+            };
+            known.below.push(below(&range.lower));
+            known.reach.push(reach);
+            all.push(range);
         }
-        Ok((frame, corners))
+        Ok(known)
     }
 
     /// Interval arithmetic through an affine layer.
@@ -115,37 +150,41 @@ impl Frame {
             })
             .collect();
         for (s, map) in terms {
-            let exponent = map.exponent + self.exponent[*s];
+            let exponent = map.fine.exponent + self.exponent[*s];
             for (o, sum) in sums.iter_mut().enumerate() {
                 let (mut low, mut high, mut slack) = (0i128, 0i128, 0i128);
-                let mut add = |i: usize, q: i32| {
+                for (i, q) in map.row(o) {
                     let (l, u) = (i128::from(all[*s].lower[i]), i128::from(all[*s].upper[i]));
                     let q = i128::from(q);
                     low += if q > 0 { q * l } else { q * u };
                     high += if q > 0 { q * u } else { q * l };
-                    slack += 2 * l.abs().max(u.abs());
-                };
-                match map.row(o) {
-                    Row::Dense(row) => row.iter().enumerate().for_each(|(i, q)| add(i, *q)),
-                    Row::Sparse(index, values) => index.iter().zip(values).for_each(|(i, q)| add(*i as usize, *q)),
+                    slack += l.abs().max(u.abs());
                 }
-                let slack = if map.rounded[o] { slack } else { 0 };
-                *sum = sum.plus(&Interval::new(power(low - slack, exponent), power(high + slack, exponent)));
+                let slack = slack * i128::from(map.fine.rounded[o]);
+                let (low, high) = (power(2 * low - slack, exponent - 1), power(2 * high + slack, exponent - 1));
+                *sum = sum.plus(&Interval::new(low, high));
             }
         }
         Ok(sums)
     }
 
-    /// The bounds of layer `k`, where it is not a direct image of the input tightened by linear bounds of its open entries.
-    fn tighten(&self, network: &Network, k: usize, corners: &Corners, known: &Range) -> Result<Range, Rejection> {
-        let mut range = known.clone();
+    /// Tightens the open entries of layer `k` by linear bounds; where it is a direct image of the input, intervals are
+    /// as good.
+    fn tighten(
+        &self,
+        network: &Network,
+        k: usize,
+        corners: &Corners,
+        known: &Known,
+        range: &mut Range,
+    ) -> Result<(), Rejection> {
         if reads_input(network, k) {
-            return Ok(range);
+            return Ok(());
         }
         for o in 0..range.lower.len() {
             if range.lower[o] < 0 && range.upper[o] > 0 {
                 let bound = |sign: i64| -> Result<Dyadic, Rejection> {
-                    least(network, self, &self.ranges, Start::entry(k, o, sign), &Slopes::NONE, corners)
+                    least(network, self, known, Start::entry(k, o, sign), &Slopes::NONE, corners)
                 };
                 let fit = |v: dashu_int::IBig| i64::try_from(v).unwrap_or(i64::MIN);
                 range.lower[o] = range.lower[o].max(fit(bound(1)?.floor_at(self.exponent[k])));
@@ -155,56 +194,7 @@ impl Frame {
                 }
             }
         }
-        Ok(range)
-    }
-
-    /// Bounds of the inputs of the ReLUs on a smaller box, none looser than `known`: intervals from layer to layer, and
-    /// linear bounds of what is still open.
-    ///
-    /// # Errors
-    /// See [`Frame::new`].
-    pub fn narrow(&self, network: &Network, corners: &Corners, known: &Ranges) -> Result<Ranges, Rejection> {
-        let mut part = Frame { ranges: Vec::with_capacity(known.len()), ..self.light() };
-        let mut all = vec![Range { lower: corners.lower.clone(), upper: corners.upper.clone() }];
-        for (k, layer) in network.layers.iter().enumerate().skip(1) {
-            if part.ranges.len() == known.len() {
-                break;
-            }
-            all.push(match &layer.kind {
-                Kind::Input => return Err(Rejection::Range),
-                Kind::Relu(source) => {
-                    let mut range = all[*source].clone();
-                    let known = &known[part.ranges.len()];
-                    range.lower.iter_mut().zip(&known.lower).for_each(|(l, k)| *l = (*l).max(*k));
-                    range.upper.iter_mut().zip(&known.upper).for_each(|(u, k)| *u = (*u).min(*k));
-                    range = part.tighten(network, *source, corners, &range)?;
-                    let cut = |side: &[i64]| side.iter().map(|v| (*v).max(0)).collect();
-                    let image = Range { lower: cut(&range.lower), upper: cut(&range.upper) };
-                    part.ranges.push(range);
-                    image
-                }
-                Kind::Affine(..) => {
-                    let fit = |v: dashu_int::IBig| i64::try_from(v).map_err(|_| Rejection::Range);
-                    let (mut lower, mut upper) = (Vec::with_capacity(layer.size), Vec::with_capacity(layer.size));
-                    for value in self.image(network, k, &all)? {
-                        lower.push(fit(value.lower.floor_at(self.exponent[k]))?);
-                        upper.push(fit(value.upper.ceil_at(self.exponent[k]))?);
-                    }
-                    Range { lower, upper }
-                }
-            });
-        }
-        Ok(part.ranges)
-    }
-
-    /// The same without the ranges.
-    fn light(&self) -> Self {
-        Self {
-            exponent: self.exponent.clone(),
-            below: self.below.clone(),
-            reach: self.reach.clone(),
-            ranges: Vec::new(),
-        }
+        Ok(())
     }
 }
 

@@ -9,7 +9,7 @@
 //! lower bound above 0 (or at least 0, where all its objectives are strict), for then some $g_i$ is positive everywhere.
 //! Bounds are computed here, from slopes in $[0, 1]$, whatever the certificate says of them.
 
-use super::bounds::{Corners, Frame, Ranges};
+use super::bounds::{Corners, Frame, Known, Ranges};
 use super::format::{Claim, FormatError, Next, Reader, Record, Row, exact};
 use super::matrix::power;
 use super::network::Network;
@@ -107,11 +107,11 @@ pub fn check(graph: &Graph, property: &Property, certificate: impl Read) -> Resu
         if case.ball.is_some() {
             return Err(Rejection::Ball(number));
         }
-        let (frame, corners) = Frame::new(&network, &case.lower, &case.upper)?;
+        let (frame, corners, known) = Frame::new(&network, &case.lower, &case.upper)?;
         let start = |c: &LinearConstraint| (objective(&network, c), c.strict);
         let disjuncts: Vec<Vec<(Start, bool)>> =
             case.unsafe_set.iter().map(|conjunction| conjunction.iter().map(start).collect()).collect();
-        let known = Rc::new(frame.ranges.clone());
+        let known = Rc::new(known.ranges);
         let open = (0..disjuncts.len() as u32).collect();
         parts.insert(number as u64, Some(Part { case: number, corners, open, known }));
         cases.push(Case { frame, disjuncts });
@@ -169,13 +169,20 @@ impl Step<'_> {
         Rejection::Content { record: self.number, what }
     }
 
+    /// Where coarse weights do not show it, fine ones may.
     fn take(&self, part: Part) -> Result<Vec<Part>, Rejection> {
-        let frame = &self.case.frame;
-        let ranges = frame.narrow(self.network, &part.corners, &part.known)?;
+        match self.attempt(&part, &self.case.frame) {
+            Err(Rejection::Bound { .. }) => self.attempt(&part, &Frame { fine: true, ..self.case.frame.clone() }),
+            result => result,
+        }
+    }
+
+    fn attempt(&self, part: &Part, frame: &Frame) -> Result<Vec<Part>, Rejection> {
+        let known = frame.narrow(self.network, &part.corners, &part.known)?;
         let g = frame.exponent[0];
-        let mut open = part.open;
+        let mut open = part.open.clone();
         for claim in &self.record.refuted {
-            let (form, strict) = self.form(&ranges, claim)?;
+            let (form, strict) = self.form(frame, &known, claim)?;
             let least = form.minimum(&part.corners, g);
             if least.is_negative() || (least.is_zero() && !strict) {
                 let (record, part) = (self.number, self.record.id);
@@ -186,8 +193,8 @@ impl Step<'_> {
         if open.is_empty() {
             return Ok(Vec::new());
         }
-        let Some(corners) = self.cut(&part.corners, &mut open, &ranges)? else { return Ok(Vec::new()) };
-        let known = Rc::new(ranges);
+        let Some(corners) = self.cut(frame, &part.corners, &mut open, &known)? else { return Ok(Vec::new()) };
+        let known = Rc::new(known.ranges);
         let child = |corners| Part { case: part.case, corners, open: open.clone(), known: known.clone() };
         match &self.record.next {
             Next::Closed => Err(self.content("a part is closed though a disjunct is open on it")),
@@ -209,7 +216,7 @@ impl Step<'_> {
     }
 
     /// The linear function below a claim's sum, and whether all its objectives are strict.
-    fn form(&self, ranges: &Ranges, claim: &Claim) -> Result<(Form, bool), Rejection> {
+    fn form(&self, frame: &Frame, known: &Known, claim: &Claim) -> Result<(Form, bool), Rejection> {
         let missing = || self.content("a disjunct or objective that does not exist");
         let objectives = self.case.disjuncts.get(claim.disjunct as usize).ok_or_else(missing)?;
         let mut sum: Option<Form> = None;
@@ -221,13 +228,13 @@ impl Step<'_> {
                 return Err(self.content("a weight is out of range"));
             }
             strict &= *is_strict;
-            let form = back(self.network, &self.case.frame, ranges, start.clone(), &self.slopes(row)?)?;
+            let form = back(self.network, frame, known, start.clone(), &self.slopes(row)?)?;
             sum = Some(match sum {
                 None if single => form,
                 None => form.times(row.weight).ok_or(Rejection::Range)?,
                 Some(sum) => {
                     let form = form.times(row.weight).ok_or(Rejection::Range)?;
-                    sum.plus(form, &self.case.frame.below[0], self.case.frame.exponent[0]).ok_or(Rejection::Range)?
+                    sum.plus(form, &known.below[0], frame.exponent[0]).ok_or(Rejection::Range)?
                 }
             });
         }
@@ -245,11 +252,17 @@ impl Step<'_> {
     ///
     /// Where a form with least value $M$ on the box is at most 0, $x_i - l_i \le -M / A_i$ for $A_i > 0$, and
     /// $u_i - x_i \le M / A_i$ for $A_i < 0$.
-    fn cut(&self, corners: &Corners, open: &mut Vec<u32>, ranges: &Ranges) -> Result<Option<Corners>, Rejection> {
-        let g = self.case.frame.exponent[0];
+    fn cut(
+        &self,
+        frame: &Frame,
+        corners: &Corners,
+        open: &mut Vec<u32>,
+        known: &Known,
+    ) -> Result<Option<Corners>, Rejection> {
+        let g = frame.exponent[0];
         let mut left: BTreeMap<u32, Corners> = open.iter().map(|d| (*d, corners.clone())).collect();
         for claim in &self.record.cutting {
-            let (form, _) = self.form(ranges, claim)?;
+            let (form, _) = self.form(frame, known, claim)?;
             let least = form.minimum(corners, g);
             let Some(mine) = left.get_mut(&claim.disjunct) else { continue };
             // In units of the input, with the coefficient's exponent taken out.

@@ -1,123 +1,152 @@
 //! Weights as integers with one exponent.
 //!
-//! $W_{oi} = (q_{oi} + r_{oi})\, 2^e$ with an integer $|q_{oi}| \le 2^{25}$ and $0 \le r_{oi} \le 2$; $r_{oi} = 0$ where
-//! the weight fits. Rows with entries that do not fit are marked.
+//! $W_{oi} = (q_{oi} + r_{oi})\, 2^e$ with the nearest integer $q_{oi}$; every row has a bound of its $|r_{oi}|$, which is 0
+//! where all its weights fit. There are two such forms: coarse ones of 25 bits, for speed, and fine ones of 53.
 
 use crate::error::Fault;
 use crate::interval::{Dyadic, Interval};
 use dashu_int::IBig;
 
-/// Bits of a weight.
-pub const WEIGHT_BITS: i64 = 25;
+/// Bits of a coarse weight.
+pub const COARSE: i64 = 25;
+
+/// Bits of a fine weight.
+pub const FINE: i64 = 53;
 
 /// A matrix, row by row, one row per output.
 #[derive(Clone, Debug)]
 pub struct Matrix {
     /// Number of inputs.
     pub inputs: usize,
+    /// For the matrices that are mostly zeros: where each row starts, and the input of each entry.
+    sparse: Option<(Vec<usize>, Vec<u32>)>,
+    /// Few bits.
+    pub coarse: Weights<i32>,
+    /// Many bits.
+    pub fine: Weights<i64>,
+}
+
+/// The entries in one form.
+#[derive(Clone, Debug)]
+pub struct Weights<T> {
     /// $e$.
     pub exponent: i64,
-    /// Whether some entry of the row was rounded.
-    pub rounded: Vec<bool>,
-    entries: Entries,
+    /// For every row, how far its entries are from the weights, in half units.
+    pub rounded: Vec<u8>,
+    values: Vec<T>,
 }
 
-#[derive(Clone, Debug)]
-enum Entries {
-    /// All entries.
-    Dense(Vec<i32>),
-    /// Where each row starts, and its inputs and entries.
-    Sparse(Vec<usize>, Vec<u32>, Vec<i32>),
-}
-
-/// The entry of a row: its input and the integer.
-#[derive(Clone, Copy, Debug)]
-pub enum Row<'a> {
-    /// One entry per input.
-    Dense(&'a [i32]),
-    /// Inputs and entries.
-    Sparse(&'a [u32], &'a [i32]),
+/// $|2 q - v|$ for the nearest $q$ of every $v \in [\text{below}, \text{above}]$, which are twice the weight.
+fn nearest(below: &IBig, above: &IBig) -> Result<(IBig, u8), Fault> {
+    let q: IBig = (below + IBig::ONE) >> 1;
+    let twice = &q + &q;
+    let away = (&twice - below).max(above - &twice);
+    let away = u8::try_from(away).ok().filter(|away| *away <= 2).ok_or(Fault::Range)?;
+    Ok((q, away))
 }
 
 impl Matrix {
     /// A matrix from rows of (input, weight), at most one weight per input.
     ///
     /// # Errors
-    /// [`Fault::Range`] where a weight is not known to two units.
+    /// [`Fault::Range`] where a weight is not known to a unit.
     pub fn new(inputs: usize, rows: Vec<Vec<(u32, Interval)>>) -> Result<Self, Fault> {
         let tops = rows.iter().flatten().flat_map(|(_, w)| [w.lower.top(), w.upper.top()]).flatten();
         let top = tops.max().unwrap_or(0);
-        let exponent = top - WEIGHT_BITS;
-        let quantised = |w: &Interval| -> Result<(i32, bool), Fault> {
-            let (below, above) = (w.lower.floor_at(exponent), w.upper.ceil_at(exponent));
-            if &above - &below > IBig::from(2) {
-                return Err(Fault::Range);
-            }
-            let rounded = below != above;
-            Ok((i32::try_from(below).map_err(|_| Fault::Range)?, rounded))
-        };
-        let mut rounded = Vec::with_capacity(rows.len());
         let count: usize = rows.iter().map(Vec::len).sum();
         let dense = 2 * count >= rows.len() * inputs;
-        let (mut all, mut starts, mut index, mut values) = (Vec::new(), vec![0], Vec::new(), Vec::new());
+        let (mut starts, mut index) = (vec![0], Vec::new());
+        let mut coarse = Weights { exponent: top - COARSE, rounded: Vec::new(), values: Vec::new() };
+        let mut fine = Weights { exponent: top - FINE, rounded: Vec::new(), values: Vec::new() };
         if dense {
-            all = vec![0i32; rows.len() * inputs];
+            coarse.values = vec![0i32; rows.len() * inputs];
+            fine.values = vec![0i64; rows.len() * inputs];
         }
         for (o, row) in rows.iter().enumerate() {
-            let mut inexact = false;
+            let mut away = (0, 0);
             for (i, w) in row {
-                let (q, was) = quantised(w)?;
-                inexact |= was;
+                let at = |exponent: i64| nearest(&w.lower.floor_at(exponent - 1), &w.upper.ceil_at(exponent - 1));
+                let ((few, few_away), (many, many_away)) = (at(coarse.exponent)?, at(fine.exponent)?);
+                away = (few_away.max(away.0), many_away.max(away.1));
+                let few = i32::try_from(few).map_err(|_| Fault::Range)?;
+                let many = i64::try_from(many).map_err(|_| Fault::Range)?;
                 if dense {
-                    all[o * inputs + *i as usize] = q;
-                } else if q != 0 || was {
+                    coarse.values[o * inputs + *i as usize] = few;
+                    fine.values[o * inputs + *i as usize] = many;
+                } else {
                     index.push(*i);
-                    values.push(q);
+                    coarse.values.push(few);
+                    fine.values.push(many);
                 }
             }
-            rounded.push(inexact);
+            coarse.rounded.push(away.0);
+            fine.rounded.push(away.1);
             starts.push(index.len());
         }
-        let entries = if dense { Entries::Dense(all) } else { Entries::Sparse(starts, index, values) };
-        Ok(Self { inputs, exponent, rounded, entries })
+        Ok(Self { inputs, sparse: (!dense).then_some((starts, index)), coarse, fine })
     }
 
     /// Number of outputs.
     pub fn outputs(&self) -> usize {
-        self.rounded.len()
+        self.coarse.rounded.len()
     }
 
-    /// The entries of output `o`.
-    pub fn row(&self, o: usize) -> Row<'_> {
-        match &self.entries {
-            Entries::Dense(all) => Row::Dense(&all[o * self.inputs..(o + 1) * self.inputs]),
-            Entries::Sparse(starts, index, values) => {
-                let range = starts[o]..starts[o + 1];
-                Row::Sparse(&index[range.clone()], &values[range])
-            }
-        }
+    /// Whether it is the identity.
+    pub fn is_identity(&self) -> bool {
+        let Some((starts, index)) = &self.sparse else { return false };
+        let one = 1i64.checked_shl(u32::try_from(-self.fine.exponent).unwrap_or(u32::MAX));
+        self.inputs == self.outputs()
+            && starts.windows(2).enumerate().all(|(o, range)| range[0] == o && range[1] == o + 1)
+            && index.iter().enumerate().all(|(o, i)| o == *i as usize)
+            && self.fine.values.iter().all(|v| Some(*v) == one)
     }
 
-    /// $\text{sum} \mathrel{+}= a\, q_o$.
+    /// The inputs and fine entries of output `o`.
+    pub fn row(&self, o: usize) -> impl Iterator<Item = (usize, i64)> + '_ {
+        let (index, range) = match &self.sparse {
+            None => (None, o * self.inputs..(o + 1) * self.inputs),
+            Some((starts, index)) => (Some(&index[starts[o]..starts[o + 1]]), starts[o]..starts[o + 1]),
+        };
+        let values = self.fine.values[range].iter().enumerate();
+        values.map(move |(e, q)| (index.map_or(e, |index| index[e] as usize), *q))
+    }
+
+    /// $\text{sum} \mathrel{+}= a\, q_o$ with coarse entries; $a$ has at most 31 bits.
     #[inline]
-    pub fn add_row(&self, o: usize, a: i64, sum: &mut [i64]) {
-        match self.row(o) {
+    pub fn add_coarse(&self, o: usize, a: i64, sum: &mut [i64]) {
+        match &self.sparse {
             // Both factors have 32 bits: this is one multiplication per lane.
-            Row::Dense(row) => {
+            None => {
                 let a = a as i32;
+                let row = &self.coarse.values[o * self.inputs..(o + 1) * self.inputs];
                 row.iter().zip(sum).for_each(|(q, s)| *s += i64::from(a) * i64::from(*q));
             }
-            Row::Sparse(index, values) => {
-                index.iter().zip(values).for_each(|(i, q)| sum[*i as usize] += a * i64::from(*q));
+            Some((starts, index)) => {
+                let range = starts[o]..starts[o + 1];
+                let row = index[range.clone()].iter().zip(&self.coarse.values[range]);
+                row.for_each(|(i, q)| sum[*i as usize] += a * i64::from(*q));
             }
         }
     }
 
-    /// For output `o`, $\sum_i$ of `most` over the inputs that its row reads.
-    pub fn reach(&self, o: usize, most: &[i64]) -> i128 {
-        match self.row(o) {
-            Row::Dense(_) => most.iter().map(|m| i128::from(*m)).sum(),
-            Row::Sparse(index, _) => index.iter().map(|i| i128::from(most[*i as usize])).sum(),
+    /// The same with fine entries.
+    pub fn add_fine(&self, o: usize, a: i64, sum: &mut [i128]) {
+        let a = i128::from(a);
+        self.row(o).for_each(|(i, q)| sum[i] += a * i128::from(q));
+    }
+
+    /// For every row, the sum of `most` over the inputs that it reads; one sum where all rows read everything, none where
+    /// no entry was rounded.
+    pub fn reach(&self, most: impl Fn(usize) -> i64) -> Vec<i128> {
+        if self.coarse.rounded.iter().chain(&self.fine.rounded).all(|away| *away == 0) {
+            return Vec::new();
+        }
+        match &self.sparse {
+            None => vec![(0..self.inputs).map(|i| i128::from(most(i))).sum()],
+            Some((starts, index)) => starts
+                .windows(2)
+                .map(|range| index[range[0]..range[1]].iter().map(|i| i128::from(most(*i as usize))).sum())
+                .collect(),
         }
     }
 }

@@ -23,7 +23,7 @@ pub enum Kind {
     /// The input.
     Input,
     /// Sources with their maps, and the bias.
-    Affine(Vec<(usize, Matrix)>, Numbers),
+    Affine(Vec<(usize, Rc<Matrix>)>, Numbers),
     /// $\max(h_s, 0)$.
     Relu(usize),
 }
@@ -80,6 +80,7 @@ impl Network {
     /// An operator that is neither affine nor a ReLU, by node; stored numbers that are not finite.
     pub fn new(graph: &Graph) -> Result<Self, CheckError> {
         let mut layers: Vec<Layer> = Vec::new();
+        let mut biases: Vec<Vec<Interval>> = Vec::new();
         let mut known: Vec<Option<Known<'_>>> = vec![None; graph.len()];
         for (id, node) in graph.nodes() {
             let fault = |fault: Fault| fault.at(&node.name, node.op.name());
@@ -89,6 +90,7 @@ impl Network {
                 Op::Constant(value) => Known::Stored(value),
                 Op::Input => {
                     layers.push(Layer { size: node.shape.iter().product(), kind: Kind::Input });
+                    biases.push(Vec::new());
                     Known::Layer(layers.len() - 1)
                 }
                 _ if arguments.iter().all(|a| !matches!(a, Known::Layer(_))) => {
@@ -98,13 +100,24 @@ impl Network {
                 Op::Relu => {
                     let [Known::Layer(source)] = arguments[..] else { return Err(fault(Fault::Unsupported)) };
                     layers.push(Layer { size: layers[source].size, kind: Kind::Relu(source) });
+                    biases.push(Vec::new());
                     Known::Layer(layers.len() - 1)
                 }
                 Op::Reshape { .. } | Op::Cast(_) => arguments[0].clone(),
                 _ => {
                     let sizes: Vec<usize> = layers.iter().map(|l| l.size).collect();
-                    let kind = affine(node, &arguments, &shapes, &sizes).map_err(fault)?;
+                    let (mut terms, mut bias) = affine(node, &arguments, &shapes, &sizes).map_err(fault)?;
+                    // A constant added to an affine layer is a part of its bias.
+                    if let (Op::Add, [(source, map)]) = (&node.op, &terms[..])
+                        && let Kind::Affine(inner, _) = &layers[*source].kind
+                        && map.is_identity()
+                    {
+                        bias.iter_mut().zip(&biases[*source]).for_each(|(b, inner)| *b = b.plus(inner));
+                        terms.clone_from(inner);
+                    }
+                    let kind = Kind::Affine(terms, Numbers::new(&bias).map_err(fault)?);
                     layers.push(Layer { size: node.shape.iter().product(), kind });
+                    biases.push(bias);
                     Known::Layer(layers.len() - 1)
                 }
             };
@@ -113,10 +126,34 @@ impl Network {
         let output = graph.node(graph.output());
         let refused = || Fault::Unsupported.at(&output.name, output.op.name());
         let Some(Known::Layer(last)) = known[graph.output().index()] else { return Err(refused()) };
-        // Layers that the output does not read are allowed only behind it.
         layers.truncate(last + 1);
-        Ok(Self { layers })
+        Ok(Self { layers: live(layers) })
     }
+}
+
+/// The layers that the output reads, and the inputs of all ReLUs: these are numbered.
+fn live(layers: Vec<Layer>) -> Vec<Layer> {
+    let mut needed = vec![false; layers.len()];
+    for (k, layer) in layers.iter().enumerate().rev() {
+        needed[k] |= k + 1 == layers.len() || !matches!(layer.kind, Kind::Affine(..));
+        match &layer.kind {
+            Kind::Affine(terms, _) if needed[k] => terms.iter().for_each(|(s, _)| needed[*s] = true),
+            Kind::Relu(source) => needed[*source] = true,
+            _ => {}
+        }
+    }
+    let mut place = vec![0; layers.len()];
+    let mut kept: Vec<Layer> = Vec::new();
+    for (k, mut layer) in layers.into_iter().enumerate().filter(|(k, _)| needed[*k]) {
+        match &mut layer.kind {
+            Kind::Input => {}
+            Kind::Relu(source) => *source = place[*source],
+            Kind::Affine(terms, _) => terms.iter_mut().for_each(|(s, _)| *s = place[*s]),
+        }
+        place[k] = kept.len();
+        kept.push(layer);
+    }
+    kept
 }
 
 fn operand(known: Known<'_>) -> Operand<'_> {
@@ -166,8 +203,11 @@ fn one() -> Interval {
     Interval::point(Dyadic::one())
 }
 
-/// An affine node: which layers it reads and how, and its value at 0.
-fn affine(node: &Node, arguments: &[Known<'_>], shapes: &[&[usize]], sizes: &[usize]) -> Result<Kind, Fault> {
+/// Which layers an affine node reads and how, and its value at 0.
+type Affine = (Vec<(usize, Rc<Matrix>)>, Vec<Interval>);
+
+/// An affine node.
+fn affine(node: &Node, arguments: &[Known<'_>], shapes: &[&[usize]], sizes: &[usize]) -> Result<Affine, Fault> {
     let size: usize = node.shape.iter().product();
     let zeros = || vec![Interval::point(Dyadic::zero()); size];
     let mut terms: Vec<(usize, Rows)> = Vec::new();
@@ -297,8 +337,8 @@ fn affine(node: &Node, arguments: &[Known<'_>], shapes: &[&[usize]], sizes: &[us
         }
         _ => return Err(Fault::Unsupported),
     }
-    let terms = terms.into_iter().map(|(source, rows)| Ok((source, Matrix::new(sizes[source], rows)?)));
-    Ok(Kind::Affine(terms.collect::<Result<_, Fault>>()?, Numbers::new(&bias)?))
+    let terms = terms.into_iter().map(|(source, rows)| Ok((source, Rc::new(Matrix::new(sizes[source], rows)?))));
+    Ok((terms.collect::<Result<_, Fault>>()?, bias))
 }
 
 fn channels(shape: &[usize]) -> Vec<usize> {

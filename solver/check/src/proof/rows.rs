@@ -6,9 +6,9 @@
 //! below and above a ReLU on $[l, u]$, $l < 0 < u$:
 //! $$ \alpha z \le \max(z, 0) \le s z + \max(-s l, (1 - s) u), \qquad \alpha, s \in [0, 1]. $$
 
-use super::bounds::{Corners, Frame, Ranges};
+use super::bounds::{Corners, Frame, Known};
 use super::checker::Rejection;
-use super::matrix::{WEIGHT_BITS, power};
+use super::matrix::{COARSE, FINE, power};
 use super::network::{Kind, Network};
 use crate::interval::Dyadic;
 use std::collections::BTreeMap;
@@ -86,6 +86,20 @@ fn bits(v: u64) -> i64 {
 }
 
 impl Sum {
+    /// Integers of at most 60 bits, and how much the function may fall.
+    fn of(values: Vec<i128>, exponent: i64, below: &[i64], g: i64) -> (Self, Dyadic) {
+        let all = values.iter().fold(0u128, |all, v| all | v.unsigned_abs());
+        let shift = 128 - i64::from(all.leading_zeros()) - 60;
+        if shift <= 0 {
+            return (Self { exponent, values: values.into_iter().map(|v| v as i64).collect() }, Dyadic::zero());
+        }
+        let mask = (1i128 << shift) - 1;
+        let lost = values.iter().zip(below).filter(|(v, _)| *v & mask != 0).map(|(_, low)| i128::from(*low));
+        let exponent = exponent + shift;
+        let loss = power(lost.sum(), exponent + g);
+        (Self { exponent, values: values.into_iter().map(|v| (v >> shift) as i64).collect() }, loss)
+    }
+
     /// Shortens the integers to `most` bits; returns how much the function may fall.
     fn shorten(&mut self, most: i64, below: &[i64], exponent: i64) -> Dyadic {
         let all = self.values.iter().fold(0u64, |all, v| all | v.unsigned_abs());
@@ -136,13 +150,7 @@ fn merge(slot: &mut Option<Sum>, mut new: Sum, below: &[i64], g: i64, constant: 
 ///
 /// # Errors
 /// [`Rejection::Range`] where numbers grow beyond the integers.
-pub fn back(
-    network: &Network,
-    frame: &Frame,
-    ranges: &Ranges,
-    start: Start,
-    slopes: &Slopes,
-) -> Result<Form, Rejection> {
+pub fn back(network: &Network, frame: &Frame, known: &Known, start: Start, slopes: &Slopes) -> Result<Form, Rejection> {
     let mut constant = start.constant;
     let mut sums: Vec<Option<Sum>> = vec![None; start.layer + 1];
     let dense = |entries: &[(usize, i64)], size: usize| {
@@ -154,18 +162,19 @@ pub fn back(
     sums[start.layer] = Some(Sum { exponent: start.exponent, values: dense(&start.values, size) });
     if let Some((entries, exponent)) = start.input {
         let sum = Sum { exponent, values: dense(&entries, network.inputs()) };
-        merge(&mut sums[0], sum, &frame.below[0], frame.exponent[0], &mut constant)?;
+        merge(&mut sums[0], sum, &known.below[0], frame.exponent[0], &mut constant)?;
     }
     let relu_number: BTreeMap<usize, usize> = network.relus().enumerate().map(|(r, (k, _))| (k, r)).collect();
     for k in (1..=start.layer).rev() {
         let Some(mut sum) = sums[k].take() else { continue };
-        let (below, g) = (&frame.below[k], frame.exponent[k]);
+        let (below, g) = (&known.below[k], frame.exponent[k]);
         match &network.layers[k].kind {
             Kind::Input => return Err(Rejection::Range),
             Kind::Affine(terms, bias) => {
-                // Sums of that many products stay below 2^61.
-                let room = 61 - WEIGHT_BITS - bits(network.layers[k].size as u64);
-                constant = constant.minus(&sum.shorten(room.min(31), below, g));
+                // Sums of that many products have at most 61 bits, or 125.
+                let rows = bits(network.layers[k].size as u64);
+                let most = if frame.fine { (125 - FINE - rows).min(60) } else { (61 - COARSE - rows).min(31) };
+                constant = constant.minus(&sum.shorten(most, below, g));
                 let a = &sum.values;
                 let mut total = 0i128;
                 for (a, b) in a.iter().zip(&bias.values) {
@@ -176,51 +185,66 @@ pub fn back(
                 }
                 constant = constant.plus(&power(total, sum.exponent + bias.exponent));
                 for (t, (s, map)) in terms.iter().enumerate() {
-                    let mut values = vec![0i64; network.layers[*s].size];
-                    let mut slack = 0i128;
-                    for (o, a) in a.iter().enumerate().filter(|(_, a)| **a != 0) {
-                        map.add_row(o, *a, &mut values);
-                        slack += 2 * i128::from(a.abs()) * frame.reach[k][t][o];
-                    }
-                    let exponent = sum.exponent + map.exponent;
-                    constant = constant.minus(&power(slack, exponent + frame.exponent[*s]));
-                    let new = Sum { exponent, values };
-                    merge(&mut sums[*s], new, &frame.below[*s], frame.exponent[*s], &mut constant)?;
+                    let (below, g) = (&known.below[*s], frame.exponent[*s]);
+                    let nonzero = || a.iter().copied().enumerate().filter(|(_, a)| *a != 0);
+                    let (new, rounded) = if frame.fine {
+                        let mut values = vec![0i128; network.layers[*s].size];
+                        nonzero().for_each(|(o, a)| map.add_fine(o, a, &mut values));
+                        let (new, loss) = Sum::of(values, sum.exponent + map.fine.exponent, below, g);
+                        constant = constant.minus(&loss);
+                        (new, (&map.fine.rounded, map.fine.exponent))
+                    } else {
+                        let mut values = vec![0i64; network.layers[*s].size];
+                        nonzero().for_each(|(o, a)| map.add_coarse(o, a, &mut values));
+                        let exponent = sum.exponent + map.coarse.exponent;
+                        (Sum { exponent, values }, (&map.coarse.rounded, map.coarse.exponent))
+                    };
+                    let (rounded, exponent) = rounded;
+                    let reach = &known.reach[k][t];
+                    let slack: i128 = nonzero()
+                        .filter(|(o, _)| rounded[*o] != 0)
+                        .map(|(o, a)| i128::from(a.abs()) * i128::from(rounded[o]) * reach[o.min(reach.len() - 1)])
+                        .sum();
+                    constant = constant.minus(&power(slack, sum.exponent + exponent - 1 + g));
+                    merge(&mut sums[*s], new, below, g, &mut constant)?;
                 }
             }
             Kind::Relu(s) => {
-                constant = constant.minus(&sum.shorten(31, below, g));
+                constant = constant.minus(&sum.shorten(if frame.fine { 60 } else { 31 }, below, g));
                 let r = relu_number[&k];
-                let (range, given) = (&ranges[r], slopes.alpha.get(&r));
-                let mut values = vec![0i64; sum.values.len()];
+                let (range, given) = (&known.ranges[r], slopes.alpha.get(&r));
+                let mut values = vec![0i128; sum.values.len()];
                 let mut total = 0i128;
                 for (j, a) in sum.values.iter().enumerate().filter(|(_, a)| **a != 0) {
                     let (l, u) = (range.lower[j], range.upper[j]);
+                    let wide = i128::from(*a);
                     values[j] = if l >= 0 {
-                        a * WHOLE
+                        wide * i128::from(WHOLE)
                     } else if u <= 0 {
                         0
                     } else if *a > 0 {
                         let plain = if u > -l { WHOLE } else { 0 };
-                        a * given.and_then(|g| g.get(&(j as u32)).copied()).unwrap_or(plain)
+                        wide * i128::from(given.and_then(|g| g.get(&(j as u32)).copied()).unwrap_or(plain))
                     } else {
                         let (l, u, whole) = (i128::from(l), i128::from(u), i128::from(WHOLE));
                         let slope = (u * whole / (u - l)).clamp(0, whole);
-                        let touch = (-slope * l).max((whole - slope) * u);
-                        total += i128::from(*a) * touch;
-                        a * slope as i64
+                        total += wide * (-slope * l).max((whole - slope) * u);
+                        wide * slope
                     };
                 }
+                let (below, g) = (&known.below[*s], frame.exponent[*s]);
                 let exponent = sum.exponent - i64::from(SLOPE_BITS);
-                constant = constant.plus(&power(total, exponent + frame.exponent[*s]));
-                merge(&mut sums[*s], Sum { exponent, values }, &frame.below[*s], frame.exponent[*s], &mut constant)?;
+                constant = constant.plus(&power(total, exponent + g));
+                let (new, loss) = Sum::of(values, exponent, below, g);
+                constant = constant.minus(&loss);
+                merge(&mut sums[*s], new, below, g, &mut constant)?;
             }
         }
     }
     let none = || Sum { exponent: 0, values: vec![0; network.inputs()] };
     let mut sum = sums[0].take().unwrap_or_else(none);
     // Room for a weight of 20 bits and a sum.
-    let loss = sum.shorten(40, &frame.below[0], frame.exponent[0]);
+    let loss = sum.shorten(40, &known.below[0], frame.exponent[0]);
     Ok(Form { values: sum.values, exponent: sum.exponent, constant: constant.minus(&loss) })
 }
 
@@ -241,10 +265,10 @@ impl Form {
 pub fn least(
     network: &Network,
     frame: &Frame,
-    ranges: &Ranges,
+    known: &Known,
     start: Start,
     slopes: &Slopes,
     corners: &Corners,
 ) -> Result<Dyadic, Rejection> {
-    Ok(back(network, frame, ranges, start, slopes)?.minimum(corners, frame.exponent[0]))
+    Ok(back(network, frame, known, start, slopes)?.minimum(corners, frame.exponent[0]))
 }
