@@ -188,10 +188,8 @@ impl Frame {
                 };
                 let fit = |v: dashu_int::IBig| i64::try_from(v).unwrap_or(i64::MIN);
                 range.lower[o] = range.lower[o].max(fit(bound(1)?.floor_at(self.exponent[k])));
-                if range.lower[o] < 0 {
-                    let above = fit(bound(-1)?.floor_at(self.exponent[k]));
-                    range.upper[o] = range.upper[o].min(above.checked_neg().unwrap_or(i64::MAX));
-                }
+                let above = fit(bound(-1)?.floor_at(self.exponent[k]));
+                range.upper[o] = range.upper[o].min(above.checked_neg().unwrap_or(i64::MAX));
             }
         }
         Ok(())

@@ -111,7 +111,7 @@ impl Matrix {
         values.map(move |(e, q)| (index.map_or(e, |index| index[e] as usize), *q))
     }
 
-    /// $\text{sum} \mathrel{+}= a\, q_o$ with coarse entries; $a$ has at most 31 bits.
+    /// $\text{sum} \mathrel{+}= a\, q_o$ with coarse entries; $a$ has at most 31 bits, and few enough that sums over all rows do not wrap.
     #[inline]
     pub fn add_coarse(&self, o: usize, a: i64, sum: &mut [i64]) {
         match &self.sparse {
@@ -119,7 +119,7 @@ impl Matrix {
             None => {
                 let a = a as i32;
                 let row = &self.coarse.values[o * self.inputs..(o + 1) * self.inputs];
-                row.iter().zip(sum).for_each(|(q, s)| *s += i64::from(a) * i64::from(*q));
+                row.iter().zip(sum).for_each(|(q, s)| *s = s.wrapping_add(i64::from(a) * i64::from(*q)));
             }
             Some((starts, index)) => {
                 let range = starts[o]..starts[o + 1];

@@ -85,6 +85,13 @@ fn bits(v: u64) -> i64 {
     i64::from(64 - v.leading_zeros())
 }
 
+/// Bits of a coefficient, so that no sum over a layer overflows: products with coarse weights are summed in 63 bits;
+/// those with a bias of 60 bits, a line's end of 75, or fine weights in 127.
+fn coefficient_bits(fine: bool, size: usize) -> i64 {
+    let rows = bits(size as u64);
+    if fine { (126 - 76 - rows).min(126 - FINE - rows) } else { (61 - COARSE - rows).min(31) }
+}
+
 impl Sum {
     /// Integers of at most 60 bits, and how much the function may fall.
     fn of(values: Vec<i128>, exponent: i64, below: &[i64], g: i64) -> (Self, Dyadic) {
@@ -171,9 +178,7 @@ pub fn back(network: &Network, frame: &Frame, known: &Known, start: Start, slope
         match &network.layers[k].kind {
             Kind::Input => return Err(Rejection::Range),
             Kind::Affine(terms, bias) => {
-                // Sums of that many products have at most 61 bits, or 125.
-                let rows = bits(network.layers[k].size as u64);
-                let most = if frame.fine { (125 - FINE - rows).min(60) } else { (61 - COARSE - rows).min(31) };
+                let most = coefficient_bits(frame.fine, network.layers[k].size);
                 constant = constant.minus(&sum.shorten(most, below, g));
                 let a = &sum.values;
                 let mut total = 0i128;
@@ -210,7 +215,7 @@ pub fn back(network: &Network, frame: &Frame, known: &Known, start: Start, slope
                 }
             }
             Kind::Relu(s) => {
-                constant = constant.minus(&sum.shorten(if frame.fine { 60 } else { 31 }, below, g));
+                constant = constant.minus(&sum.shorten(coefficient_bits(frame.fine, network.layers[k].size), below, g));
                 let r = relu_number[&k];
                 let (range, given) = (&known.ranges[r], slopes.alpha.get(&r));
                 let mut values = vec![0i128; sum.values.len()];
