@@ -80,6 +80,9 @@ pub enum Rejection {
     Open(usize),
 }
 
+/// How often a part may be halved to refute a disjunct that its bounds leave a little short.
+const HALVINGS: u32 = 4;
+
 /// A part of a region.
 struct Part {
     case: usize,
@@ -133,7 +136,7 @@ pub fn check(graph: &Graph, property: &Property, certificate: impl Read) -> Resu
             Next::Axis(..) => 2,
         };
         let empty = expected - children.len();
-        for child in children.into_iter().map(Some).chain((0..empty).map(|_| None)) {
+        for child in children.into_iter().chain((0..empty).map(|_| None)) {
             parts.insert(next, child);
             next += 1;
         }
@@ -170,21 +173,20 @@ impl Step<'_> {
     }
 
     /// Where coarse weights do not show it, fine ones may.
-    fn take(&self, part: Part) -> Result<Vec<Part>, Rejection> {
+    fn take(&self, part: Part) -> Result<Vec<Option<Part>>, Rejection> {
         match self.attempt(&part, &self.case.frame) {
             Err(Rejection::Bound { .. }) => self.attempt(&part, &Frame { fine: true, ..self.case.frame.clone() }),
             result => result,
         }
     }
 
-    fn attempt(&self, part: &Part, frame: &Frame) -> Result<Vec<Part>, Rejection> {
+    fn attempt(&self, part: &Part, frame: &Frame) -> Result<Vec<Option<Part>>, Rejection> {
         let known = frame.narrow(self.network, &part.corners, &part.known)?;
         let g = frame.exponent[0];
         let mut open = part.open.clone();
         for claim in &self.record.refuted {
-            let (form, strict) = self.form(frame, &known, claim)?;
-            let least = form.minimum(&part.corners, g);
-            if least.is_negative() || (least.is_zero() && !strict) {
+            // Halving is for what fine weights leave a little short.
+            if !self.refuted(frame, &part.corners, &known, claim, if frame.fine { HALVINGS } else { 0 })? {
                 let (record, part) = (self.number, self.record.id);
                 return Err(Rejection::Bound { record, part, disjunct: claim.disjunct });
             }
@@ -195,7 +197,11 @@ impl Step<'_> {
         }
         let Some(corners) = self.cut(frame, &part.corners, &mut open, &known)? else { return Ok(Vec::new()) };
         let known = Rc::new(known.ranges);
-        let child = |corners| Part { case: part.case, corners, open: open.clone(), known: known.clone() };
+        // A cut may end before a split: then one half is empty.
+        let child = |corners: Corners| {
+            let empty = corners.lower.iter().zip(&corners.upper).any(|(l, u)| l > u);
+            (!empty).then(|| Part { case: part.case, corners, open: open.clone(), known: known.clone() })
+        };
         match &self.record.next {
             Next::Closed => Err(self.content("a part is closed though a disjunct is open on it")),
             Next::Whole => Ok(vec![child(corners)]),
@@ -213,6 +219,38 @@ impl Step<'_> {
                 Ok([left, right].into_iter().map(child).collect())
             }
         }
+    }
+
+    /// Whether a claim's sum is positive on a box, or on both halves of it.
+    fn refuted(
+        &self,
+        frame: &Frame,
+        corners: &Corners,
+        known: &Known,
+        claim: &Claim,
+        halvings: u32,
+    ) -> Result<bool, Rejection> {
+        let (form, strict) = self.form(frame, known, claim)?;
+        let least = form.minimum(corners, frame.exponent[0]);
+        if !least.is_negative() && (strict || !least.is_zero()) {
+            return Ok(true);
+        }
+        let weight = |i: &usize| {
+            let width = i128::from(corners.upper[*i]) - i128::from(corners.lower[*i]);
+            i128::from(form.values[*i].unsigned_abs()) * width
+        };
+        let Some(axis) = (0..form.values.len()).max_by_key(weight).filter(|_| halvings > 0) else { return Ok(false) };
+        let middle = corners.lower[axis] + (corners.upper[axis] - corners.lower[axis]) / 2;
+        let (mut left, mut right) = (corners.clone(), corners.clone());
+        left.upper[axis] = middle;
+        right.lower[axis] = middle;
+        for half in [left, right] {
+            let known = frame.narrow(self.network, &half, &known.ranges)?;
+            if !self.refuted(frame, &half, &known, claim, halvings - 1)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// The linear function below a claim's sum, and whether all its objectives are strict.
