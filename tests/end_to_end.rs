@@ -3,7 +3,7 @@
 use secateur_bench_suites::record::{BoundRecord, RobustRecord, VerificationRecord};
 use secateur_bench_suites::results::{ResultRow, Results};
 use secateur_bench_suites::verdict::Verdict;
-use secateur_check::{Replay, replay};
+use secateur_check::{Replay, proof, replay};
 use secateur_linalg::Tensor;
 use secateur_linalg::random::Random;
 use secateur_nn::graph::{Graph, GraphBuilder};
@@ -291,6 +291,28 @@ fn bench_runs_resumes_and_reports() {
     assert_eq!((expected, detail.as_str(), fault), (&Some(Verdict::Unsat), "", &false));
     assert!(memory.is_some_and(|m| m > 1 << 20) && *seconds > 0.0);
     assert!(rows[2].detail.contains("does not fit") && !rows[2].fault, "{:?}", rows[2]);
+}
+
+#[test]
+fn a_certificate_is_kept_for_unsat_alone_and_is_accepted() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("proof");
+    let name = file.to_str().expect("UTF-8");
+    let (model, spec) = (example("acasxu_1_1.onnx"), example("prop_3.vnnlib"));
+    let output = run(&["verify", &model, &spec, "--certificate", name]);
+    assert_eq!((stdout(&output).as_str(), stderr(&output).as_str()), ("unsat\n", ""));
+    let graph = onnx::read(&model).expect("a network");
+    let certificate = || std::fs::File::open(&file).expect("written");
+    let accepted = proof::check(&graph, &vnnlib::read(&spec).expect("a property"), certificate()).expect("accepted");
+    assert!(accepted.records > 100, "{accepted:?}");
+    // The same proof does not show another property of the same network.
+    let text = std::fs::read_to_string(&spec).expect("a property").replace("(<= Y_0 Y_4)", "(<= Y_0 Y_0)");
+    let other = vnnlib::parse(&text, "other").expect("a property");
+    assert!(proof::check(&graph, &other, certificate()).is_err());
+    std::fs::remove_file(&file).expect("written");
+    let output = run(&["verify", &example("toy.onnx"), &example("toy_sat.vnnlib"), "--certificate", name]);
+    assert!(stdout(&output).starts_with("sat"), "{}", stderr(&output));
+    assert_eq!(std::fs::read_dir(directory.path()).expect("a directory").count(), 0, "nothing is left behind");
 }
 
 #[test]

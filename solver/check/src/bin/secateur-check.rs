@@ -2,6 +2,8 @@
 //!
 //! Prints `accepted` or `rejected: why`. Exit code 0 accepted, 1 rejected, 2 bad input.
 
+#![deny(clippy::float_arithmetic)]
+
 use secateur_check::proof::{Rejection, check, format::FormatError};
 use secateur_nn::{onnx, vnnlib};
 use std::fs::File;

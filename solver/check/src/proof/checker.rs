@@ -13,10 +13,10 @@ use super::bounds::{Corners, Frame, Known, Ranges};
 use super::format::{Claim, FormatError, Next, Reader, Record, Row, exact};
 use super::matrix::power;
 use super::network::Network;
-use super::rows::{Form, Slopes, Start, WHOLE, back};
+use super::rows::{Form, Slopes, Start, Terms, WHOLE, back};
 use crate::error::CheckError;
 use crate::evaluate::enclosed;
-use crate::interval::{Dyadic, quotients};
+use crate::interval::{Interval, quotients};
 use dashu_ratio::RBig;
 use secateur_nn::graph::Graph;
 use secateur_nn::property::{LinearConstraint, Property};
@@ -111,9 +111,9 @@ pub fn check(graph: &Graph, property: &Property, certificate: impl Read) -> Resu
             return Err(Rejection::Ball(number));
         }
         let (frame, corners, known) = Frame::new(&network, &case.lower, &case.upper)?;
-        let start = |c: &LinearConstraint| (objective(&network, c), c.strict);
-        let disjuncts: Vec<Vec<(Start, bool)>> =
-            case.unsafe_set.iter().map(|conjunction| conjunction.iter().map(start).collect()).collect();
+        let start = |c: &LinearConstraint| Ok((objective(&network, c)?, c.strict));
+        let all = case.unsafe_set.iter().map(|conjunction| conjunction.iter().map(start).collect());
+        let disjuncts: Vec<Vec<(Start, bool)>> = all.collect::<Result<_, Rejection>>()?;
         let known = Rc::new(known.ranges);
         let open = (0..disjuncts.len() as u32).collect();
         parts.insert(number as u64, Some(Part { case: number, corners, open, known }));
@@ -145,18 +145,24 @@ pub fn check(graph: &Graph, property: &Property, certificate: impl Read) -> Resu
     if open == 0 { Ok(Accepted { records }) } else { Err(Rejection::Open(open)) }
 }
 
-/// $g = \langle a, x \rangle + \langle b, y \rangle - c$, coefficients rounded down at their exponents.
-fn objective(network: &Network, constraint: &LinearConstraint) -> Start {
-    let floor = |terms: &[(usize, RBig)]| {
-        let ends: Vec<(usize, Dyadic)> = terms.iter().map(|(i, v)| (*i, enclosed(v, 128).lower)).collect();
-        let top = ends.iter().filter_map(|(_, v)| v.top()).max().unwrap_or(0);
+/// $g = \langle a, x \rangle + \langle b, y \rangle - c$.
+fn objective(network: &Network, constraint: &LinearConstraint) -> Result<Start, Rejection> {
+    let floor = |terms: &[(usize, RBig)]| -> Result<Terms, Rejection> {
+        let ends: Vec<(usize, Interval)> = terms.iter().map(|(i, v)| (*i, enclosed(v, 128))).collect();
+        let top = ends.iter().flat_map(|(_, v)| [v.lower.top(), v.upper.top()]).flatten().max().unwrap_or(0);
         let exponent = top - 60;
-        let fit = |(i, v): &(usize, Dyadic)| (*i, i64::try_from(v.floor_at(exponent)).unwrap_or(0));
-        (ends.iter().map(fit).collect::<Vec<_>>(), exponent)
+        let (mut values, mut away) = (Vec::with_capacity(ends.len()), 0);
+        for (i, v) in ends {
+            let below = v.lower.floor_at(exponent);
+            let units = u8::try_from(v.upper.ceil_at(exponent) - &below).map_err(|_| Rejection::Range)?;
+            away = units.max(away);
+            values.push((i, i64::try_from(below).map_err(|_| Rejection::Range)?));
+        }
+        Ok(Terms { values, exponent, away })
     };
     let constant = enclosed(&constraint.bound, 256).upper.negated();
-    let input = (!constraint.inputs.is_empty()).then(|| floor(&constraint.inputs));
-    Start::new(network.output(), floor(&constraint.outputs), input, constant)
+    let input = if constraint.inputs.is_empty() { None } else { Some(floor(&constraint.inputs)?) };
+    Ok(Start::new(network.output(), floor(&constraint.outputs)?, input, constant))
 }
 
 /// One record against its part.

@@ -39,34 +39,46 @@ struct Sum {
     values: Vec<i64>,
 }
 
-/// What to bound from below.
+/// Coefficients of some entries of a layer, in integers that lie at most [`Terms::away`] units below them.
+#[derive(Clone, Debug, Default)]
+pub struct Terms {
+    /// Entries and coefficients.
+    pub values: Vec<(usize, i64)>,
+    /// The exponent of the coefficients.
+    pub exponent: i64,
+    /// How many units they may lie below the true ones.
+    pub away: u8,
+}
+
+/// What to bound from below: terms of a layer and of the input, and a constant.
 #[derive(Clone, Debug)]
 pub struct Start {
     layer: usize,
-    /// Coefficients of the layer.
-    values: Vec<(usize, i64)>,
-    /// Their exponent.
-    exponent: i64,
-    /// Coefficients of the input and their exponent.
-    input: Option<(Vec<(usize, i64)>, i64)>,
-    /// A constant.
+    terms: Terms,
+    input: Option<Terms>,
     constant: Dyadic,
 }
 
 impl Start {
     /// $\pm h_{ko}$.
     pub fn entry(layer: usize, o: usize, sign: i64) -> Self {
-        Self { layer, values: vec![(o, sign)], exponent: 0, input: None, constant: Dyadic::zero() }
+        let terms = Terms { values: vec![(o, sign)], exponent: 0, away: 0 };
+        Self { layer, terms, input: None, constant: Dyadic::zero() }
     }
 
-    /// $\sum_j (b_j + \delta_j) y_j + \sum_i (a_i + \delta_i) x_i + d$ with each $0 \le \delta < 1$ unit.
-    pub fn new(
-        layer: usize,
-        (values, exponent): (Vec<(usize, i64)>, i64),
-        input: Option<(Vec<(usize, i64)>, i64)>,
-        constant: Dyadic,
-    ) -> Self {
-        Self { layer, values, exponent, input, constant }
+    /// $\sum_j b_j y_j + \sum_i a_i x_i + d$.
+    pub fn new(layer: usize, terms: Terms, input: Option<Terms>, constant: Dyadic) -> Self {
+        Self { layer, terms, input, constant }
+    }
+}
+
+impl Terms {
+    /// All coefficients of the layer, and how much the function may fall because they lie below the true ones.
+    fn dense(&self, below: &[i64], g: i64) -> (Sum, Dyadic) {
+        let mut values = vec![0i64; below.len()];
+        self.values.iter().for_each(|(i, v)| values[*i] = *v);
+        let loss: i128 = self.values.iter().map(|(i, _)| i128::from(below[*i]) * i128::from(self.away)).sum();
+        (Sum { exponent: self.exponent, values }, power(loss, self.exponent + g))
     }
 }
 
@@ -160,15 +172,12 @@ fn merge(slot: &mut Option<Sum>, mut new: Sum, below: &[i64], g: i64, constant: 
 pub fn back(network: &Network, frame: &Frame, known: &Known, start: Start, slopes: &Slopes) -> Result<Form, Rejection> {
     let mut constant = start.constant;
     let mut sums: Vec<Option<Sum>> = vec![None; start.layer + 1];
-    let dense = |entries: &[(usize, i64)], size: usize| {
-        let mut values = vec![0i64; size];
-        entries.iter().for_each(|(i, v)| values[*i] = *v);
-        values
-    };
-    let size = network.layers[start.layer].size;
-    sums[start.layer] = Some(Sum { exponent: start.exponent, values: dense(&start.values, size) });
-    if let Some((entries, exponent)) = start.input {
-        let sum = Sum { exponent, values: dense(&entries, network.inputs()) };
+    let (sum, loss) = start.terms.dense(&known.below[start.layer], frame.exponent[start.layer]);
+    constant = constant.minus(&loss);
+    sums[start.layer] = Some(sum);
+    if let Some(terms) = start.input {
+        let (sum, loss) = terms.dense(&known.below[0], frame.exponent[0]);
+        constant = constant.minus(&loss);
         merge(&mut sums[0], sum, &known.below[0], frame.exponent[0], &mut constant)?;
     }
     let relu_number: BTreeMap<usize, usize> = network.relus().enumerate().map(|(r, (k, _))| (k, r)).collect();
