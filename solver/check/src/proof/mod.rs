@@ -10,7 +10,7 @@
 //! | weights as integers with one exponent | [`matrix`] |
 //! | bounds of all layers on a box; lines of the ReLUs | [`bounds`] |
 //! | an objective taken back to the input | [`rows`] |
-//! | the file | [`format`] |
+//! | the file | [`mod@format`] |
 //! | every part of the region is closed | [`checker`] |
 
 pub mod bounds;
