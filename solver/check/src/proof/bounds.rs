@@ -8,9 +8,10 @@ use super::matrix::{Matrix, power};
 use super::network::{Kind, Network};
 use super::rows::{Slopes, Start, least};
 use crate::evaluate::enclosed;
-use crate::interval::{Dyadic, Interval};
+use crate::interval::Interval;
 use dashu_ratio::RBig;
-use std::rc::Rc;
+use rayon::prelude::*;
+use std::sync::Arc;
 
 /// Bits of a bound.
 const BITS: i64 = 50;
@@ -126,7 +127,7 @@ impl Frame {
                         }
                         Some(_) => at(&image, self.exponent[k])?,
                     };
-                    let reach = |(s, map): &(usize, Rc<Matrix>)| {
+                    let reach = |(s, map): &(usize, Arc<Matrix>)| {
                         map.reach(|i| all[*s].lower[i].abs().max(all[*s].upper[i].abs()))
                     };
                     (range, terms.iter().map(reach).collect())
@@ -156,8 +157,10 @@ impl Frame {
                 for (i, q) in map.row(o) {
                     let (l, u) = (i128::from(all[*s].lower[i]), i128::from(all[*s].upper[i]));
                     let q = i128::from(q);
-                    low += if q > 0 { q * l } else { q * u };
-                    high += if q > 0 { q * u } else { q * l };
+                    // 54 bits and 51: sums of fewer than 2^20 such products do not wrap.
+                    let (least, most) = if q > 0 { (l, u) } else { (u, l) };
+                    low = low.wrapping_add(q.wrapping_mul(least));
+                    high = high.wrapping_add(q.wrapping_mul(most));
                     slack += l.abs().max(u.abs());
                 }
                 let slack = slack * i128::from(map.fine.rounded[o]);
@@ -181,16 +184,16 @@ impl Frame {
         if reads_input(network, k) {
             return Ok(());
         }
-        for o in 0..range.lower.len() {
-            if range.lower[o] < 0 && range.upper[o] > 0 {
-                let bound = |sign: i64| -> Result<Dyadic, Rejection> {
-                    least(network, self, known, Start::entry(k, o, sign), &Slopes::NONE, corners)
-                };
-                let fit = |v: dashu_int::IBig| i64::try_from(v).unwrap_or(i64::MIN);
-                range.lower[o] = range.lower[o].max(fit(bound(1)?.floor_at(self.exponent[k])));
-                let above = fit(bound(-1)?.floor_at(self.exponent[k]));
-                range.upper[o] = range.upper[o].min(above.checked_neg().unwrap_or(i64::MAX));
-            }
+        let open: Vec<usize> = (0..range.lower.len()).filter(|o| range.lower[*o] < 0 && range.upper[*o] > 0).collect();
+        let bound = |o: usize, sign: i64| -> Result<i64, Rejection> {
+            let least = least(network, self, known, Start::entry(k, o, sign), &Slopes::NONE, corners)?;
+            Ok(i64::try_from(least.floor_at(self.exponent[k])).unwrap_or(i64::MIN))
+        };
+        let both = |o: &usize| Ok((bound(*o, 1)?, bound(*o, -1)?));
+        let ends: Vec<(i64, i64)> = open.par_iter().map(both).collect::<Result<_, Rejection>>()?;
+        for (o, (lower, minus_upper)) in open.into_iter().zip(ends) {
+            range.lower[o] = range.lower[o].max(lower);
+            range.upper[o] = range.upper[o].min(minus_upper.checked_neg().unwrap_or(i64::MAX));
         }
         Ok(())
     }

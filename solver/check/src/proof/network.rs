@@ -16,6 +16,7 @@ use crate::tensor::DyadicTensor;
 use secateur_nn::graph::{Graph, Node};
 use secateur_nn::op::{Op, Value};
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// What a layer computes.
 #[derive(Clone, Debug)]
@@ -23,7 +24,7 @@ pub enum Kind {
     /// The input.
     Input,
     /// Sources with their maps, and the bias.
-    Affine(Vec<(usize, Rc<Matrix>)>, Numbers),
+    Affine(Vec<(usize, Arc<Matrix>)>, Numbers),
     /// $\max(h_s, 0)$.
     Relu(usize),
 }
@@ -42,6 +43,8 @@ pub struct Layer {
 pub struct Network {
     /// The layers.
     pub layers: Vec<Layer>,
+    /// For every layer, how many ReLU layers come before it.
+    earlier: Vec<usize>,
 }
 
 /// What a node of the graph is here.
@@ -64,6 +67,11 @@ impl Network {
     /// Index of the output layer.
     pub fn output(&self) -> usize {
         self.layers.len() - 1
+    }
+
+    /// The number among the ReLU layers of a layer that is one.
+    pub fn relu_number(&self, k: usize) -> usize {
+        self.earlier[k]
     }
 
     /// The ReLU layers with their sources, in order.
@@ -127,7 +135,14 @@ impl Network {
         let refused = || Fault::Unsupported.at(&output.name, output.op.name());
         let Some(Known::Layer(last)) = known[graph.output().index()] else { return Err(refused()) };
         layers.truncate(last + 1);
-        Ok(Self { layers: live(layers) })
+        let layers = live(layers);
+        let count = |count: &mut usize, layer: &Layer| {
+            let before = *count;
+            *count += usize::from(matches!(layer.kind, Kind::Relu(_)));
+            Some(before)
+        };
+        let earlier = layers.iter().scan(0, count).collect();
+        Ok(Self { layers, earlier })
     }
 }
 
@@ -204,7 +219,7 @@ fn one() -> Interval {
 }
 
 /// Which layers an affine node reads and how, and its value at 0.
-type Affine = (Vec<(usize, Rc<Matrix>)>, Vec<Interval>);
+type Affine = (Vec<(usize, Arc<Matrix>)>, Vec<Interval>);
 
 /// An affine node.
 fn affine(node: &Node, arguments: &[Known<'_>], shapes: &[&[usize]], sizes: &[usize]) -> Result<Affine, Fault> {
@@ -337,7 +352,7 @@ fn affine(node: &Node, arguments: &[Known<'_>], shapes: &[&[usize]], sizes: &[us
         }
         _ => return Err(Fault::Unsupported),
     }
-    let terms = terms.into_iter().map(|(source, rows)| Ok((source, Rc::new(Matrix::new(sizes[source], rows)?))));
+    let terms = terms.into_iter().map(|(source, rows)| Ok((source, Arc::new(Matrix::new(sizes[source], rows)?))));
     Ok((terms.collect::<Result<_, Fault>>()?, bias))
 }
 

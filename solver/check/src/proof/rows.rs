@@ -180,7 +180,6 @@ pub fn back(network: &Network, frame: &Frame, known: &Known, start: Start, slope
         constant = constant.minus(&loss);
         merge(&mut sums[0], sum, &known.below[0], frame.exponent[0], &mut constant)?;
     }
-    let relu_number: BTreeMap<usize, usize> = network.relus().enumerate().map(|(r, (k, _))| (k, r)).collect();
     for k in (1..=start.layer).rev() {
         let Some(mut sum) = sums[k].take() else { continue };
         let (below, g) = (&known.below[k], frame.exponent[k]);
@@ -192,10 +191,8 @@ pub fn back(network: &Network, frame: &Frame, known: &Known, start: Start, slope
                 let a = &sum.values;
                 let mut total = 0i128;
                 for (a, b) in a.iter().zip(&bias.values) {
-                    total += i128::from(*a) * i128::from(*b);
-                    if bias.rounded && *a < 0 {
-                        total += 2 * i128::from(*a);
-                    }
+                    let b = i128::from(*b) + if bias.rounded && *a < 0 { 2 } else { 0 };
+                    total = total.wrapping_add(i128::from(*a).wrapping_mul(b));
                 }
                 constant = constant.plus(&power(total, sum.exponent + bias.exponent));
                 for (t, (s, map)) in terms.iter().enumerate() {
@@ -215,42 +212,54 @@ pub fn back(network: &Network, frame: &Frame, known: &Known, start: Start, slope
                     };
                     let (rounded, exponent) = rounded;
                     let reach = &known.reach[k][t];
-                    let slack: i128 = nonzero()
-                        .filter(|(o, _)| rounded[*o] != 0)
-                        .map(|(o, a)| i128::from(a.abs()) * i128::from(rounded[o]) * reach[o.min(reach.len() - 1)])
-                        .sum();
+                    let away = |(o, a): (usize, i64)| i128::from(a.abs()).wrapping_mul(i128::from(rounded[o]));
+                    // 61 bits and the sum of a row's magnitudes.
+                    let slack = match reach[..] {
+                        [] => 0,
+                        [all] => nonzero().map(away).sum::<i128>() * all,
+                        _ => nonzero().map(|(o, a)| away((o, a)) * reach[o]).sum(),
+                    };
                     constant = constant.minus(&power(slack, sum.exponent + exponent - 1 + g));
                     merge(&mut sums[*s], new, below, g, &mut constant)?;
                 }
             }
             Kind::Relu(s) => {
                 constant = constant.minus(&sum.shorten(coefficient_bits(frame.fine, network.layers[k].size), below, g));
-                let r = relu_number[&k];
+                let r = network.relu_number(k);
                 let (range, given) = (&known.ranges[r], slopes.alpha.get(&r));
-                let mut values = vec![0i128; sum.values.len()];
+                // The slope that each coefficient takes.
                 let mut total = 0i128;
-                for (j, a) in sum.values.iter().enumerate().filter(|(_, a)| **a != 0) {
+                let mut slope = |j: usize, a: i64| -> i64 {
                     let (l, u) = (range.lower[j], range.upper[j]);
-                    let wide = i128::from(*a);
-                    values[j] = if l >= 0 {
-                        wide * i128::from(WHOLE)
+                    if l >= 0 {
+                        WHOLE
                     } else if u <= 0 {
                         0
-                    } else if *a > 0 {
+                    } else if a > 0 {
                         let plain = if u > -l { WHOLE } else { 0 };
-                        wide * i128::from(given.and_then(|g| g.get(&(j as u32)).copied()).unwrap_or(plain))
+                        given.and_then(|g| g.get(&(j as u32)).copied()).unwrap_or(plain)
                     } else {
                         let (l, u, whole) = (i128::from(l), i128::from(u), i128::from(WHOLE));
                         let slope = (u * whole / (u - l)).clamp(0, whole);
-                        total += wide * (-slope * l).max((whole - slope) * u);
-                        wide * slope
-                    };
-                }
+                        total += i128::from(a) * (-slope * l).max((whole - slope) * u);
+                        slope as i64
+                    }
+                };
                 let (below, g) = (&known.below[*s], frame.exponent[*s]);
                 let exponent = sum.exponent - i64::from(SLOPE_BITS);
+                let entries = sum.values.iter().enumerate();
+                let new = if frame.fine {
+                    let product =
+                        |(j, a): (usize, &i64)| if *a == 0 { 0 } else { i128::from(*a) * i128::from(slope(j, *a)) };
+                    let (new, loss) = Sum::of(entries.map(product).collect(), exponent, below, g);
+                    constant = constant.minus(&loss);
+                    new
+                } else {
+                    // 31 bits and 24.
+                    let product = |(j, a): (usize, &i64)| if *a == 0 { 0 } else { a * slope(j, *a) };
+                    Sum { exponent, values: entries.map(product).collect() }
+                };
                 constant = constant.plus(&power(total, exponent + g));
-                let (new, loss) = Sum::of(values, exponent, below, g);
-                constant = constant.minus(&loss);
                 merge(&mut sums[*s], new, below, g, &mut constant)?;
             }
         }
