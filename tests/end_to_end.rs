@@ -3,6 +3,7 @@
 use secateur_bench_suites::record::{BoundRecord, RobustRecord, VerificationRecord};
 use secateur_bench_suites::results::{ResultRow, Results};
 use secateur_bench_suites::verdict::Verdict;
+use secateur_check::proof::format::Digests;
 use secateur_check::{Replay, proof, replay};
 use secateur_linalg::Tensor;
 use secateur_linalg::random::Random;
@@ -303,12 +304,16 @@ fn a_certificate_is_kept_for_unsat_alone_and_is_accepted() {
     assert_eq!((stdout(&output).as_str(), stderr(&output).as_str()), ("unsat\n", ""));
     let graph = onnx::read(&model).expect("a network");
     let certificate = || std::fs::File::open(&file).expect("written");
-    let accepted = proof::check(&graph, &vnnlib::read(&spec).expect("a property"), certificate()).expect("accepted");
+    let digests = Digests::of(Path::new(&model), Path::new(&spec)).expect("files");
+    let property = vnnlib::read(&spec).expect("a property");
+    let accepted = proof::check(&graph, &property, &digests, certificate()).expect("accepted");
     assert!(accepted.records > 100, "{accepted:?}");
     // The same proof does not show another property of the same network.
     let text = std::fs::read_to_string(&spec).expect("a property").replace("(<= Y_0 Y_4)", "(<= Y_0 Y_0)");
     let other = vnnlib::parse(&text, "other").expect("a property");
-    assert!(proof::check(&graph, &other, certificate()).is_err());
+    assert!(proof::check(&graph, &other, &digests, certificate()).is_err());
+    let why = proof::check(&graph, &property, &Digests { property: [0; 32], ..digests }, certificate());
+    assert!(why.is_err_and(|why| why.to_string().contains("another property")));
     std::fs::remove_file(&file).expect("written");
     let output = run(&["verify", &example("toy.onnx"), &example("toy_sat.vnnlib"), "--certificate", name]);
     assert!(stdout(&output).starts_with("sat"), "{}", stderr(&output));

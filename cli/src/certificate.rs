@@ -3,43 +3,48 @@
 use crate::error::CliError;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use secateur_check::proof::format::{self, Record};
+use secateur_check::proof::format::{self, Digests, Record};
 use secateur_verify::{Outcome, Report, Tracer};
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 /// A certificate in the making, beside the file that it becomes when it proves something.
+///
+/// It is a sequence of gzip streams: one ends at every mark, so that the file can be cut there.
 pub struct Certificate {
     stream: GzEncoder<BufWriter<File>>,
+    /// Where the stream begins.
+    begin: u64,
+    /// Whether something was written to it.
+    used: bool,
     part: PathBuf,
     file: PathBuf,
     fault: Option<io::Error>,
 }
 
+fn packer(file: BufWriter<File>) -> GzEncoder<BufWriter<File>> {
+    GzEncoder::new(file, Compression::fast())
+}
+
 impl Certificate {
-    /// Starts one.
-    pub fn create(file: &Path) -> Result<Self, CliError> {
+    /// Starts one about these files.
+    pub fn create(file: &Path, model: &Path, property: &Path) -> Result<Self, CliError> {
         let mut part = file.as_os_str().to_owned();
         part.push(".part");
         let part = PathBuf::from(part);
         let begin = || -> io::Result<GzEncoder<BufWriter<File>>> {
-            let mut stream = GzEncoder::new(BufWriter::new(File::create(&part)?), Compression::fast());
-            stream.write_all(format::MAGIC)?;
+            let mut stream = packer(BufWriter::new(File::create(&part)?));
+            format::begin(&mut stream, &Digests::of(model, property)?)?;
             Ok(stream)
         };
         let stream = begin().map_err(CliError::Output)?;
-        Ok(Self { stream, part, file: file.to_owned(), fault: None })
+        Ok(Self { stream, begin: 0, used: true, part, file: file.to_owned(), fault: None })
     }
 
-    /// Keeps it if it proves the report's `unsat`; says so if there is an `unsat` without a proof.
+    /// Keeps it if it proves the report's `unsat`.
     pub fn finish(mut self, report: &Report) -> Result<(), CliError> {
-        let proves = report.outcome == Outcome::Unsat && report.statistics.method == "input splitting";
-        if !proves {
-            if report.outcome == Outcome::Unsat {
-                let method = &report.statistics.method;
-                eprintln!("no certificate: the verdict was found by {method}, certificates cover input splitting");
-            }
+        if report.outcome != Outcome::Unsat {
             return fs::remove_file(&self.part).map_err(CliError::Output);
         }
         let mut end = || -> io::Result<()> {
@@ -53,12 +58,45 @@ impl Certificate {
         };
         end().map_err(CliError::Output)
     }
+
+    fn attempt(&mut self, work: impl FnOnce(&mut Self) -> io::Result<()>) {
+        if self.fault.is_none() {
+            self.fault = work(self).err();
+        }
+    }
+
+    /// Ends the stream and begins the next, behind it or at a place before it.
+    fn turn(&mut self, place: Option<u64>) -> io::Result<()> {
+        self.stream.try_finish()?;
+        let file = self.stream.get_mut();
+        file.flush()?;
+        let file = file.get_mut();
+        let place = match place {
+            None if self.used => file.stream_position()?,
+            place => place.unwrap_or(self.begin),
+        };
+        file.set_len(place)?;
+        file.seek(SeekFrom::Start(place))?;
+        self.stream = packer(BufWriter::new(file.try_clone()?));
+        (self.begin, self.used) = (place, false);
+        Ok(())
+    }
 }
 
 impl Tracer for Certificate {
     fn record(&mut self, record: &Record) {
-        if self.fault.is_none() {
-            self.fault = format::write(&mut self.stream, record).err();
-        }
+        self.attempt(|this| {
+            this.used = true;
+            format::write(&mut this.stream, record)
+        });
+    }
+
+    fn mark(&mut self) -> u64 {
+        self.attempt(|this| this.turn(None));
+        self.begin
+    }
+
+    fn rewind(&mut self, place: u64) {
+        self.attempt(|this| this.turn(Some(place)));
     }
 }

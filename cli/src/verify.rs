@@ -89,7 +89,8 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
         branching: arguments.branching,
         alignment: arguments.alignment,
     };
-    let mut certificate = arguments.certificate.as_deref().map(Certificate::create).transpose()?;
+    let mut certificate =
+        arguments.certificate.as_deref().map(|file| Certificate::create(file, model, spec)).transpose()?;
     let tracer = certificate.as_mut().map(|certificate| certificate as &mut dyn Tracer);
     let report = secateur_verify::verify_traced(&graph, &property, &settings, &display, tracer)
         .map_err(|source| CliError::Verify { model: model.clone(), source })?;

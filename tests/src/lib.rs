@@ -4,6 +4,7 @@
 //! |---|---|
 //! | questions that every engine must answer, and the check that it does | [`conformance`] |
 //! | fully connected ReLU networks to build questions with | [`dense`] |
+//! | proofs: taken down, written, checked, mutated | [`proofs`] |
 //! | the exact minimum of such a network over a rectangle, by cutting it into its linear pieces | [`pieces`] |
 //!
 //! A new engine or branching rule gets its tests in one line: `conformance::check(|graph, property| …)`.
@@ -11,6 +12,7 @@
 pub mod conformance;
 pub mod dense;
 pub mod pieces;
+pub mod proofs;
 
 use std::path::PathBuf;
 

@@ -19,6 +19,21 @@ use crate::network::{Function, Kind, Network};
 use crate::rounding::Magnitudes;
 use secateur_linalg::Scalar;
 
+/// Bits of a slope behind the point: any slope is sound, and short ones make short proofs.
+pub const BITS: u32 = 12;
+
+#[inline]
+fn rounded_slope<T: Scalar>(alpha: T) -> T {
+    // Adding this constant leaves no more bits than wanted.
+    let shift = T::from_f64(0.75 / (T::UNIT_ROUNDOFF.to_f64() * f64::from(1u32 << BITS)));
+    (alpha + shift) - shift
+}
+
+/// The multiplier with 16 significant bits.
+fn rounded_multiplier<T: Scalar>(beta: T) -> T {
+    T::from_f64(f64::from(f32::from_bits((beta.to_f64() as f32).to_bits() & !0xff)))
+}
+
 /// A split: ReLU layer, neuron, and the sign $s$ of its input on the subproblem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Split {
@@ -219,7 +234,7 @@ impl<'a, T: Scalar> Ascent<'a, T> {
                         let gradient = bound.tape[k][at + j].max(T::ZERO) * values[source][at + j];
                         let move_by = rate * adam.direction(gradient, &mut first[at + j], &mut second[at + j]);
                         let alpha = &mut slopes.alpha[k][at + j];
-                        *alpha = (*alpha + move_by).max(T::ZERO).min(T::ONE);
+                        *alpha = rounded_slope((*alpha + move_by).max(T::ZERO).min(T::ONE));
                     }
                 }
             }
@@ -229,7 +244,7 @@ impl<'a, T: Scalar> Ascent<'a, T> {
                 let gradient = -sign * values[source][*r as usize * size + *j as usize];
                 let (first, second) = &mut self.beta_moments[k][index];
                 let beta = *signed * sign + rate * adam.direction(gradient, first, second);
-                *signed = sign * beta.max(T::ZERO);
+                *signed = sign * rounded_multiplier(beta.max(T::ZERO));
             }
         }
     }

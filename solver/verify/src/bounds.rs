@@ -9,10 +9,12 @@ use crate::alpha::{self, Optimised, Slopes, Split};
 use crate::ball::{Ball, Set};
 use crate::crown::{InputBound, Lines, Multipliers, Rows, back_substitute};
 use crate::network::{Affine, Function, Kind, Layer, Network};
+use crate::proof;
 use crate::refine;
 use crate::relax;
 use crate::rounding::{Magnitudes, gamma};
 use rayon::prelude::*;
+use secateur_check::proof::format::{Cover, Entry};
 use secateur_linalg::Scalar;
 use std::sync::Arc;
 
@@ -196,6 +198,19 @@ pub fn bound<T: Scalar>(
     known: &[Option<&Preactivations<T>>],
     stop: Stop<'_>,
 ) -> (Bounds<T>, Magnitudes<T>) {
+    bound_traced(network, boxes, method, known, stop, None)
+}
+
+/// The same for one box; the table takes up why the bounds hold that [`Method::Crown`] does not find.
+pub fn bound_traced<T: Scalar>(
+    network: &Network<T>,
+    boxes: &Boxes<T>,
+    method: Method,
+    known: &[Option<&Preactivations<T>>],
+    stop: Stop<'_>,
+    mut table: Option<&mut Vec<(u32, Vec<Entry>)>>,
+) -> (Bounds<T>, Magnitudes<T>) {
+    let numbers = proof::numbers(network);
     let layers = network.layers.len();
     let read = network.preactivations();
     let mut magnitudes = Magnitudes::new(boxes.batch);
@@ -230,14 +245,20 @@ pub fn bound<T: Scalar>(
                 let axes = &bounds.axes;
                 bounds.influence[k] =
                     crown(network, boxes, &magnitudes, &bounds.lines, k, everything, axes, ends, stop);
+                let mut entries = table.is_some().then(Vec::new);
                 if let Method::AlphaCrown(params) | Method::Refined(params, _) = method {
                     let ends = (&mut lower[..], &mut upper[..]);
+                    let entries = entries.as_mut();
                     bounds.guides[k] =
-                        alpha_crown(network, boxes, &magnitudes, &bounds, k, everything, params, ends, stop);
+                        alpha_crown(network, boxes, &magnitudes, &bounds, k, everything, params, ends, stop, entries);
                 }
                 if let Method::Refined(_, params) = method {
                     let ends = (&mut lower[..], &mut upper[..]);
-                    refine::refine(network, boxes, &magnitudes, &bounds, k, params, ends, stop);
+                    refine::refine(network, boxes, &magnitudes, &bounds, k, params, ends, stop, entries.as_mut());
+                }
+                if let (Some(table), Some(entries)) = (&mut table, entries.filter(|e| !e.is_empty())) {
+                    let readers = network.activations().filter(|(_, source, _)| *source == k);
+                    readers.for_each(|(a, _, _)| table.push((numbers[a], entries.clone())));
                 }
             }
         }
@@ -342,6 +363,7 @@ fn alpha_crown<T: Scalar>(
     params: alpha::Params,
     (lower, upper): (&mut [T], &mut [T]),
     stop: Stop<'_>,
+    entries: Option<&mut Vec<Entry>>,
 ) -> Guide<T> {
     let size = network.layers[k].size;
     let open = |at: usize| everything || (lower[at] < T::ZERO && upper[at] > T::ZERO);
@@ -357,6 +379,18 @@ fn alpha_crown<T: Scalar>(
         alpha::optimise(network, magnitudes, bounds, boxes, &rows, &[], slopes, params, done)
     };
     let found: Vec<Optimised<T>> = chosen.par_chunks(ROWS_AT_ONCE / 16).map(tighten).collect();
+    if let Some(entries) = entries {
+        for (part, found) in chosen.chunks(ROWS_AT_ONCE / 16).zip(&found) {
+            for (row, at) in part.iter().flat_map(|at| [at, at]).enumerate() {
+                let is_upper = row % 2 == 1;
+                let known = if is_upper { -upper[*at] } else { lower[*at] };
+                if found.minimum[row] > known {
+                    let slopes = proof::slopes(network, bounds, 0, &found.slopes, row).with(Vec::new());
+                    entries.push(Entry { neuron: *at as u32, upper: is_upper, cover: Cover::Leaf(slopes) });
+                }
+            }
+        }
+    }
     for (at, pair) in chosen.iter().zip(found.iter().flat_map(|f| f.minimum.chunks_exact(2))) {
         lower[*at] = pair[0].max(lower[*at]);
         upper[*at] = (-pair[1]).min(upper[*at]);

@@ -12,13 +12,12 @@ use crate::branching::gap;
 use crate::crown::{Lines, Multipliers, back_substitute};
 use crate::network::{Function, Kind, Network};
 use crate::node::{self, Node, RootBox, wide};
+use crate::proof;
 use crate::rounding::Magnitudes;
 use crate::search::{Candidate, Hint, Next, Splitting, Step};
 use crate::specification::{self, Objective, Specification};
-use secateur_check::proof::format::{self, Claim, Record};
-use secateur_check::proof::rows::WHOLE;
+use secateur_check::proof::format::{self, Claim};
 use secateur_linalg::Scalar;
-use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 /// A box with the disjuncts that are open on it.
@@ -295,7 +294,7 @@ impl<T: Scalar> InputSplitting<'_, T> {
                 let gone = domain.open.iter().filter(|o| !open.contains(o));
                 let refuted =
                     gone.map(|o| self.claim(*o, d, boxes, bounds, mine.clone(), rows, found, limit)).collect();
-                Box::new(Record { id: 0, refuted, cutting: Vec::new(), next: format::Next::Closed })
+                Box::new(format::Step { id: 0, refuted, cutting: Vec::new(), next: format::Next::Closed })
             });
             if open.is_empty() {
                 steps.push(Step { candidate: None, lower, next: Next::Closed, evidence });
@@ -364,26 +363,8 @@ impl<T: Scalar> InputSplitting<'_, T> {
         rows: &[Row<'_, T>],
         found: &Optimised<T>,
     ) -> format::Row {
-        let mut alpha = format::Alpha::new();
-        for (number, (k, source, _)) in self.network.activations().enumerate() {
-            let size = self.network.layers[k].size;
-            let Some(slopes) = found.slopes.alpha[k].get(r * size..(r + 1) * size) else { continue };
-            let (l, u) = (&bounds.lower[source][d * size..], &bounds.upper[source][d * size..]);
-            // The checker's bounds differ a little: where that may turn its choice, the slope is given as well.
-            let chosen = |j: usize| {
-                let (l, u) = (l[j].to_f64(), u[j].to_f64());
-                if (u + l).abs() < (u - l) / 16.0 { None } else { Some(if u > -l { WHOLE } else { 0 }) }
-            };
-            let given: BTreeMap<u32, i64> = (0..size)
-                .filter(|j| l[*j] < T::ZERO && u[*j] > T::ZERO)
-                .map(|j| (j as u32, (slopes[j].to_f64() * WHOLE as f64).round().clamp(0.0, WHOLE as f64) as i64))
-                .filter(|(j, slope)| chosen(*j as usize) != Some(*slope))
-                .collect();
-            if !given.is_empty() {
-                alpha.insert(number, given);
-            }
-        }
-        format::Row { objective: rows[r].index as u32, weight, alpha }
+        let slopes = proof::slopes(self.network, bounds, d, &found.slopes, r).with(Vec::new());
+        format::Row { objective: rows[r].index as u32, weight, slopes }
     }
 
     /// The minimisers of the strongest rows of the open disjuncts.

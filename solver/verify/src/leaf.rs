@@ -22,8 +22,8 @@ use std::collections::BTreeMap;
 /// What the program of a leaf says.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Leaf<T> {
-    /// The margin exceeds the goal everywhere on it.
-    Refuted,
+    /// The margin exceeds the goal everywhere on it, as these multipliers of the objectives and of the splits show.
+    Refuted(Vec<f64>, Vec<f64>),
     /// This point satisfies everything, up to rounding.
     Point(Vec<T>),
     /// The solver failed, or its multipliers do not prove what it says.
@@ -69,7 +69,10 @@ pub fn solve<T: Scalar>(problem: &ReluSplitting<'_, T>, bounds: &Bounds<T>, spli
         Ok(LpOutcome::Optimal { point, value, row_duals, .. }) if value > 0.0 => {
             let multipliers: Vec<f64> = row_duals.iter().map(|y| (-y).max(0.0)).collect();
             match refutes(problem, &bounds.lines, splits, &multipliers, goal) {
-                true => Leaf::Refuted,
+                true => {
+                    let (goals, signs) = multipliers.split_at(problem.objectives.len());
+                    Leaf::Refuted(goals.to_vec(), signs.to_vec())
+                }
                 false => Leaf::Point(full(lower, &free, &point)),
             }
         }

@@ -18,6 +18,7 @@ pub mod lower;
 pub mod network;
 pub mod node;
 pub mod portfolio;
+pub mod proof;
 pub mod refine;
 pub mod relax;
 pub mod relu_split;

@@ -15,9 +15,13 @@ use crate::bounds::{Bounds, Boxes, Stop};
 use crate::branching::gap;
 use crate::crown::Rows;
 use crate::network::{Function, Network};
+use crate::proof::{self, Listing};
 use crate::rounding::Magnitudes;
 use rayon::prelude::*;
+use secateur_check::proof::format::{Cover, Entry, Slopes as Written};
 use secateur_linalg::Scalar;
+use std::collections::HashSet;
+use std::sync::Arc;
 
 /// Parameters of refining.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -48,6 +52,7 @@ pub fn refine<T: Scalar>(
     params: Params,
     (lower, upper): (&mut [T], &mut [T]),
     stop: Stop<'_>,
+    written: Option<&mut Vec<Entry>>,
 ) {
     let mut open = Vec::new();
     for (a, source, function) in network.activations().filter(|(a, _, _)| *a < k) {
@@ -65,15 +70,27 @@ pub fn refine<T: Scalar>(
             Row { guide, neuron, sign, known }
         })
         .collect();
-    let problem = Problem { network, boxes, magnitudes, bounds, k, open: &open, params };
-    let found: Vec<Vec<T>> = rows.par_chunks(ROWS_AT_ONCE).map(|chunk| problem.refine(chunk, stop)).collect();
-    for (row, bound) in rows.iter().zip(found.into_iter().flatten()) {
+    let (trace, numbers) = (written.is_some(), proof::numbers(network));
+    let problem = Problem { network, boxes, magnitudes, bounds, k, open: &open, params, trace, numbers };
+    type Found<T> = Vec<(T, Option<Cover>)>;
+    let found: Vec<Found<T>> = rows.par_chunks(ROWS_AT_ONCE).map(|chunk| problem.refine(chunk, stop)).collect();
+    let mut shown = Vec::new();
+    for (row, (bound, cover)) in rows.iter().zip(found.into_iter().flatten()) {
         let j = row.neuron as usize;
+        if let Some(cover) = cover.filter(|_| bound > row.known) {
+            shown.push(Entry { neuron: row.neuron, upper: row.sign < T::ZERO, cover });
+        }
         if row.sign > T::ZERO {
             lower[j] = bound.max(lower[j]);
         } else {
             upper[j] = (-bound).min(upper[j]);
         }
+    }
+    if let Some(written) = written {
+        // What a cover shows was shown more weakly before.
+        let better: HashSet<(u32, bool)> = shown.iter().map(|entry| (entry.neuron, entry.upper)).collect();
+        written.retain(|entry| !better.contains(&(entry.neuron, entry.upper)));
+        written.extend(shown);
     }
 }
 
@@ -105,6 +122,15 @@ struct Leaf<T> {
     beta: Vec<T>,
     /// The ReLU to split next.
     next: Option<(u32, u32)>,
+    /// Where the value was found, if it was on a part that holds this one; kept for the proof.
+    ancestor: Option<Arc<Ancestor<T>>>,
+}
+
+/// How many splits a part had, and what bounded it.
+struct Ancestor<T> {
+    splits: usize,
+    alpha: Vec<T>,
+    beta: Vec<T>,
 }
 
 impl<T: Scalar> Leaf<T> {
@@ -114,7 +140,8 @@ impl<T: Scalar> Leaf<T> {
             let (mut splits, mut beta) = (self.splits.clone(), self.beta.clone());
             splits.push(Split { layer, neuron, active });
             beta.push(T::ZERO);
-            Self { row: self.row, value: self.value, splits, alpha: self.alpha.clone(), beta, next: None }
+            let (alpha, ancestor) = (self.alpha.clone(), self.ancestor.clone());
+            Self { row: self.row, value: self.value, splits, alpha, beta, next: None, ancestor }
         })
     }
 }
@@ -128,11 +155,15 @@ struct Problem<'a, T> {
     /// The open ReLUs below layer `k`.
     open: &'a [Open],
     params: Params,
+    /// Whether to keep what proves the bounds.
+    trace: bool,
+    /// The numbers of the activation layers.
+    numbers: Vec<u32>,
 }
 
 impl<T: Scalar> Problem<'_, T> {
-    /// Lower bounds of some rows.
-    fn refine(&self, rows: &[Row<T>], stop: Stop<'_>) -> Vec<T> {
+    /// Lower bounds of some rows, and why they hold.
+    fn refine(&self, rows: &[Row<T>], stop: Stop<'_>) -> Vec<(T, Option<Cover>)> {
         let roots = rows.iter().enumerate().map(|(r, row)| self.root(r, row)).collect();
         let once = alpha::Params { steps: 0, ..self.params.ascent };
         let mut covers: Vec<Vec<Leaf<T>>> = self.bound(rows, roots, once).into_iter().map(|leaf| vec![leaf]).collect();
@@ -154,7 +185,39 @@ impl<T: Scalar> Problem<'_, T> {
                 covers[leaf.row].push(leaf);
             }
         }
-        covers.iter().map(|cover| cover[weakest(cover)].value).collect()
+        let conclude = |cover: &Vec<Leaf<T>>| {
+            let leaves: Vec<&Leaf<T>> = cover.iter().collect();
+            (cover[weakest(cover)].value, self.trace.then(|| self.cover(&leaves, 0)))
+        };
+        covers.iter().map(conclude).collect()
+    }
+
+    /// The leaves below a part with so many splits, which they share.
+    fn cover(&self, leaves: &[&Leaf<T>], depth: usize) -> Cover {
+        if let Some(ancestor) = leaves.iter().filter_map(|leaf| leaf.ancestor.as_ref()).find(|a| a.splits == depth) {
+            return Cover::Leaf(self.written(&leaves[0].splits[..depth], &ancestor.alpha, &ancestor.beta));
+        }
+        let first = leaves[0];
+        let Some(split) = first.splits.get(depth) else {
+            return Cover::Leaf(self.written(&first.splits, &first.alpha, &first.beta));
+        };
+        let (active, inactive): (Vec<&Leaf<T>>, Vec<&Leaf<T>>) =
+            leaves.iter().partition(|leaf| leaf.splits[depth].active);
+        let halves = Box::new([self.cover(&inactive, depth + 1), self.cover(&active, depth + 1)]);
+        Cover::Halves(self.numbers[split.layer as usize], split.neuron, halves)
+    }
+
+    fn written(&self, splits: &[Split], alpha: &[T], beta: &[T]) -> Written {
+        let mut listing = Listing::default();
+        for (o, slope) in self.open.iter().zip(alpha) {
+            let split = |s: &Split| s.layer as usize == o.layer && s.neuron as usize == o.neuron;
+            if !splits.iter().any(split) {
+                let of = |side: &[Vec<T>]| side[o.source][o.neuron].to_f64();
+                let ends = (of(&self.bounds.lower), of(&self.bounds.upper));
+                listing.push(self.numbers[o.layer], o.neuron as u32, ends, slope.to_f64());
+            }
+        }
+        listing.with(beta.iter().map(|b| b.to_f64()).collect())
     }
 
     fn size(&self, open: &Open) -> usize {
@@ -166,7 +229,7 @@ impl<T: Scalar> Problem<'_, T> {
         let guide = &self.bounds.guides[self.k].alpha;
         let slope = |o: &Open| guide[o.layer][row.guide * self.size(o) + o.neuron];
         let alpha = self.open.iter().map(slope).collect();
-        Leaf { row: r, value: row.known, splits: Vec::new(), alpha, beta: Vec::new(), next: None }
+        Leaf { row: r, value: row.known, splits: Vec::new(), alpha, beta: Vec::new(), next: None, ancestor: None }
     }
 
     /// Bounds leaves; none becomes weaker than it was.
@@ -195,7 +258,16 @@ impl<T: Scalar> Problem<'_, T> {
             let slope = |o: &Open| found.slopes.alpha[o.layer][d * self.size(o) + o.neuron];
             let alpha = self.open.iter().map(slope).collect();
             let next = self.costliest(d, &bounds, &found);
-            bounded.push(Leaf { value: found.minimum[d].max(leaf.value), alpha, beta, next, ..leaf });
+            let inherited = self.trace && found.minimum[d] < leaf.value && !leaf.splits.is_empty();
+            let ancestor = inherited.then(|| match &leaf.ancestor {
+                Some(ancestor) => ancestor.clone(),
+                None => {
+                    let splits = leaf.splits.len() - 1;
+                    Arc::new(Ancestor { splits, alpha: leaf.alpha.clone(), beta: leaf.beta[..splits].to_vec() })
+                }
+            });
+            let value = found.minimum[d].max(leaf.value);
+            bounded.push(Leaf { value, alpha, beta, next, ancestor, ..leaf });
         }
         bounded
     }

@@ -14,10 +14,12 @@ use crate::halfspace::{Exact, HalfSpace};
 use crate::leaf::{self, Leaf};
 use crate::network::{Function, Network};
 use crate::node::{Node, RootBox, wide};
+use crate::proof;
 use crate::rounding::Magnitudes;
 use crate::search::{Candidate, Hint, Next, Splitting, Step};
 use crate::settings::Branching;
 use crate::specification::{self, Objective, Region};
+use secateur_check::proof::format::{self, Claim, Row};
 use secateur_linalg::Scalar;
 use std::sync::{Arc, OnceLock};
 
@@ -112,12 +114,16 @@ pub struct ReluSplitting<'a, T> {
     pub region_index: usize,
     /// The disjunct.
     pub objectives: &'a [Objective<T>],
+    /// Its index in the region.
+    pub disjunct: usize,
     /// Its root.
     pub root: &'a Root<T>,
     /// The layers whose intervals are narrowed in every subproblem.
     pub exact: &'a [Exact],
     /// Parameters.
     pub params: Params,
+    /// Whether to keep what proves each step.
+    pub trace: bool,
 }
 
 impl<T: Scalar> ReluSplitting<'_, T> {
@@ -126,8 +132,8 @@ impl<T: Scalar> ReluSplitting<'_, T> {
         vec![ReluDomain { splits: Vec::new(), parent: None, narrowed: None }]
     }
 
-    /// What the ascent says of the whole problem, and its lower bound.
-    pub fn root_verdict(&self, goal: f64, stop: bounds::Stop<'_>) -> (RootVerdict, f64) {
+    /// What the ascent says of the whole problem, its lower bound, and the claim that refutes it.
+    pub fn root_verdict(&self, goal: f64, stop: bounds::Stop<'_>) -> (RootVerdict, f64, Option<Claim>) {
         let goal = T::round_up(goal);
         let (boxes, rows) = (self.boxes(1), self.rows(1));
         let bounds = self.root.bounds.gather(self.network, &[(0, &[])]);
@@ -138,11 +144,12 @@ impl<T: Scalar> ReluSplitting<'_, T> {
         let found = alpha::optimise(self.network, magnitudes, &bounds, &boxes, &rows, &[], slopes, params, done);
         let lower = found.minimum.iter().fold(f64::NEG_INFINITY, |most, m| most.max(m.to_f64()));
         if found.minimum.iter().zip(self.objectives).any(|(m, o)| o.refuted_by(*m, goal)) {
-            return (RootVerdict::Refuted, lower);
+            let claim = self.trace.then(|| self.claim(0, &[], &boxes, &bounds, &found, goal));
+            return (RootVerdict::Refuted, lower, claim);
         }
         let share = T::from_f64(COARSE);
         let coarse = found.minimum.iter().zip(&found.best.error).any(|(m, e)| !e.is_finite() || *e > share * m.abs());
-        (if coarse { RootVerdict::Coarse } else { RootVerdict::Open }, lower)
+        (if coarse { RootVerdict::Coarse } else { RootVerdict::Open }, lower, None)
     }
 
     /// The root's box, once for each subproblem of a batch.
@@ -276,14 +283,22 @@ impl<T: Scalar> Splitting for ReluSplitting<'_, T> {
             let most = if self.exact.is_empty() { f64::INFINITY } else { goal };
             let lower = found.minimum[strongest].to_f64().min(most);
             if refuted(d) {
-                steps.push(Step { candidate: None, lower, next: Next::Closed, evidence: None });
+                let closed = || self.closed(self.claim(d, &node.splits, &boxes, &bounds, &found, limit));
+                let evidence = self.trace.then(closed);
+                steps.push(Step { candidate: None, lower, next: Next::Closed, evidence });
                 continue;
             }
             let (choice, candidate) = (choices.next().flatten(), points.next());
             steps.push(match choice {
                 Some(Choice { neuron, first }) => {
                     let next = self.split(node, d, neuron, goal, &bounds, &found, first);
-                    Step { candidate, lower, next, evidence: None }
+                    let evidence = self.trace.then(|| {
+                        let numbers = proof::numbers(self.network);
+                        let split = Split { layer: neuron.0, neuron: neuron.1, active: first };
+                        let next = format::Next::Relu(proof::split(&numbers, &split));
+                        Box::new(format::Step { id: 0, refuted: Vec::new(), cutting: Vec::new(), next })
+                    });
+                    Step { candidate, lower, next, evidence }
                 }
                 None => self.leaf(node, d, lower, goal, &bounds),
             });
@@ -327,12 +342,78 @@ impl<T: Scalar> ReluSplitting<'_, T> {
     /// Solves a subproblem in which nothing is left to split.
     fn leaf(&self, node: &ReluDomain<T>, d: usize, lower: f64, goal: f64, bounds: &Bounds<T>) -> Step<ReluDomain<T>> {
         let bounds = bounds.gather(self.network, &[(d, &[])]);
-        let (candidate, next) = match leaf::solve(self, &bounds, &self.signs(node, &bounds), goal) {
-            Leaf::Refuted => (None, Next::Closed),
-            Leaf::Point(x) => (Some(self.candidate(x)), Next::Again(node.clone())),
-            Leaf::Unclear => (None, Next::Stuck),
+        match leaf::solve(self, &bounds, &self.signs(node, &bounds), goal) {
+            Leaf::Refuted(goals, signs) => {
+                let evidence = self.trace.then(|| self.closed(self.exact_claim(&goals, &signs)));
+                Step { candidate: None, lower, next: Next::Closed, evidence }
+            }
+            Leaf::Point(x) => {
+                Step { candidate: Some(self.candidate(x)), lower, next: Next::Again(node.clone()), evidence: None }
+            }
+            Leaf::Unclear => Step { candidate: None, lower, next: Next::Stuck, evidence: None },
+        }
+    }
+
+    fn closed(&self, claim: Claim) -> Box<format::Step> {
+        Box::new(format::Step { id: 0, refuted: vec![claim], cutting: Vec::new(), next: format::Next::Closed })
+    }
+
+    /// Why subproblem `d` is refuted: by its strongest objective, or by several together.
+    fn claim(
+        &self,
+        d: usize,
+        splits: &[Split],
+        boxes: &Boxes<T>,
+        bounds: &Bounds<T>,
+        found: &Optimised<T>,
+        limit: T,
+    ) -> Claim {
+        let each = self.objectives.len();
+        let of: Vec<usize> = (d * each..(d + 1) * each).collect();
+        let strongest = self.strongest(d, found);
+        let alone = self.objectives[strongest % each].refuted_by(found.minimum[strongest], limit);
+        let shares = if alone { None } else { found.best.combined(&of, boxes.set(d)) };
+        let whole = |share: &f64| (share * f64::from(1 << 20)).round() as u64;
+        let mut weighted: Vec<(usize, u64)> = match shares {
+            None => vec![(strongest, 1)],
+            Some((_, shares)) => of.iter().copied().zip(shares.iter().map(whole)).filter(|(_, w)| *w > 0).collect(),
         };
-        Step { candidate, lower, next, evidence: None }
+        if let [only] = weighted.as_mut_slice() {
+            only.1 = 1;
+        }
+        let row = |(r, weight): (usize, u64)| {
+            let beta = splits.iter().map(|split| {
+                let entries = found.slopes.beta[split.layer as usize].iter();
+                let mine = entries.filter(|(row, j, _)| *row as usize == r && *j == split.neuron);
+                mine.map(|(_, _, v)| v.abs().to_f64()).next().unwrap_or(0.0)
+            });
+            let slopes = proof::slopes(self.network, bounds, d, &found.slopes, r).with(beta.collect());
+            Row { objective: (r % each) as u32, weight, slopes }
+        };
+        Claim { disjunct: self.disjunct as u32, rows: weighted.into_iter().map(row).collect() }
+    }
+
+    /// Why a leaf is refuted: objectives and splits with these multipliers.
+    fn exact_claim(&self, goals: &[f64], signs: &[f64]) -> Claim {
+        let most = goals.iter().fold(0.0f64, |most, v| most.max(*v));
+        let against = signs.iter().fold(0.0f64, |most, v| most.max(*v));
+        if most < NO_SHARE * against {
+            let beta = signs.iter().map(|beta| beta / against).collect();
+            let slopes = format::Slopes { alpha: Vec::new(), beta };
+            return Claim { disjunct: self.disjunct as u32, rows: vec![Row { objective: 0, weight: 0, slopes }] };
+        }
+        let weight = |v: &f64| (v / most * f64::from(1 << 20)).round() as u64;
+        let weighted = goals.iter().map(weight).enumerate().filter(|(_, w)| *w > 0);
+        let mut rows: Vec<Row> = weighted
+            .map(|(objective, weight)| Row { objective: objective as u32, weight, slopes: format::Slopes::default() })
+            .collect();
+        if let Some(heaviest) = rows.iter_mut().max_by_key(|row| row.weight) {
+            heaviest.slopes.beta = signs.iter().map(|beta| beta / most).collect();
+        }
+        if let [only] = rows.as_mut_slice() {
+            only.weight = 1;
+        }
+        Claim { disjunct: self.disjunct as u32, rows }
     }
 
     /// The signs that make a leaf: its splits, or every sign where narrowing fixed some of them.
@@ -432,6 +513,9 @@ impl<T: Scalar> ReluSplitting<'_, T> {
         Candidate { region: self.region_index, input, margin: margin.to_f64() }
     }
 }
+
+/// Of multipliers of objectives this much smaller than those of the splits, the sum is positive without them.
+const NO_SHARE: f64 = 1e-7;
 
 /// Points of a chunk that are descended from.
 const DESCENTS: usize = 2;

@@ -7,9 +7,10 @@
 
 use crate::error::VerifyError;
 use crate::node::Node;
+use crate::proof::Scribe;
 use crate::report::{Observer, Outcome, Progress, UnknownReason, Witness};
 use rayon::prelude::*;
-use secateur_check::proof::format::Record;
+use secateur_check::proof::format::{self, Record};
 use std::time::{Duration, Instant};
 
 /// Chunks taken up in one round, at most.
@@ -97,14 +98,20 @@ pub struct Step<D> {
     pub lower: f64,
     /// How it goes on.
     pub next: Next<D>,
-    /// What proves it, where the splitting was asked to keep that; the number of the part is filled in by the search.
-    pub evidence: Option<Box<Record>>,
+    /// What proves it, where the splitting was asked to keep that; the search fills in the number of the part.
+    pub evidence: Option<Box<format::Step>>,
 }
 
 /// Takes up the proof of a search, record by record.
 pub trait Tracer: Send {
-    /// One subproblem is done with.
+    /// The next record.
     fn record(&mut self, record: &Record);
+
+    /// The place behind the last record.
+    fn mark(&mut self) -> u64;
+
+    /// Forgets the records behind a place.
+    fn rewind(&mut self, place: u64);
 }
 
 /// How a subproblem goes on.
@@ -205,7 +212,7 @@ impl Tally {
 }
 
 /// Searches the problem that `roots` cover until its margin is known to exceed the referee's goal, or gives
-/// up (`None`) after `most` subproblems.
+/// up (`None`) after `most` subproblems. The trace numbers the parts; it gets those of the roots.
 ///
 /// # Errors
 /// Those of the referee.
@@ -216,18 +223,15 @@ pub fn search<S: Splitting>(
     clock: &Clock<'_>,
     most: Option<u64>,
     referee: &mut (dyn Referee + Send),
-    mut tracer: Option<&mut (dyn Tracer + '_)>,
+    mut trace: Option<(&mut Scribe<'_>, &[u64])>,
 ) -> Result<Option<Outcome>, VerifyError> {
     let start = tally.domains;
     tally.lower = f64::NEG_INFINITY;
     let mut settled = f64::INFINITY;
     let mut stale = 0;
-    let mut numbers = 0..;
-    let mut open_at = |lower: f64, rank: u32, domain| {
-        let id = numbers.next().unwrap_or(u64::MAX);
-        Open { lower, rank, id, domain }
-    };
-    let mut open: Vec<Open<S::Domain>> = roots.into_iter().map(|d| open_at(f64::NEG_INFINITY, 0, d)).collect();
+    let parts = trace.as_ref().map_or(&[][..], |(_, parts)| parts).iter().copied().chain(std::iter::repeat(0));
+    let root = |(domain, id)| Open { lower: f64::NEG_INFINITY, rank: 0, id, domain };
+    let mut open: Vec<Open<S::Domain>> = roots.into_iter().zip(parts).map(root).collect();
     while !open.is_empty() {
         if let Some(outcome) = clock.stopped() {
             return Ok(Some(outcome));
@@ -257,10 +261,13 @@ pub fn search<S: Splitting>(
         let mut again = Vec::new();
         for (step, (parent, id)) in steps.into_iter().zip(parents) {
             let lower = step.lower.max(parent);
-            if let (Some(tracer), Some(mut record)) = (tracer.as_deref_mut(), step.evidence) {
-                record.id = id;
-                tracer.record(&record);
+            if let (Some((scribe, _)), Some(step)) = (&mut trace, step.evidence) {
+                scribe.step(id, *step);
             }
+            let mut child = |(rank, domain)| {
+                let id = trace.as_mut().map_or(0, |(scribe, _)| scribe.number());
+                Open { lower, rank, id, domain }
+            };
             if let Some(candidate) = step.candidate
                 && let Some(witness) = tally.show(candidate, referee)?
             {
@@ -268,12 +275,10 @@ pub fn search<S: Splitting>(
             }
             match step.next {
                 Next::Closed => settled = settled.min(lower.max(goal)),
-                Next::Split(children) => {
-                    open.extend((0..).zip(children).map(|(rank, domain)| open_at(lower, rank, domain)));
-                }
+                Next::Split(children) => open.extend((0..).zip(children).map(&mut child)),
                 Next::Cut(children) => {
                     settled = settled.min(lower.max(goal));
-                    open.extend((0..).zip(children).map(|(rank, domain)| open_at(lower, rank, domain)));
+                    open.extend((0..).zip(children).map(&mut child));
                 }
                 Next::Again(domain) => again.push(Open { lower, rank: 0, id, domain }),
                 Next::Stuck => {
@@ -304,7 +309,7 @@ struct Open<D> {
     lower: f64,
     /// Its place among its siblings; the first is taken up first.
     rank: u32,
-    /// Its number; roots and children are numbered as they come up.
+    /// Its number in the proof, if there is one.
     id: u64,
     domain: D,
 }

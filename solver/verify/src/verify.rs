@@ -7,12 +7,14 @@ use crate::input_split::InputSplitting;
 use crate::lower::lower;
 use crate::network::Network;
 use crate::portfolio;
+use crate::proof::{Mark, Scribe};
 use crate::relu_split::{ReluSplitting, Root, RootVerdict};
 use crate::report::{Observer, Outcome, Report, Statistics, UnknownReason, Witness};
 use crate::search::{Candidate, Clock, Referee, Splitting, Tally, Tracer, search};
 use crate::settings::Settings;
 use crate::specification::{Region, Specification};
 use crate::witness::Judge;
+use secateur_check::proof::format::{Claim, Next, Step};
 use secateur_linalg::Scalar;
 use secateur_linalg::random::Random;
 use secateur_nn::graph::Graph;
@@ -36,8 +38,7 @@ pub fn verify(
     verify_traced(graph, property, settings, observer, None)
 }
 
-/// The same; a tracer takes up the proof. The proof is complete where the outcome is `unsat` and the method input
-/// splitting.
+/// The same; a tracer takes up the proof, which is complete where the outcome is `unsat`.
 ///
 /// # Errors
 /// See [`verify()`].
@@ -66,7 +67,8 @@ pub(crate) fn run(
     property.check_against(graph)?;
     let network = lower(graph)?;
     let pool = rayon::ThreadPoolBuilder::new().num_threads(settings.threads).build()?;
-    let mut run = Run { settings, clock, referee, tracer, tally: Tally::default(), method: "attack" };
+    let scribe = tracer.map(|tracer| Scribe::new(tracer, property.cases.len()));
+    let mut run = Run { settings, clock, referee, scribe, tally: Tally::default(), method: "attack" };
     let outcome = pool.install(|| run.decide(&network, property))?;
     let statistics = Statistics {
         domains: run.tally.domains,
@@ -98,7 +100,7 @@ struct Run<'a, 't> {
     settings: &'a Settings,
     clock: Clock<'a>,
     referee: &'a mut (dyn Referee + Send),
-    tracer: Option<&'a mut (dyn Tracer + 't)>,
+    scribe: Option<Scribe<'t>>,
     tally: Tally,
     method: &'static str,
 }
@@ -114,15 +116,18 @@ impl Run<'_, '_> {
         }
         if let Some(most) = portfolio::splits_inputs(network, property, self.settings.branching) {
             self.method = "input splitting";
+            let mark = self.scribe.as_mut().map(Scribe::mark);
             if let Some(outcome) = self.split_inputs(network, property, &specification, most.limit)? {
                 return Ok(outcome);
             }
+            self.rewind(mark);
         }
         self.method = "relu splitting";
         if let Some(single) = portfolio::single_precision(network) {
             // What single precision leaves open for its rounding errors may close in double.
+            let mark = self.scribe.as_mut().map(Scribe::mark);
             match self.split_relus(&single, &Specification::<f32>::new(property))? {
-                None | Some(Outcome::Unknown(_)) => {}
+                None | Some(Outcome::Unknown(_)) => self.rewind(mark),
                 Some(outcome) => return Ok(outcome),
             }
         }
@@ -151,15 +156,22 @@ impl Run<'_, '_> {
         Ok(witness)
     }
 
+    fn rewind(&mut self, mark: Option<Mark>) {
+        if let (Some(scribe), Some(mark)) = (&mut self.scribe, mark) {
+            scribe.rewind(mark);
+        }
+    }
+
     fn search<S: Splitting>(
         &mut self,
         splitting: &S,
         roots: Vec<S::Domain>,
+        parts: &[u64],
         most: Option<u64>,
     ) -> Result<Option<Outcome>, VerifyError> {
         self.tally.stuck = 0;
-        let tracer = self.tracer.as_deref_mut();
-        search(splitting, roots, &mut self.tally, &self.clock, most, self.referee, tracer)
+        let trace = self.scribe.as_mut().map(|scribe| (scribe, parts));
+        search(splitting, roots, &mut self.tally, &self.clock, most, self.referee, trace)
     }
 
     fn split_inputs(
@@ -170,14 +182,15 @@ impl Run<'_, '_> {
         most: Option<u64>,
     ) -> Result<Option<Outcome>, VerifyError> {
         let params = portfolio::input_splitting();
+        let trace = self.scribe.is_some();
+        let parts: Vec<u64> = self.scribe.iter().flat_map(|scribe| scribe.parts.iter().copied()).collect();
         if let Some(single) = portfolio::single_precision(network) {
             let coarse = Specification::<f32>::new(property);
-            let splitting =
-                InputSplitting::new(&single, &coarse, Some((network, specification)), params, self.tracer.is_some());
-            return self.search(&splitting, splitting.roots(), most);
+            let splitting = InputSplitting::new(&single, &coarse, Some((network, specification)), params, trace);
+            return self.search(&splitting, splitting.roots(), &parts, most);
         }
-        let splitting = InputSplitting::new(network, specification, None, params, self.tracer.is_some());
-        self.search(&splitting, splitting.roots(), most)
+        let splitting = InputSplitting::new(network, specification, None, params, trace);
+        self.search(&splitting, splitting.roots(), &parts, most)
     }
 
     /// `None` when the type is too narrow for this network. Region by region: bound the root cheaply and
@@ -214,8 +227,13 @@ impl Run<'_, '_> {
                 }
                 if let Some(method) = stage.tighten {
                     let known = root.bounds.preactivations(network, 0);
-                    let (bounds, magnitudes) = bounds::bound(network, &boxes, method, &[Some(&known)], &late);
+                    let mut table = self.scribe.is_some().then(Vec::new);
+                    let (bounds, magnitudes) =
+                        bounds::bound_traced(network, &boxes, method, &[Some(&known)], &late, table.as_mut());
                     root = Root::new(network, bounds, magnitudes);
+                    if let (Some(scribe), Some(table)) = (&mut self.scribe, table) {
+                        scribe.table(index, table);
+                    }
                 }
                 match self.search_disjuncts(network, (index, region), &mut open, &root, stage.limit, &mut parts)? {
                     Ok(leaves) => stuck += leaves,
@@ -245,16 +263,31 @@ impl Run<'_, '_> {
     ) -> Result<Result<u64, Outcome>, VerifyError> {
         let mut stuck = 0;
         let mut left = Vec::new();
-        let exact = portfolio::exact_layers(network);
+        let trace = self.scribe.is_some();
+        let exact = if trace { Vec::new() } else { portfolio::exact_layers(network) };
         let limit = limit.map(|limit| limit / open.len() as u64);
         for &disjunct in open.iter() {
             let params = portfolio::relu_splitting(self.settings);
             let objectives = &region.disjuncts[disjunct];
-            let splitting =
-                ReluSplitting { network, region, region_index: index, objectives, root, exact: &exact, params };
+            let splitting = ReluSplitting {
+                network,
+                region,
+                region_index: index,
+                objectives,
+                disjunct,
+                root,
+                exact: &exact,
+                params,
+                trace,
+            };
             self.tally.elsewhere = parts.elsewhere((index, disjunct));
-            let found = self.search(&splitting, splitting.roots(), limit)?;
+            let mark = self.scribe.as_mut().map(Scribe::mark);
+            let apart: Vec<u64> = self.scribe.iter_mut().map(|scribe| scribe.apart(index, disjunct as u32)).collect();
+            let found = self.search(&splitting, splitting.roots(), &apart, limit)?;
             parts.raise((index, disjunct), &mut self.tally);
+            if found.is_none() {
+                self.rewind(mark);
+            }
             match found {
                 Some(Outcome::Unsat) => {}
                 Some(Outcome::Unknown(UnknownReason::Unresolved { leaves })) => stuck += leaves,
@@ -277,25 +310,42 @@ impl Run<'_, '_> {
     ) -> Option<Vec<usize>> {
         let clock = self.clock;
         let exact = [];
-        let mut open = Vec::new();
+        let (mut open, mut refuted): (Vec<usize>, Vec<Claim>) = (Vec::new(), Vec::new());
         for (disjunct, objectives) in region.disjuncts.iter().enumerate() {
             if self.clock.stopped().is_some() {
                 return Some((0..region.disjuncts.len()).collect());
             }
             let params = portfolio::relu_splitting(self.settings);
-            let splitting =
-                ReluSplitting { network, region, region_index: index, objectives, root, exact: &exact, params };
+            let splitting = ReluSplitting {
+                network,
+                region,
+                region_index: index,
+                objectives,
+                disjunct,
+                root,
+                exact: &exact,
+                params,
+                trace: self.scribe.is_some(),
+            };
             self.tally.domains += 1;
             let goal = self.referee.goal(&self.tally);
-            let (verdict, lower) = splitting.root_verdict(goal, &|| clock.stopped().is_some());
+            let (verdict, lower, claim) = splitting.root_verdict(goal, &|| clock.stopped().is_some());
             self.tally.elsewhere = parts.elsewhere((index, disjunct));
             self.tally.lower = lower;
             parts.raise((index, disjunct), &mut self.tally);
             self.referee.watch(&self.tally, self.clock.elapsed());
+            refuted.extend(claim);
             match verdict {
                 RootVerdict::Refuted => {}
                 RootVerdict::Coarse if T::UNIT_ROUNDOFF > f64::UNIT_ROUNDOFF => return None,
                 RootVerdict::Open | RootVerdict::Coarse => open.push(disjunct),
+            }
+        }
+        if let Some(scribe) = &mut self.scribe {
+            let next = if open.is_empty() { Next::Closed } else { Next::Whole };
+            scribe.step(scribe.parts[index], Step { id: 0, refuted, cutting: Vec::new(), next });
+            if !open.is_empty() {
+                scribe.parts[index] = scribe.number();
             }
         }
         Some(open)

@@ -4,9 +4,11 @@
 
 #![deny(clippy::float_arithmetic)]
 
-use secateur_check::proof::{Rejection, check, format::FormatError};
+use secateur_check::proof::format::{Digests, FormatError};
+use secateur_check::proof::{Rejection, check};
 use secateur_nn::{onnx, vnnlib};
 use std::fs::File;
+use std::path::Path;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -20,17 +22,18 @@ fn main() -> ExitCode {
         let graph = onnx::read(model).map_err(|error| error.to_string())?;
         let property = vnnlib::read(spec).map_err(|error| error.to_string())?;
         property.check_against(&graph).map_err(|error| error.to_string())?;
+        let digests = Digests::of(Path::new(model), Path::new(spec)).map_err(|error| error.to_string())?;
         let file = File::open(certificate).map_err(|error| format!("{}: {error}", certificate.display()))?;
-        Ok((graph, property, file))
+        Ok((graph, property, digests, file))
     };
-    let (graph, property, file) = match read() {
+    let (graph, property, digests, file) = match read() {
         Ok(all) => all,
         Err(error) => {
             eprintln!("error: {error}");
             return ExitCode::from(2);
         }
     };
-    match check(&graph, &property, file) {
+    match check(&graph, &property, &digests, file) {
         Ok(_) => {
             println!("accepted");
             ExitCode::SUCCESS

@@ -4,11 +4,12 @@
 //! A [`Frame`] has the exponents of a region; [`Known`] is what bounds a part of it.
 
 use super::checker::Rejection;
+use super::format::{Cover, Entry, Slopes, Split, Table};
 use super::matrix::{Matrix, power};
 use super::network::{Kind, Network};
-use super::rows::{Slopes, Start, least};
+use super::rows::{Start, View, least};
 use crate::evaluate::enclosed;
-use crate::interval::Interval;
+use crate::interval::{Dyadic, Interval};
 use dashu_ratio::RBig;
 use rayon::prelude::*;
 use std::sync::Arc;
@@ -82,20 +83,33 @@ impl Frame {
         let (exponent, input) = settle(&ends.collect::<Vec<_>>())?;
         let corners = Corners { lower: input.lower, upper: input.upper };
         let mut frame = Self { exponent: vec![exponent], fine: false };
-        let known = frame.walk(network, &corners, None)?;
+        let known = frame.walk(network, &corners, None, &Table::default())?.ok_or(Rejection::Range)?;
         Ok((frame, corners, known))
     }
 
-    /// What is known on a smaller box, where the ReLUs have `parent`'s ranges.
+    /// What is known on a smaller box, where the ReLUs have `parent`'s ranges and those that a table shows; `None` where
+    /// they contradict each other, which shows that no point has them.
     ///
     /// # Errors
-    /// See [`Frame::new`].
-    pub fn narrow(&self, network: &Network, corners: &Corners, parent: &Ranges) -> Result<Known, Rejection> {
-        self.clone().walk(network, corners, Some(parent))
+    /// See [`Frame::new`]; [`Rejection::Table`] for entries that do not exist.
+    pub fn narrow(
+        &self,
+        network: &Network,
+        corners: &Corners,
+        parent: &Ranges,
+        table: &Table,
+    ) -> Result<Option<Known>, Rejection> {
+        self.clone().walk(network, corners, Some(parent), table)
     }
 
     /// From the first layer to the last: intervals, and linear bounds of the open entries that ReLUs read.
-    fn walk(&mut self, network: &Network, corners: &Corners, parent: Option<&Ranges>) -> Result<Known, Rejection> {
+    fn walk(
+        &mut self,
+        network: &Network,
+        corners: &Corners,
+        parent: Option<&Ranges>,
+        table: &Table,
+    ) -> Result<Option<Known>, Rejection> {
         let mut all = vec![Range { lower: corners.lower.clone(), upper: corners.upper.clone() }];
         let mut known = Known { below: vec![below(&all[0].lower)], reach: vec![Vec::new()], ranges: Vec::new() };
         for (k, layer) in network.layers.iter().enumerate().skip(1) {
@@ -108,6 +122,13 @@ impl Frame {
                         range.upper.iter_mut().zip(&parent.upper).for_each(|(u, p)| *u = (*u).min(*p));
                     }
                     self.tighten(network, *source, corners, &known, &mut range)?;
+                    let entries = table.layers.iter().filter(|(r, _)| *r as usize == known.ranges.len());
+                    for (_, entries) in entries {
+                        self.follow(network, *source, corners, &known, entries, &mut range)?;
+                    }
+                    if range.lower.iter().zip(&range.upper).any(|(l, u)| l > u) {
+                        return Ok(None);
+                    }
                     known.below[*source] = below(&range.lower);
                     let cut = |side: &[i64]| side.iter().map(|v| (*v).max(0)).collect();
                     let image = Range { lower: cut(&range.lower), upper: cut(&range.upper) };
@@ -137,7 +158,7 @@ impl Frame {
             known.reach.push(reach);
             all.push(range);
         }
-        Ok(known)
+        Ok(Some(known))
     }
 
     /// Interval arithmetic through an affine layer.
@@ -186,7 +207,7 @@ impl Frame {
         }
         let open: Vec<usize> = (0..range.lower.len()).filter(|o| range.lower[*o] < 0 && range.upper[*o] > 0).collect();
         let bound = |o: usize, sign: i64| -> Result<i64, Rejection> {
-            let least = least(network, self, known, Start::entry(k, o, sign), &Slopes::NONE, corners)?;
+            let least = least(network, self, known.view(), Start::entry(k, o, sign), &Slopes::default(), corners)?;
             Ok(i64::try_from(least.floor_at(self.exponent[k])).unwrap_or(i64::MIN))
         };
         let both = |o: &usize| Ok((bound(*o, 1)?, bound(*o, -1)?));
@@ -197,6 +218,99 @@ impl Frame {
         }
         Ok(())
     }
+
+    /// Tightens entries of layer `k`, the source of the next ReLU layer, as a table says.
+    fn follow(
+        &self,
+        network: &Network,
+        k: usize,
+        corners: &Corners,
+        known: &Known,
+        entries: &[Entry],
+        range: &mut Range,
+    ) -> Result<(), Rejection> {
+        let bound = |entry: &Entry| -> Result<Option<i64>, Rejection> {
+            if entry.neuron as usize >= network.layers[k].size {
+                return Err(Rejection::Table);
+            }
+            let start = Start::entry(k, entry.neuron as usize, if entry.upper { -1 } else { 1 });
+            let mut part = Leaves { network, frame: self, known, corners, start, ranges: None, splits: Vec::new() };
+            let least = part.least(&entry.cover)?;
+            Ok(least.map(|least| i64::try_from(least.floor_at(self.exponent[k])).unwrap_or(i64::MIN)))
+        };
+        let found: Vec<Option<i64>> = entries.par_iter().map(bound).collect::<Result<_, Rejection>>()?;
+        for (entry, least) in entries.iter().zip(found) {
+            let (least, o) = (least.unwrap_or(i64::MAX), entry.neuron as usize);
+            if entry.upper {
+                range.upper[o] = range.upper[o].min(least.checked_neg().unwrap_or(i64::MAX));
+            } else {
+                range.lower[o] = range.lower[o].max(least);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The parts of a cover.
+struct Leaves<'a> {
+    network: &'a Network,
+    frame: &'a Frame,
+    known: &'a Known,
+    corners: &'a Corners,
+    start: Start,
+    /// Those of `known`, cut by `splits`; made at the first split.
+    ranges: Option<Ranges>,
+    splits: Vec<Split>,
+}
+
+impl Leaves<'_> {
+    /// The least bound of all parts; `None` where there is none that holds a point.
+    fn least(&mut self, cover: &Cover) -> Result<Option<Dyadic>, Rejection> {
+        match cover {
+            Cover::Leaf(slopes) => {
+                let ranges = self.ranges.as_ref().unwrap_or(&self.known.ranges);
+                let view = View { known: self.known, ranges, splits: &self.splits };
+                least(self.network, self.frame, view, self.start.clone(), slopes, self.corners).map(Some)
+            }
+            Cover::Halves(layer, neuron, halves) => {
+                let mut least: Option<Dyadic> = None;
+                for (half, active) in halves.iter().zip([false, true]) {
+                    let split = Split { layer: *layer, neuron: *neuron, active };
+                    let ranges = self.ranges.get_or_insert_with(|| self.known.ranges.clone());
+                    let (l, u) = cut(ranges, split).ok_or(Rejection::Table)?;
+                    let range = &self.ranges.as_ref().expect("just made")[*layer as usize];
+                    let found = if range.lower[*neuron as usize] > range.upper[*neuron as usize] {
+                        None
+                    } else {
+                        self.splits.push(split);
+                        let found = self.least(half)?;
+                        self.splits.pop();
+                        found
+                    };
+                    let range = &mut self.ranges.as_mut().expect("just made")[*layer as usize];
+                    (range.lower[*neuron as usize], range.upper[*neuron as usize]) = (l, u);
+                    least = match (least, found) {
+                        (Some(a), Some(b)) => Some(if a.minus(&b).is_negative() { a } else { b }),
+                        (a, b) => a.or(b),
+                    };
+                }
+                Ok(least)
+            }
+        }
+    }
+}
+
+/// Cuts a range by a sign and returns what it was; `None` if there is no such neuron.
+pub fn cut(ranges: &mut Ranges, split: Split) -> Option<(i64, i64)> {
+    let range = ranges.get_mut(split.layer as usize)?;
+    let j = split.neuron as usize;
+    let was = (*range.lower.get(j)?, *range.upper.get(j)?);
+    if split.active {
+        range.lower[j] = was.0.max(0);
+    } else {
+        range.upper[j] = was.1.min(0);
+    }
+    Some(was)
 }
 
 fn below(lower: &[i64]) -> Vec<i64> {

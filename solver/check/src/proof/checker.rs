@@ -9,20 +9,21 @@
 //! lower bound above 0 (or at least 0, where all its objectives are strict), for then some $g_i$ is positive everywhere.
 //! Bounds are computed here, from slopes in $[0, 1]$, whatever the certificate says of them.
 
-use super::bounds::{Corners, Frame, Known, Ranges};
-use super::format::{Claim, FormatError, Next, Reader, Record, Row, exact};
+use super::bounds::{Corners, Frame, Known, Ranges, cut};
+use super::format::{self, Claim, Digests, FormatError, Next, Reader, Record, Split, Table, exact};
 use super::matrix::power;
 use super::network::Network;
-use super::rows::{Form, Slopes, Start, Terms, WHOLE, back};
+use super::rows::{Costliest, Form, Start, Terms, View, back};
 use crate::error::CheckError;
 use crate::evaluate::enclosed;
 use crate::interval::{Interval, quotients};
 use dashu_ratio::RBig;
+use rayon::prelude::*;
 use secateur_nn::graph::Graph;
 use secateur_nn::property::{LinearConstraint, Property};
 use std::collections::BTreeMap;
 use std::io::Read;
-use std::rc::Rc;
+use std::sync::Arc;
 use thiserror::Error;
 
 /// What was accepted.
@@ -65,6 +66,12 @@ pub enum Rejection {
         /// What is wrong.
         what: &'static str,
     },
+    /// A slope outside of [0, 1], slopes that do not ascend by neuron, or a multiplier that is not a number from 0 on.
+    #[error("slopes or multipliers of a row are not what they may be")]
+    Slopes,
+    /// An entry of a table, or a split above it, names a neuron that does not exist or comes later.
+    #[error("an entry of a table names a neuron that does not exist or comes later")]
+    Table,
     /// A bound does not show what is claimed.
     #[error("record {record}: the bounds do not refute disjunct {disjunct} on part {part}")]
     Bound {
@@ -80,15 +87,24 @@ pub enum Rejection {
     Open(usize),
 }
 
-/// How often a part may be halved to refute a disjunct that its bounds leave a little short.
-const HALVINGS: u32 = 4;
+/// How often a part may be halved to refute a disjunct that its bounds leave a little short: at an input, or at a ReLU.
+const HALVINGS: (u32, u32) = (4, 6);
+
+/// Claims that are checked side by side.
+const JOBS: usize = 256;
 
 /// A part of a region.
+#[derive(Clone)]
 struct Part {
     case: usize,
-    corners: Corners,
+    corners: Arc<Corners>,
+    splits: Vec<Split>,
     open: Vec<u32>,
-    known: Rc<Ranges>,
+    /// What is known of it, or, where it is stale, of a part that holds it.
+    known: Arc<Known>,
+    stale: bool,
+    /// Whether its box is smaller than the region's.
+    smaller: bool,
 }
 
 /// One case of the property, ready for bounds.
@@ -98,51 +114,170 @@ struct Case {
     disjuncts: Vec<Vec<(Start, bool)>>,
 }
 
-/// Checks a certificate.
+/// Claims about a part, to be checked.
+struct Job {
+    number: u64,
+    id: u64,
+    part: Part,
+    claims: Vec<Claim>,
+}
+
+/// Checks a certificate about files with these digests.
 ///
 /// # Errors
 /// The first thing that is wrong with it.
-pub fn check(graph: &Graph, property: &Property, certificate: impl Read) -> Result<Accepted, Rejection> {
+pub fn check(
+    graph: &Graph,
+    property: &Property,
+    digests: &Digests,
+    certificate: impl Read,
+) -> Result<Accepted, Rejection> {
     let network = Network::new(graph)?;
-    let mut reader = Reader::new(certificate)?;
-    let (mut cases, mut parts) = (Vec::new(), BTreeMap::new());
-    for (number, case) in property.cases.iter().enumerate() {
-        if case.ball.is_some() {
-            return Err(Rejection::Ball(number));
-        }
-        let (frame, corners, known) = Frame::new(&network, &case.lower, &case.upper)?;
-        let start = |c: &LinearConstraint| Ok((objective(&network, c)?, c.strict));
-        let all = case.unsafe_set.iter().map(|conjunction| conjunction.iter().map(start).collect());
-        let disjuncts: Vec<Vec<(Start, bool)>> = all.collect::<Result<_, Rejection>>()?;
-        let known = Rc::new(known.ranges);
-        let open = (0..disjuncts.len() as u32).collect();
-        parts.insert(number as u64, Some(Part { case: number, corners, open, known }));
-        cases.push(Case { frame, disjuncts });
-    }
-    let (mut next, mut records) = (parts.len() as u64, 0);
+    let mut reader = Reader::new(certificate, digests)?;
+    let mut checker = Checker::new(&network, property)?;
     while let Some(record) = reader.read()? {
-        records += 1;
-        let part = parts.remove(&record.id).ok_or(Rejection::Part { record: records, part: record.id })?;
-        let children = match part {
-            Some(part) => {
-                Step { network: &network, case: &cases[part.case], number: records, record: &record }.take(part)?
-            }
-            None => Vec::new(),
-        };
-        // A part of which these bounds leave nothing has empty children.
-        let expected = match record.next {
-            Next::Closed => 0,
-            Next::Whole => 1,
-            Next::Axis(..) => 2,
-        };
-        let empty = expected - children.len();
-        for child in children.into_iter().chain((0..empty).map(|_| None)) {
-            parts.insert(next, child);
-            next += 1;
-        }
+        checker.take(record)?;
     }
-    let open = parts.values().flatten().count();
-    if open == 0 { Ok(Accepted { records }) } else { Err(Rejection::Open(open)) }
+    checker.settle()?;
+    let open = checker.parts.values().flatten().count();
+    if open == 0 { Ok(Accepted { records: checker.records }) } else { Err(Rejection::Open(open)) }
+}
+
+/// The open parts, and claims that are still to be checked.
+struct Checker<'a> {
+    network: &'a Network,
+    cases: Vec<Case>,
+    /// A part that holds nothing is `None`.
+    parts: BTreeMap<u64, Option<Part>>,
+    next: u64,
+    records: u64,
+    jobs: Vec<Job>,
+}
+
+impl<'a> Checker<'a> {
+    /// One part for each case.
+    fn new(network: &'a Network, property: &Property) -> Result<Self, Rejection> {
+        let (mut cases, mut parts) = (Vec::new(), BTreeMap::new());
+        for (number, case) in property.cases.iter().enumerate() {
+            if case.ball.is_some() {
+                return Err(Rejection::Ball(number));
+            }
+            let (frame, corners, known) = Frame::new(network, &case.lower, &case.upper)?;
+            let start = |c: &LinearConstraint| Ok((objective(network, c)?, c.strict));
+            let all = case.unsafe_set.iter().map(|conjunction| conjunction.iter().map(start).collect());
+            let disjuncts: Vec<Vec<(Start, bool)>> = all.collect::<Result<_, Rejection>>()?;
+            let (corners, known) = (Arc::new(corners), Arc::new(known));
+            let open: Vec<u32> = (0..disjuncts.len() as u32).collect();
+            let part = Part { case: number, corners, splits: Vec::new(), open, known, stale: false, smaller: false };
+            parts.insert(number as u64, (!part.open.is_empty()).then_some(part));
+            cases.push(Case { frame, disjuncts });
+        }
+        let next = parts.len() as u64;
+        Ok(Self { network, cases, parts, next, records: 0, jobs: Vec::new() })
+    }
+
+    fn take(&mut self, record: Record) -> Result<(), Rejection> {
+        self.records += 1;
+        match record {
+            Record::Table(table) => {
+                let part = self.remove(table.id)?;
+                let better = |part: Part| {
+                    let known = self.known(&part, &table)?;
+                    Ok(known.map(|known| Part { known, stale: false, ..part }))
+                };
+                let part: Option<Result<_, Rejection>> = part.map(better);
+                self.parts.insert(table.id, part.transpose()?.flatten());
+            }
+            Record::Step(step) => {
+                let children = match self.remove(step.id)? {
+                    Some(part) => self.step(&step, part)?,
+                    None => Vec::new(),
+                };
+                // A part of which these bounds leave nothing has empty children.
+                let expected = match step.next {
+                    Next::Closed => 0,
+                    Next::Whole => 1,
+                    Next::Axis(..) | Next::Relu(_) | Next::Apart(_) => 2,
+                };
+                let empty = expected - children.len();
+                for child in children.into_iter().chain((0..empty).map(|_| None)) {
+                    self.parts.insert(self.next, child);
+                    self.next += 1;
+                }
+            }
+        }
+        if self.jobs.len() >= JOBS { self.settle() } else { Ok(()) }
+    }
+
+    fn remove(&mut self, id: u64) -> Result<Option<Part>, Rejection> {
+        self.parts.remove(&id).ok_or(Rejection::Part { record: self.records, part: id })
+    }
+
+    /// Bounds of a part, with the help of a table; `None` where they show that it is empty.
+    fn known(&self, part: &Part, table: &Table) -> Result<Option<Arc<Known>>, Rejection> {
+        let ranges = part.ranges().ok_or(Rejection::Table)?;
+        let known = self.cases[part.case].frame.narrow(self.network, &part.corners, &ranges, table)?;
+        Ok(known.map(Arc::new))
+    }
+
+    /// Takes the claims of a part as true for now where they can be checked later, and returns its children.
+    fn step(&mut self, step: &format::Step, mut part: Part) -> Result<Vec<Option<Part>>, Rejection> {
+        let open: Vec<u32> =
+            part.open.iter().copied().filter(|d| step.refuted.iter().all(|claim| claim.disjunct != *d)).collect();
+        let case = &self.cases[part.case];
+        let this = Bounding { network: self.network, case, number: self.records, id: step.id };
+        if !part.stale && step.cutting.is_empty() {
+            if !step.refuted.is_empty() {
+                let (number, claims) = (self.records, step.refuted.clone());
+                let job = Job { number, id: step.id, part: part.clone(), claims };
+                part.open = open;
+                let children = this.children(part, step);
+                self.jobs.push(job);
+                return children;
+            }
+            return this.children(part, step);
+        }
+        if part.stale {
+            let Some(known) = self.known(&part, &Table::default())? else { return Ok(Vec::new()) };
+            (part.known, part.stale) = (known, false);
+        }
+        // Where coarse weights do not show it, fine ones may.
+        let fine = Frame { fine: true, ..case.frame.clone() };
+        let mut frame = &case.frame;
+        if !this.all(frame, &part, &step.refuted, 0)? {
+            frame = &fine;
+            let ranges = part.ranges().ok_or(Rejection::Table)?;
+            let known = fine.narrow(self.network, &part.corners, &ranges, &Table::default())?;
+            let Some(known) = known else { return Ok(Vec::new()) };
+            part.known = Arc::new(known);
+            this.prove(frame, &part, &step.refuted)?;
+        }
+        part.open = open;
+        if !part.open.is_empty() && !step.cutting.is_empty() && !this.cut(frame, &mut part, &step.cutting)? {
+            return Ok(Vec::new());
+        }
+        this.children(part, step)
+    }
+
+    /// Checks the claims that are waiting.
+    fn settle(&mut self) -> Result<(), Rejection> {
+        let jobs = std::mem::take(&mut self.jobs);
+        let check = |job: &Job| {
+            let case = &self.cases[job.part.case];
+            let this = Bounding { network: self.network, case, number: job.number, id: job.id };
+            this.prove(&case.frame, &job.part, &job.claims)
+        };
+        jobs.par_iter().map(check).collect()
+    }
+}
+
+impl Part {
+    /// The ranges of the inputs of its ReLUs; `None` where a split names one that does not exist.
+    fn ranges(&self) -> Option<Ranges> {
+        let mut ranges = self.known.ranges.clone();
+        self.splits.iter().try_for_each(|split| cut(&mut ranges, *split).map(|_| ()))?;
+        Some(ranges)
+    }
 }
 
 /// $g = \langle a, x \rangle + \langle b, y \rangle - c$.
@@ -166,93 +301,178 @@ fn objective(network: &Network, constraint: &LinearConstraint) -> Result<Start, 
 }
 
 /// One record against its part.
-struct Step<'a> {
+struct Bounding<'a> {
     network: &'a Network,
     case: &'a Case,
     number: u64,
-    record: &'a Record,
+    id: u64,
 }
 
-impl Step<'_> {
+/// A part on the way to a proof.
+struct Attempt<'a> {
+    frame: &'a Frame,
+    corners: &'a Corners,
+    known: &'a Known,
+    ranges: Ranges,
+    splits: Vec<Split>,
+    smaller: bool,
+}
+
+impl Bounding<'_> {
     fn content(&self, what: &'static str) -> Rejection {
         Rejection::Content { record: self.number, what }
     }
 
-    /// Where coarse weights do not show it, fine ones may.
-    fn take(&self, part: Part) -> Result<Vec<Option<Part>>, Rejection> {
-        match self.attempt(&part, &self.case.frame) {
-            Err(Rejection::Bound { .. }) => self.attempt(&part, &Frame { fine: true, ..self.case.frame.clone() }),
-            result => result,
-        }
-    }
-
-    fn attempt(&self, part: &Part, frame: &Frame) -> Result<Vec<Option<Part>>, Rejection> {
-        let known = frame.narrow(self.network, &part.corners, &part.known)?;
-        let g = frame.exponent[0];
-        let mut open = part.open.clone();
-        for claim in &self.record.refuted {
-            // Halving is for what fine weights leave a little short.
-            if !self.refuted(frame, &part.corners, &known, claim, if frame.fine { HALVINGS } else { 0 })? {
-                let (record, part) = (self.number, self.record.id);
-                return Err(Rejection::Bound { record, part, disjunct: claim.disjunct });
-            }
-            open.retain(|d| *d != claim.disjunct);
-        }
-        if open.is_empty() {
+    /// What becomes of a part on which these disjuncts are open.
+    fn children(&self, part: Part, step: &format::Step) -> Result<Vec<Option<Part>>, Rejection> {
+        if part.open.is_empty() {
             return Ok(Vec::new());
         }
-        let Some(corners) = self.cut(frame, &part.corners, &mut open, &known)? else { return Ok(Vec::new()) };
-        let known = Rc::new(known.ranges);
         // A cut may end before a split: then one half is empty.
         let child = |corners: Corners| {
             let empty = corners.lower.iter().zip(&corners.upper).any(|(l, u)| l > u);
-            (!empty).then(|| Part { case: part.case, corners, open: open.clone(), known: known.clone() })
+            (!empty).then(|| Part { corners: Arc::new(corners), stale: true, smaller: true, ..part.clone() })
         };
-        match &self.record.next {
+        match &step.next {
             Next::Closed => Err(self.content("a part is closed though a disjunct is open on it")),
-            Next::Whole => Ok(vec![child(corners)]),
+            Next::Whole => Ok(vec![Some(part)]),
             Next::Axis(axis, at) => {
                 let axis = *axis as usize;
                 let at = exact(*at).ok_or_else(|| self.content("a split is not at a number"))?;
-                if axis >= corners.lower.len() {
+                let (mut left, mut right) = (Corners::clone(&part.corners), Corners::clone(&part.corners));
+                if axis >= left.lower.len() {
                     return Err(self.content("a split is along an input that does not exist"));
                 }
                 let fit = |v: dashu_int::IBig| i64::try_from(v).map_err(|_| self.content("a split is far outside"));
-                let (mut left, mut right) = (corners.clone(), corners);
+                let g = self.case.frame.exponent[0];
                 // Rounded outward, the halves overlap by a unit at most.
                 left.upper[axis] = left.upper[axis].min(fit(at.ceil_at(g))?);
                 right.lower[axis] = right.lower[axis].max(fit(at.floor_at(g))?);
                 Ok([left, right].into_iter().map(child).collect())
             }
+            Next::Relu(first) => {
+                let range = part.known.ranges.get(first.layer as usize);
+                let ends =
+                    range.and_then(|r| Some((*r.lower.get(first.neuron as usize)?, r.upper[first.neuron as usize])));
+                let (l, u) = ends.ok_or_else(|| self.content("a split is at a ReLU that does not exist"))?;
+                let half = |active: bool| {
+                    let empty = if active { u < 0 } else { l > 0 };
+                    (!empty).then(|| {
+                        let mut part = part.clone();
+                        part.splits.push(Split { active, ..*first });
+                        part
+                    })
+                };
+                Ok([first.active, !first.active].into_iter().map(half).collect())
+            }
+            Next::Apart(disjunct) => {
+                let (alone, others): (Vec<u32>, Vec<u32>) = part.open.iter().partition(|d| *d == disjunct);
+                let with = |open: Vec<u32>| (!open.is_empty()).then(|| Part { open, ..part.clone() });
+                Ok(vec![with(alone), with(others)])
+            }
         }
     }
 
-    /// Whether a claim's sum is positive on a box, or on both halves of it.
-    fn refuted(
-        &self,
-        frame: &Frame,
-        corners: &Corners,
-        known: &Known,
-        claim: &Claim,
-        halvings: u32,
-    ) -> Result<bool, Rejection> {
-        let (form, strict) = self.form(frame, known, claim)?;
+    fn attempt<'a>(&self, frame: &'a Frame, part: &'a Part) -> Result<Attempt<'a>, Rejection> {
+        let ranges = part.ranges().ok_or(Rejection::Table)?;
+        let (splits, smaller) = (part.splits.clone(), part.smaller);
+        Ok(Attempt { frame, corners: &part.corners, known: &part.known, ranges, splits, smaller })
+    }
+
+    /// Whether all claims hold.
+    fn all(&self, frame: &Frame, part: &Part, claims: &[Claim], halvings: u32) -> Result<bool, Rejection> {
+        let mut attempt = self.attempt(frame, part)?;
+        for claim in claims {
+            if !self.refuted(&mut attempt, claim, halvings)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// All claims, with coarse weights if these do, with fine ones and halvings where they leave a little short.
+    fn prove(&self, frame: &Frame, part: &Part, claims: &[Claim]) -> Result<(), Rejection> {
+        let fine = Frame { fine: true, ..frame.clone() };
+        let halvings = if part.smaller { HALVINGS.0 } else { HALVINGS.1 };
+        let mut attempt = self.attempt(frame, part)?;
+        for claim in claims {
+            attempt.frame = frame;
+            if !frame.fine && self.refuted(&mut attempt, claim, 0)? {
+                continue;
+            }
+            attempt.frame = &fine;
+            if !self.refuted(&mut attempt, claim, halvings)? {
+                return Err(Rejection::Bound { record: self.number, part: self.id, disjunct: claim.disjunct });
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a claim's sum is positive on a part, or on both halves of it.
+    fn refuted(&self, attempt: &mut Attempt<'_>, claim: &Claim, halvings: u32) -> Result<bool, Rejection> {
+        let (frame, known, corners) = (attempt.frame, attempt.known, attempt.corners);
+        let view = View { known, ranges: &attempt.ranges, splits: &attempt.splits };
+        let mut costliest = Costliest::default();
+        let probe = (halvings > 0 && !attempt.smaller).then_some(&mut costliest);
+        let (form, strict) = self.form(frame, view, claim, probe)?;
         let least = form.minimum(corners, frame.exponent[0]);
         if !least.is_negative() && (strict || !least.is_zero()) {
             return Ok(true);
         }
+        if halvings == 0 {
+            return Ok(false);
+        }
+        if attempt.smaller {
+            self.halves(attempt, claim, &form, halvings)
+        } else {
+            self.signs(attempt, claim, costliest, halvings)
+        }
+    }
+
+    /// Halves the input that moves the claim's sum most.
+    fn halves(&self, attempt: &Attempt<'_>, claim: &Claim, form: &Form, halvings: u32) -> Result<bool, Rejection> {
+        let corners = attempt.corners;
         let weight = |i: &usize| {
             let width = i128::from(corners.upper[*i]) - i128::from(corners.lower[*i]);
             i128::from(form.values[*i].unsigned_abs()) * width
         };
-        let Some(axis) = (0..form.values.len()).max_by_key(weight).filter(|_| halvings > 0) else { return Ok(false) };
+        let Some(axis) = (0..form.values.len()).max_by_key(weight) else { return Ok(false) };
         let middle = corners.lower[axis] + (corners.upper[axis] - corners.lower[axis]) / 2;
         let (mut left, mut right) = (corners.clone(), corners.clone());
         left.upper[axis] = middle;
         right.lower[axis] = middle;
         for half in [left, right] {
-            let known = frame.narrow(self.network, &half, &known.ranges)?;
-            if !self.refuted(frame, &half, &known, claim, halvings - 1)? {
+            let known = attempt.frame.narrow(self.network, &half, &attempt.ranges, &Table::default())?;
+            let Some(known) = known else { continue };
+            let (ranges, splits) = (known.ranges.clone(), attempt.splits.clone());
+            let mut half =
+                Attempt { frame: attempt.frame, corners: &half, known: &known, ranges, splits, smaller: true };
+            if !self.refuted(&mut half, claim, halvings - 1)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Tries both signs of the ReLU whose line costs the claim's sum most.
+    fn signs(
+        &self,
+        attempt: &mut Attempt<'_>,
+        claim: &Claim,
+        costliest: Costliest,
+        halvings: u32,
+    ) -> Result<bool, Rejection> {
+        let Costliest(Some((_, split))) = costliest else { return Ok(false) };
+        let (r, j) = (split.layer as usize, split.neuron as usize);
+        for active in [false, true] {
+            let split = Split { active, ..split };
+            let (l, u) = cut(&mut attempt.ranges, split).ok_or(Rejection::Table)?;
+            // Behind the certificate's own splits, so that its multipliers keep their places.
+            attempt.splits.push(split);
+            let found = self.refuted(attempt, claim, halvings - 1);
+            attempt.splits.pop();
+            (attempt.ranges[r].lower[j], attempt.ranges[r].upper[j]) = (l, u);
+            if !found? {
                 return Ok(false);
             }
         }
@@ -260,7 +480,13 @@ impl Step<'_> {
     }
 
     /// The linear function below a claim's sum, and whether all its objectives are strict.
-    fn form(&self, frame: &Frame, known: &Known, claim: &Claim) -> Result<(Form, bool), Rejection> {
+    fn form(
+        &self,
+        frame: &Frame,
+        view: View<'_>,
+        claim: &Claim,
+        mut costliest: Option<&mut Costliest>,
+    ) -> Result<(Form, bool), Rejection> {
         let missing = || self.content("a disjunct or objective that does not exist");
         let objectives = self.case.disjuncts.get(claim.disjunct as usize).ok_or_else(missing)?;
         let mut sum: Option<Form> = None;
@@ -268,45 +494,38 @@ impl Step<'_> {
         for row in &claim.rows {
             let (start, is_strict) = objectives.get(row.objective as usize).ok_or_else(missing)?;
             let single = claim.rows.len() == 1;
-            if row.weight == 0 || row.weight > 1 << 20 || (single && row.weight != 1) {
+            let fits = if single { row.weight <= 1 } else { row.weight > 0 && row.weight <= 1 << 20 };
+            if !fits {
                 return Err(self.content("a weight is out of range"));
             }
-            strict &= *is_strict;
-            let form = back(self.network, frame, known, start.clone(), &self.slopes(row)?)?;
+            // Without an objective, the splits contradict each other where their multiples have a positive sum.
+            strict &= *is_strict && row.weight > 0;
+            let start = if row.weight > 0 { start.clone() } else { Start::nothing(self.network.output()) };
+            let form = back(self.network, frame, view, start, &row.slopes, costliest.as_deref_mut())?;
             sum = Some(match sum {
                 None if single => form,
                 None => form.times(row.weight).ok_or(Rejection::Range)?,
                 Some(sum) => {
                     let form = form.times(row.weight).ok_or(Rejection::Range)?;
-                    sum.plus(form, &known.below[0], frame.exponent[0]).ok_or(Rejection::Range)?
+                    sum.plus(form, &view.known.below[0], frame.exponent[0]).ok_or(Rejection::Range)?
                 }
             });
         }
         Ok((sum.ok_or_else(|| self.content("a claim without an objective"))?, strict))
     }
 
-    fn slopes(&self, row: &Row) -> Result<Slopes, Rejection> {
-        if row.alpha.values().flat_map(BTreeMap::values).any(|slope| *slope > WHOLE || *slope < 0) {
-            return Err(self.content("a slope is outside of [0, 1]"));
-        }
-        Ok(Slopes { alpha: row.alpha.clone() })
-    }
-
-    /// The box around what the cutting claims leave of each open disjunct; drops disjuncts of which nothing is left.
+    /// Cuts a part to the box around what the cutting claims leave of each open disjunct, and drops disjuncts of which
+    /// nothing is left; says whether something is left at all.
     ///
     /// Where a form with least value $M$ on the box is at most 0, $x_i - l_i \le -M / A_i$ for $A_i > 0$, and
     /// $u_i - x_i \le M / A_i$ for $A_i < 0$.
-    fn cut(
-        &self,
-        frame: &Frame,
-        corners: &Corners,
-        open: &mut Vec<u32>,
-        known: &Known,
-    ) -> Result<Option<Corners>, Rejection> {
-        let g = frame.exponent[0];
-        let mut left: BTreeMap<u32, Corners> = open.iter().map(|d| (*d, corners.clone())).collect();
-        for claim in &self.record.cutting {
-            let (form, _) = self.form(frame, known, claim)?;
+    fn cut(&self, frame: &Frame, part: &mut Part, claims: &[Claim]) -> Result<bool, Rejection> {
+        let (g, corners) = (frame.exponent[0], &part.corners);
+        let attempt = self.attempt(frame, part)?;
+        let view = View { known: &part.known, ranges: &attempt.ranges, splits: &attempt.splits };
+        let mut left: BTreeMap<u32, Corners> = part.open.iter().map(|d| (*d, Corners::clone(corners))).collect();
+        for claim in claims {
+            let (form, _) = self.form(frame, view, claim, None)?;
             let least = form.minimum(corners, g);
             let Some(mine) = left.get_mut(&claim.disjunct) else { continue };
             // In units of the input, with the coefficient's exponent taken out.
@@ -322,11 +541,14 @@ impl Step<'_> {
             }
         }
         left.retain(|_, box_| box_.lower.iter().zip(&box_.upper).all(|(l, u)| l <= u));
-        open.retain(|d| left.contains_key(d));
-        Ok(left.into_values().reduce(|a, b| Corners {
+        part.open.retain(|d| left.contains_key(d));
+        let hull = left.into_values().reduce(|a, b| Corners {
             lower: a.lower.iter().zip(&b.lower).map(|(a, b)| *a.min(b)).collect(),
             upper: a.upper.iter().zip(&b.upper).map(|(a, b)| *a.max(b)).collect(),
-        }))
+        });
+        let Some(hull) = hull else { return Ok(false) };
+        (part.corners, part.stale, part.smaller) = (Arc::new(hull), true, true);
+        Ok(true)
     }
 }
 

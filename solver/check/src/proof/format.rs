@@ -1,20 +1,31 @@
-//! The file of a certificate: a gzip stream of records, in the order in which the search took up the parts.
+//! The file of a certificate: gzip streams of records, in the order in which the search took up the parts.
 //!
-//! Integers are unsigned LEB128; a float is its 8 bytes, least first. The stream starts with [`MAGIC`]; `proofs-notes/`
-//! gives the layout.
+//! Integers are unsigned LEB128; a float is its bytes, least first. The stream starts with [`MAGIC`] and the digests of
+//! the files that it is about; `proofs-notes/` gives the layout.
 
 use crate::float::decode_f64;
 use crate::interval::Dyadic;
-use flate2::read::GzDecoder;
-use std::collections::BTreeMap;
-use std::io::{self, BufReader, Read, Write};
+use flate2::read::MultiGzDecoder;
+use sha2::{Digest, Sha256};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::path::Path;
 use thiserror::Error;
 
 /// What a certificate starts with: its name and the version of its layout.
-pub const MAGIC: &[u8] = b"secateur certificate 1\n";
+pub const MAGIC: &[u8] = b"secateur certificate 2\n";
 
 /// The most entries of a list.
 const LONGEST: u64 = 1 << 24;
+
+/// The most splits that lie above a leaf of a cover.
+const DEEPEST: u32 = 1 << 10;
+
+/// Bits behind the point of a slope.
+pub const SLOPE_BITS: u32 = 24;
+
+/// The slope 1.
+pub const WHOLE: i64 = 1 << SLOPE_BITS;
 
 /// A fault in the file.
 #[derive(Debug, Error)]
@@ -23,29 +34,80 @@ pub enum FormatError {
     #[error("the certificate is damaged or cut off: {0}")]
     Io(#[from] io::Error),
     /// It is something else.
-    #[error("this is not a certificate of version 1")]
+    #[error("this is not a certificate of version 2")]
     Magic,
+    /// It is about other files.
+    #[error("the certificate is about another {0}")]
+    Digest(&'static str),
     /// An unknown tag, or a list that is too long.
-    #[error("record {0} of the certificate has an unknown tag or an impossible length")]
+    #[error("record {0} of the certificate has an unknown tag or an impossible number")]
     Record(u64),
 }
 
-/// Where an objective's bound comes from: slopes below open ReLUs, per ReLU layer and neuron, in units of $2^{-24}$.
-pub type Alpha = BTreeMap<usize, BTreeMap<u32, i64>>;
+/// SHA-256 of the model and of the property, as uncompressed files.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Digests {
+    /// Of the model.
+    pub model: [u8; 32],
+    /// Of the property.
+    pub property: [u8; 32],
+}
+
+impl Digests {
+    /// Those of two files, unpacked where they are compressed.
+    ///
+    /// # Errors
+    /// A file cannot be read.
+    pub fn of(model: &Path, property: &Path) -> io::Result<Self> {
+        Ok(Self { model: digest(model)?, property: digest(property)? })
+    }
+}
+
+fn digest(file: &Path) -> io::Result<[u8; 32]> {
+    let mut plain = BufReader::new(File::open(file)?);
+    let mut hash = Sha256::new();
+    if plain.fill_buf()?.starts_with(&[0x1f, 0x8b]) {
+        io::copy(&mut MultiGzDecoder::new(plain), &mut hash)?;
+    } else {
+        io::copy(&mut plain, &mut hash)?;
+    }
+    Ok(hash.finalize().into())
+}
+
+/// The sign of a ReLU's input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Split {
+    /// The ReLU layer, by number.
+    pub layer: u32,
+    /// The neuron.
+    pub neuron: u32,
+    /// Whether $z \ge 0$; otherwise $z \le 0$.
+    pub active: bool,
+}
+
+/// How a row goes back to the input.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Slopes {
+    /// Slopes below open ReLUs: per ReLU layer and neuron, both ascending, in units of $2^{-24}$. Others take 0 or 1,
+    /// whichever leaves the smaller area.
+    pub alpha: Vec<(u32, Vec<(u32, u32)>)>,
+    /// Multipliers of the splits, in their order; 0 for those that are left out at the end.
+    pub beta: Vec<f64>,
+}
 
 /// One objective's bound.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Row {
     /// The objective of its disjunct.
     pub objective: u32,
-    /// Its weight among the rows of the disjunct.
+    /// Its weight among the rows of the disjunct: 1 for the only one, or 0 if the splits alone contradict each other.
     pub weight: u64,
     /// Its slopes.
-    pub alpha: Alpha,
+    pub slopes: Slopes,
 }
 
 /// Why a disjunct holds no counterexample on a part, or on what is cut from it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Claim {
     /// The disjunct.
     pub disjunct: u32,
@@ -62,11 +124,15 @@ pub enum Next {
     Whole,
     /// What the cuts leave is split there.
     Axis(u32, f64),
+    /// Two parts: the one with this sign, then the one with the other.
+    Relu(Split),
+    /// Two parts: the one with this disjunct alone, then the one with all others.
+    Apart(u32),
 }
 
 /// What became of one part.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Record {
+pub struct Step {
     /// The part. The regions of the property are the first; children take the next free numbers in order.
     pub id: u64,
     /// Disjuncts that are refuted on all of it.
@@ -77,13 +143,71 @@ pub struct Record {
     pub next: Next,
 }
 
-/// Writes integers and floats.
+/// Parts of a part, for one bound: each half is covered again, or bounded.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Cover {
+    /// Bounded.
+    Leaf(Slopes),
+    /// The half in which this ReLU's input is at most 0, and the half in which it is at least 0.
+    Halves(u32, u32, Box<[Cover; 2]>),
+}
+
+/// Why a bound of a ReLU's input holds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// The neuron.
+    pub neuron: u32,
+    /// Whether it is the upper bound.
+    pub upper: bool,
+    /// The least bound over this cover.
+    pub cover: Cover,
+}
+
+/// Bounds of the inputs of ReLUs on a part.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Table {
+    /// The part, which stays open.
+    pub id: u64,
+    /// Entries of ReLU layers, by number, ascending.
+    pub layers: Vec<(u32, Vec<Entry>)>,
+}
+
+/// A record.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Record {
+    /// A part is done with.
+    Step(Step),
+    /// A part is known better.
+    Table(Table),
+}
+
 fn number(out: &mut Vec<u8>, mut v: u64) {
     while v >= 0x80 {
         out.push((v & 0x7f) as u8 | 0x80);
         v >>= 7;
     }
     out.push(v as u8);
+}
+
+/// A slope's bits in reverse, so that those with few bits take few bytes; multipliers are written in the same way.
+fn reversed(slope: u32) -> u32 {
+    slope.reverse_bits() >> (31 - SLOPE_BITS)
+}
+
+fn slopes(out: &mut Vec<u8>, slopes: &Slopes) {
+    number(out, slopes.alpha.len() as u64);
+    for (layer, of) in &slopes.alpha {
+        number(out, u64::from(*layer));
+        number(out, of.len() as u64);
+        let mut last = 0;
+        for (neuron, slope) in of {
+            number(out, u64::from(neuron - last));
+            number(out, u64::from(reversed(*slope)));
+            last = *neuron;
+        }
+    }
+    number(out, slopes.beta.len() as u64);
+    slopes.beta.iter().for_each(|beta| number(out, beta.to_bits().reverse_bits()));
 }
 
 fn claims(out: &mut Vec<u8>, claims: &[Claim]) {
@@ -94,19 +218,34 @@ fn claims(out: &mut Vec<u8>, claims: &[Claim]) {
         for row in &claim.rows {
             number(out, u64::from(row.objective));
             number(out, row.weight);
-            number(out, row.alpha.len() as u64);
-            for (layer, slopes) in &row.alpha {
-                number(out, *layer as u64);
-                number(out, slopes.len() as u64);
-                let mut last = 0;
-                for (neuron, slope) in slopes {
-                    number(out, u64::from(neuron - last));
-                    number(out, slope.cast_unsigned());
-                    last = *neuron;
-                }
-            }
+            slopes(out, &row.slopes);
         }
     }
+}
+
+fn cover(out: &mut Vec<u8>, part: &Cover) {
+    match part {
+        Cover::Leaf(leaf) => {
+            out.push(0);
+            slopes(out, leaf);
+        }
+        Cover::Halves(layer, neuron, halves) => {
+            out.push(1);
+            number(out, u64::from(*layer));
+            number(out, u64::from(*neuron));
+            halves.iter().for_each(|half| cover(out, half));
+        }
+    }
+}
+
+/// Starts a stream of records.
+///
+/// # Errors
+/// Those of the stream.
+pub fn begin(stream: &mut impl Write, digests: &Digests) -> io::Result<()> {
+    stream.write_all(MAGIC)?;
+    stream.write_all(&digests.model)?;
+    stream.write_all(&digests.property)
 }
 
 /// Appends a record.
@@ -114,17 +253,44 @@ fn claims(out: &mut Vec<u8>, claims: &[Claim]) {
 /// # Errors
 /// Those of the stream.
 pub fn write(stream: &mut impl Write, record: &Record) -> io::Result<()> {
-    let mut out = vec![1];
-    number(&mut out, record.id);
-    claims(&mut out, &record.refuted);
-    claims(&mut out, &record.cutting);
-    match record.next {
-        Next::Closed => out.push(0),
-        Next::Whole => out.push(1),
-        Next::Axis(axis, at) => {
+    let mut out = Vec::new();
+    match record {
+        Record::Step(step) => {
+            out.push(1);
+            number(&mut out, step.id);
+            claims(&mut out, &step.refuted);
+            claims(&mut out, &step.cutting);
+            match step.next {
+                Next::Closed => out.push(0),
+                Next::Whole => out.push(1),
+                Next::Axis(axis, at) => {
+                    out.push(2);
+                    number(&mut out, u64::from(axis));
+                    out.extend(at.to_bits().to_le_bytes());
+                }
+                Next::Relu(split) => {
+                    out.push(if split.active { 4 } else { 3 });
+                    number(&mut out, u64::from(split.layer));
+                    number(&mut out, u64::from(split.neuron));
+                }
+                Next::Apart(disjunct) => {
+                    out.push(5);
+                    number(&mut out, u64::from(disjunct));
+                }
+            }
+        }
+        Record::Table(table) => {
             out.push(2);
-            number(&mut out, u64::from(axis));
-            out.extend(at.to_bits().to_le_bytes());
+            number(&mut out, table.id);
+            number(&mut out, table.layers.len() as u64);
+            for (layer, entries) in &table.layers {
+                number(&mut out, u64::from(*layer));
+                number(&mut out, entries.len() as u64);
+                for entry in entries {
+                    number(&mut out, u64::from(entry.neuron) << 1 | u64::from(entry.upper));
+                    cover(&mut out, &entry.cover);
+                }
+            }
         }
     }
     stream.write_all(&out)
@@ -140,36 +306,48 @@ pub fn finish(stream: &mut impl Write) -> io::Result<()> {
 
 /// Reads records.
 pub struct Reader<R: Read> {
-    stream: BufReader<GzDecoder<R>>,
+    stream: BufReader<MultiGzDecoder<R>>,
     count: u64,
 }
 
 impl<R: Read> Reader<R> {
-    /// Opens a certificate.
+    /// Opens a certificate about files with these digests.
     ///
     /// # Errors
-    /// It is not one.
-    pub fn new(stream: R) -> Result<Self, FormatError> {
-        let mut stream = BufReader::new(GzDecoder::new(stream));
+    /// It is not one, or about other files.
+    pub fn new(stream: R, expected: &Digests) -> Result<Self, FormatError> {
+        let mut stream = BufReader::new(MultiGzDecoder::new(stream));
         let mut magic = [0; MAGIC.len()];
         match stream.read_exact(&mut magic) {
-            Ok(()) if magic == MAGIC => Ok(Self { stream, count: 0 }),
-            _ => Err(FormatError::Magic),
+            Ok(()) if magic == MAGIC => {}
+            _ => return Err(FormatError::Magic),
         }
+        for (digest, what) in [(expected.model, "model"), (expected.property, "property")] {
+            let mut found = [0; 32];
+            stream.read_exact(&mut found)?;
+            if found != digest {
+                return Err(FormatError::Digest(what));
+            }
+        }
+        Ok(Self { stream, count: 0 })
     }
 
-    fn byte(&mut self) -> Result<u8, FormatError> {
-        let mut byte = [0];
-        self.stream.read_exact(&mut byte)?;
-        Ok(byte[0])
+    fn wrong(&self) -> FormatError {
+        FormatError::Record(self.count)
+    }
+
+    fn bytes<const N: usize>(&mut self) -> Result<[u8; N], FormatError> {
+        let mut bytes = [0; N];
+        self.stream.read_exact(&mut bytes)?;
+        Ok(bytes)
     }
 
     fn number(&mut self) -> Result<u64, FormatError> {
         let (mut value, mut shift) = (0u64, 0);
         loop {
-            let byte = self.byte()?;
+            let [byte] = self.bytes()?;
             if shift > 63 || (shift == 63 && byte > 1) {
-                return Err(FormatError::Record(self.count));
+                return Err(self.wrong());
             }
             value |= u64::from(byte & 0x7f) << shift;
             if byte & 0x80 == 0 {
@@ -180,44 +358,77 @@ impl<R: Read> Reader<R> {
     }
 
     fn index(&mut self) -> Result<u32, FormatError> {
-        u32::try_from(self.number()?).map_err(|_| FormatError::Record(self.count))
+        u32::try_from(self.number()?).map_err(|_| self.wrong())
     }
 
-    fn length(&mut self) -> Result<u64, FormatError> {
+    fn list<T>(&mut self, mut entry: impl FnMut(&mut Self) -> Result<T, FormatError>) -> Result<Vec<T>, FormatError> {
         let length = self.number()?;
-        if length > LONGEST { Err(FormatError::Record(self.count)) } else { Ok(length) }
+        if length > LONGEST {
+            return Err(self.wrong());
+        }
+        (0..length).map(|_| entry(self)).collect()
     }
 
-    fn float(&mut self) -> Result<f64, FormatError> {
-        let mut bytes = [0; 8];
-        self.stream.read_exact(&mut bytes)?;
-        Ok(f64::from_bits(u64::from_le_bytes(bytes)))
+    fn slopes(&mut self) -> Result<Slopes, FormatError> {
+        let alpha = self.list(|this| {
+            let (layer, mut last) = (this.index()?, 0u32);
+            let of = this.list(|this| {
+                let neuron = last.checked_add(this.index()?).ok_or_else(|| this.wrong())?;
+                let slope = this.index()?;
+                last = neuron;
+                if slope >> (SLOPE_BITS + 1) > 0 { Err(this.wrong()) } else { Ok((neuron, reversed(slope))) }
+            })?;
+            Ok((layer, of))
+        })?;
+        let beta = self.list(|this| Ok(f64::from_bits(this.number()?.reverse_bits())))?;
+        Ok(Slopes { alpha, beta })
     }
 
     fn claims(&mut self) -> Result<Vec<Claim>, FormatError> {
-        let mut claims = Vec::new();
-        for _ in 0..self.length()? {
-            let disjunct = self.index()?;
-            let mut rows = Vec::new();
-            for _ in 0..self.length()? {
-                let (objective, weight) = (self.index()?, self.number()?);
-                let mut alpha = Alpha::new();
-                for _ in 0..self.length()? {
-                    let layer = self.index()? as usize;
-                    let (mut slopes, mut last) = (BTreeMap::new(), 0u32);
-                    for _ in 0..self.length()? {
-                        let neuron = last.checked_add(self.index()?).ok_or(FormatError::Record(self.count))?;
-                        let slope = i64::try_from(self.number()?).map_err(|_| FormatError::Record(self.count))?;
-                        slopes.insert(neuron, slope);
-                        last = neuron;
-                    }
-                    alpha.insert(layer, slopes);
-                }
-                rows.push(Row { objective, weight, alpha });
+        self.list(|this| {
+            let disjunct = this.index()?;
+            let row =
+                |this: &mut Self| Ok(Row { objective: this.index()?, weight: this.number()?, slopes: this.slopes()? });
+            Ok(Claim { disjunct, rows: this.list(row)? })
+        })
+    }
+
+    fn cover(&mut self, depth: u32) -> Result<Cover, FormatError> {
+        match self.bytes()? {
+            [0] => Ok(Cover::Leaf(self.slopes()?)),
+            [1] if depth < DEEPEST => {
+                let (layer, neuron) = (self.index()?, self.index()?);
+                Ok(Cover::Halves(layer, neuron, Box::new([self.cover(depth + 1)?, self.cover(depth + 1)?])))
             }
-            claims.push(Claim { disjunct, rows });
+            _ => Err(self.wrong()),
         }
-        Ok(claims)
+    }
+
+    fn step(&mut self) -> Result<Step, FormatError> {
+        let (id, refuted, cutting) = (self.number()?, self.claims()?, self.claims()?);
+        let next = match self.bytes()? {
+            [0] => Next::Closed,
+            [1] => Next::Whole,
+            [2] => Next::Axis(self.index()?, f64::from_bits(u64::from_le_bytes(self.bytes()?))),
+            [tag @ (3 | 4)] => Next::Relu(Split { layer: self.index()?, neuron: self.index()?, active: tag == 4 }),
+            [5] => Next::Apart(self.index()?),
+            _ => return Err(self.wrong()),
+        };
+        Ok(Step { id, refuted, cutting, next })
+    }
+
+    fn table(&mut self) -> Result<Table, FormatError> {
+        let id = self.number()?;
+        let layers = self.list(|this| {
+            let layer = this.index()?;
+            let entry = |this: &mut Self| {
+                let at = this.number()?;
+                let neuron = u32::try_from(at >> 1).map_err(|_| this.wrong())?;
+                Ok(Entry { neuron, upper: at & 1 == 1, cover: this.cover(0)? })
+            };
+            Ok((layer, this.list(entry)?))
+        })?;
+        Ok(Table { id, layers })
     }
 
     /// The next record; `None` at the end.
@@ -225,27 +436,17 @@ impl<R: Read> Reader<R> {
     /// # Errors
     /// See [`FormatError`].
     pub fn read(&mut self) -> Result<Option<Record>, FormatError> {
-        match self.byte()? {
-            0 => {
-                let mut rest = [0];
-                return match self.stream.read(&mut rest)? {
-                    0 => Ok(None),
-                    _ => Err(FormatError::Record(self.count)),
-                };
-            }
-            1 => {}
-            _ => return Err(FormatError::Record(self.count)),
+        let [tag] = self.bytes()?;
+        if tag == 0 {
+            let mut rest = [0];
+            return if self.stream.read(&mut rest)? == 0 { Ok(None) } else { Err(self.wrong()) };
         }
         self.count += 1;
-        let id = self.number()?;
-        let (refuted, cutting) = (self.claims()?, self.claims()?);
-        let next = match self.byte()? {
-            0 => Next::Closed,
-            1 => Next::Whole,
-            2 => Next::Axis(self.index()?, self.float()?),
-            _ => return Err(FormatError::Record(self.count)),
-        };
-        Ok(Some(Record { id, refuted, cutting, next }))
+        match tag {
+            1 => Ok(Some(Record::Step(self.step()?))),
+            2 => Ok(Some(Record::Table(self.table()?))),
+            _ => Err(self.wrong()),
+        }
     }
 }
 

@@ -6,31 +6,35 @@
 //! below and above a ReLU on $[l, u]$, $l < 0 < u$:
 //! $$ \alpha z \le \max(z, 0) \le s z + \max(-s l, (1 - s) u), \qquad \alpha, s \in [0, 1]. $$
 
-use super::bounds::{Corners, Frame, Known};
+use super::bounds::{Corners, Frame, Known, Ranges};
 use super::checker::Rejection;
+use super::format::{SLOPE_BITS, Slopes, Split, WHOLE};
 use super::matrix::{COARSE, FINE, power};
 use super::network::{Kind, Network};
+use crate::float::decode_f64;
 use crate::interval::Dyadic;
-use std::collections::BTreeMap;
 
-/// Bits behind the point of a slope.
-pub const SLOPE_BITS: u32 = 24;
+/// What is known on a part: bounds of a box that holds it, tighter ranges of its own, and the signs that make it.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a> {
+    /// Of a box.
+    pub known: &'a Known,
+    /// Bounds of the inputs of the ReLUs.
+    pub ranges: &'a Ranges,
+    /// Signs of inputs of ReLUs.
+    pub splits: &'a [Split],
+}
 
-/// The slope 1.
-pub const WHOLE: i64 = 1 << SLOPE_BITS;
+impl Known {
+    /// This box itself.
+    pub fn view(&self) -> View<'_> {
+        View { known: self, ranges: &self.ranges, splits: &[] }
+    }
+}
 
-/// Slopes below open ReLUs, and multipliers of splits.
+/// The open ReLU whose upper line costs a bound most, and how much.
 #[derive(Clone, Debug, Default)]
-pub struct Slopes {
-    /// For each ReLU layer, by number: neurons and slopes, ascending by neuron. Others take 0 or 1, whichever leaves
-    /// the smaller area.
-    pub alpha: BTreeMap<usize, BTreeMap<u32, i64>>,
-}
-
-impl Slopes {
-    /// None.
-    pub const NONE: Self = Self { alpha: BTreeMap::new() };
-}
+pub struct Costliest(pub Option<(Dyadic, Split)>);
 
 /// Integers with one exponent.
 #[derive(Clone, Debug)]
@@ -64,6 +68,11 @@ impl Start {
     pub fn entry(layer: usize, o: usize, sign: i64) -> Self {
         let terms = Terms { values: vec![(o, sign)], exponent: 0, away: 0 };
         Self { layer, terms, input: None, constant: Dyadic::zero() }
+    }
+
+    /// 0.
+    pub fn nothing(layer: usize) -> Self {
+        Self { layer, terms: Terms::default(), input: None, constant: Dyadic::zero() }
     }
 
     /// $\sum_j b_j y_j + \sum_i a_i x_i + d$.
@@ -168,8 +177,18 @@ fn merge(slot: &mut Option<Sum>, mut new: Sum, below: &[i64], g: i64, constant: 
 /// Takes an objective back to the input.
 ///
 /// # Errors
-/// [`Rejection::Range`] where numbers grow beyond the integers.
-pub fn back(network: &Network, frame: &Frame, known: &Known, start: Start, slopes: &Slopes) -> Result<Form, Rejection> {
+/// [`Rejection::Range`] where numbers grow beyond the integers, [`Rejection::Slopes`] for slopes that are not in [0, 1]
+/// and multipliers that are not numbers from 0 on.
+pub fn back(
+    network: &Network,
+    frame: &Frame,
+    view: View<'_>,
+    start: Start,
+    slopes: &Slopes,
+    mut costliest: Option<&mut Costliest>,
+) -> Result<Form, Rejection> {
+    let known = view.known;
+    valid(slopes)?;
     let mut constant = start.constant;
     let mut sums: Vec<Option<Sum>> = vec![None; start.layer + 1];
     let (sum, loss) = start.terms.dense(&known.below[start.layer], frame.exponent[start.layer]);
@@ -226,9 +245,19 @@ pub fn back(network: &Network, frame: &Frame, known: &Known, start: Start, slope
             Kind::Relu(s) => {
                 constant = constant.minus(&sum.shorten(coefficient_bits(frame.fine, network.layers[k].size), below, g));
                 let r = network.relu_number(k);
-                let (range, given) = (&known.ranges[r], slopes.alpha.get(&r));
+                let range = &view.ranges[r];
+                let given = slopes.alpha.iter().find(|(layer, _)| *layer as usize == r);
+                let mut given = given.map(|(_, of)| of.iter().peekable());
+                let mut chosen = |j: usize, plain: i64| {
+                    let Some(given) = &mut given else { return plain };
+                    while given.next_if(|(neuron, _)| (*neuron as usize) < j).is_some() {}
+                    given
+                        .peek()
+                        .filter(|(neuron, _)| *neuron as usize == j)
+                        .map_or(plain, |(_, slope)| i64::from(*slope))
+                };
                 // The slope that each coefficient takes.
-                let mut total = 0i128;
+                let (mut total, sum_exponent, g_here) = (0i128, sum.exponent, frame.exponent[*s]);
                 let mut slope = |j: usize, a: i64| -> i64 {
                     let (l, u) = (range.lower[j], range.upper[j]);
                     if l >= 0 {
@@ -237,27 +266,42 @@ pub fn back(network: &Network, frame: &Frame, known: &Known, start: Start, slope
                         0
                     } else if a > 0 {
                         let plain = if u > -l { WHOLE } else { 0 };
-                        given.and_then(|g| g.get(&(j as u32)).copied()).unwrap_or(plain)
+                        chosen(j, plain)
                     } else {
                         let (l, u, whole) = (i128::from(l), i128::from(u), i128::from(WHOLE));
                         let slope = (u * whole / (u - l)).clamp(0, whole);
-                        total += i128::from(a) * (-slope * l).max((whole - slope) * u);
+                        let cost = i128::from(a) * (-slope * l).max((whole - slope) * u);
+                        if let Some(Costliest(most)) = costliest.as_deref_mut() {
+                            let cost = power(-cost, sum_exponent - i64::from(SLOPE_BITS) + g_here);
+                            if most.as_ref().is_none_or(|(most, _)| most.minus(&cost).is_negative()) {
+                                let split = Split { layer: r as u32, neuron: j as u32, active: false };
+                                *most = Some((cost, split));
+                            }
+                        }
+                        total += cost;
                         slope as i64
                     }
                 };
                 let (below, g) = (&known.below[*s], frame.exponent[*s]);
                 let exponent = sum.exponent - i64::from(SLOPE_BITS);
                 let entries = sum.values.iter().enumerate();
-                let new = if frame.fine {
+                let signs: Vec<(usize, i128)> = signs(view.splits, slopes, r, exponent).collect();
+                let new = if frame.fine || signs.iter().any(|(_, beta)| beta.abs() >> 60 != 0) {
                     let product =
                         |(j, a): (usize, &i64)| if *a == 0 { 0 } else { i128::from(*a) * i128::from(slope(j, *a)) };
-                    let (new, loss) = Sum::of(entries.map(product).collect(), exponent, below, g);
+                    let mut products: Vec<i128> = entries.map(product).collect();
+                    signs.into_iter().for_each(|(j, beta)| products[j] += beta);
+                    let (new, loss) = Sum::of(products, exponent, below, g);
                     constant = constant.minus(&loss);
                     new
                 } else {
-                    // 31 bits and 24.
+                    // 31 bits and 24; a few multipliers of 60.
                     let product = |(j, a): (usize, &i64)| if *a == 0 { 0 } else { a * slope(j, *a) };
-                    Sum { exponent, values: entries.map(product).collect() }
+                    let mut values: Vec<i64> = entries.map(product).collect();
+                    for (j, beta) in signs {
+                        values[j] += beta as i64;
+                    }
+                    Sum { exponent, values }
                 };
                 constant = constant.plus(&power(total, exponent + g));
                 merge(&mut sums[*s], new, below, g, &mut constant)?;
@@ -271,6 +315,34 @@ pub fn back(network: &Network, frame: &Frame, known: &Known, start: Start, slope
     Ok(Form { values: sum.values, exponent: sum.exponent, constant: constant.minus(&loss) })
 }
 
+/// Whether slopes and multipliers are what they have to be.
+fn valid(slopes: &Slopes) -> Result<(), Rejection> {
+    let ascending = |of: &[(u32, u32)]| of.windows(2).all(|pair| pair[0].0 < pair[1].0);
+    let fits = |of: &[(u32, u32)]| of.iter().all(|(_, slope)| i64::from(*slope) <= WHOLE);
+    let numbers = slopes.beta.iter().all(|beta| beta.is_finite() && !beta.is_sign_negative());
+    let right = numbers && slopes.alpha.iter().all(|(_, of)| ascending(of) && fits(of));
+    if right { Ok(()) } else { Err(Rejection::Slopes) }
+}
+
+/// What the multipliers $\beta \ge 0$ of the splits in ReLU layer `r` add to the coefficients of its inputs, in units of
+/// $2^e$: on $z \ge 0$ the objective is at least itself less $\beta z$, on $z \le 0$ at least itself plus $\beta z$. Any
+/// multiplier serves, so rounding it costs nothing.
+fn signs<'a>(
+    splits: &'a [Split],
+    slopes: &'a Slopes,
+    r: usize,
+    exponent: i64,
+) -> impl Iterator<Item = (usize, i128)> + 'a {
+    const MOST: i128 = 1 << 118;
+    let here =
+        splits.iter().zip(&slopes.beta).filter(move |(split, beta)| split.layer as usize == r && beta.to_bits() > 0);
+    here.filter_map(move |(split, beta)| {
+        let units = decode_f64(*beta).map(|beta| Dyadic::from(beta).floor_at(exponent))?;
+        let units = i128::try_from(units).unwrap_or(MOST).min(MOST);
+        Some((split.neuron as usize, if split.active { -units } else { units }))
+    })
+}
+
 impl Form {
     /// The least value on a box whose corners have exponent `g`.
     pub fn minimum(&self, corners: &Corners, g: i64) -> Dyadic {
@@ -281,17 +353,17 @@ impl Form {
     }
 }
 
-/// A lower bound of an objective on a box.
+/// A lower bound of an objective on a part of a box.
 ///
 /// # Errors
 /// See [`back`].
 pub fn least(
     network: &Network,
     frame: &Frame,
-    known: &Known,
+    view: View<'_>,
     start: Start,
     slopes: &Slopes,
     corners: &Corners,
 ) -> Result<Dyadic, Rejection> {
-    Ok(back(network, frame, known, start, slopes)?.minimum(corners, frame.exponent[0]))
+    Ok(back(network, frame, view, start, slopes, None)?.minimum(corners, frame.exponent[0]))
 }

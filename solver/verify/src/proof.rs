@@ -1,0 +1,139 @@
+//! What a certificate is told of a search.
+//!
+//! The search hands over slopes, multipliers and splits; whether they prove anything is the checker's business. Slopes
+//! are left out where the checker takes the same by itself.
+
+use crate::alpha;
+use crate::bounds::Bounds;
+use crate::network::Network;
+use crate::search::Tracer;
+use secateur_check::proof::format::{Next, Record, Slopes, Split, Step, Table, WHOLE};
+use secateur_linalg::Scalar;
+
+/// Numbers the parts as the checker will, and hands records to the tracer.
+pub struct Scribe<'a> {
+    tracer: &'a mut (dyn Tracer + 'a),
+    /// The number of the next part.
+    next: u64,
+    /// For every region, the part on which disjuncts are open.
+    pub parts: Vec<u64>,
+}
+
+/// A place to return to.
+#[derive(Clone, Debug)]
+pub struct Mark {
+    place: u64,
+    next: u64,
+    parts: Vec<u64>,
+}
+
+impl<'a> Scribe<'a> {
+    /// One part for each region.
+    pub fn new(tracer: &'a mut (dyn Tracer + 'a), regions: usize) -> Self {
+        Self { tracer, next: regions as u64, parts: (0..regions as u64).collect() }
+    }
+
+    /// The number of a new part.
+    pub fn number(&mut self) -> u64 {
+        self.next += 1;
+        self.next - 1
+    }
+
+    /// One part is done with; its children have to be numbered next.
+    pub fn step(&mut self, id: u64, mut step: Step) {
+        step.id = id;
+        self.tracer.record(&Record::Step(step));
+    }
+
+    /// Bounds of the open part of a region.
+    pub fn table(&mut self, region: usize, layers: Vec<(u32, Vec<secateur_check::proof::format::Entry>)>) {
+        if !layers.is_empty() {
+            self.tracer.record(&Record::Table(Table { id: self.parts[region], layers }));
+        }
+    }
+
+    /// Splits the open part of a region: the part with one disjunct alone is returned, the other one is the region's from
+    /// then on.
+    pub fn apart(&mut self, region: usize, disjunct: u32) -> u64 {
+        let next = Next::Apart(disjunct);
+        self.step(self.parts[region], Step { id: 0, refuted: Vec::new(), cutting: Vec::new(), next });
+        let alone = self.number();
+        self.parts[region] = self.number();
+        alone
+    }
+
+    /// This place.
+    pub fn mark(&mut self) -> Mark {
+        Mark { place: self.tracer.mark(), next: self.next, parts: self.parts.clone() }
+    }
+
+    /// Forgets everything behind a place.
+    pub fn rewind(&mut self, mark: Mark) {
+        self.tracer.rewind(mark.place);
+        (self.next, self.parts) = (mark.next, mark.parts);
+    }
+}
+
+/// For every activation layer, its number among them.
+pub fn numbers<T: Scalar>(network: &Network<T>) -> Vec<u32> {
+    let mut numbers = vec![0; network.layers.len()];
+    for (number, (k, _, _)) in network.activations().enumerate() {
+        numbers[k] = number as u32;
+    }
+    numbers
+}
+
+/// Slopes on the way into a certificate, by ReLU layer and neuron, ascending.
+#[derive(Default)]
+pub struct Listing {
+    alpha: Vec<(u32, Vec<(u32, u32)>)>,
+}
+
+impl Listing {
+    /// The slope of a neuron whose input has these bounds.
+    pub fn push(&mut self, layer: u32, neuron: u32, (l, u): (f64, f64), slope: f64) {
+        if l >= 0.0 || u <= 0.0 {
+            return;
+        }
+        let slope = (slope * WHOLE as f64).round().clamp(0.0, WHOLE as f64) as u32;
+        // The checker's bounds differ a little: where that may turn its choice, the slope is given as well.
+        let certain = (u + l).abs() >= (u - l) / 16.0;
+        if certain && i64::from(slope) == if u > -l { WHOLE } else { 0 } {
+            return;
+        }
+        match self.alpha.last_mut() {
+            Some((last, of)) if *last == layer => of.push((neuron, slope)),
+            _ => self.alpha.push((layer, vec![(neuron, slope)])),
+        }
+    }
+
+    /// With the multipliers of the splits.
+    pub fn with(self, beta: Vec<f64>) -> Slopes {
+        Slopes { alpha: self.alpha, beta }
+    }
+}
+
+/// The slopes of row `r`, which lies in subproblem `d`, on all layers that have any.
+pub fn slopes<T: Scalar>(
+    network: &Network<T>,
+    bounds: &Bounds<T>,
+    d: usize,
+    found: &alpha::Slopes<T>,
+    r: usize,
+) -> Listing {
+    let mut listing = Listing::default();
+    for (number, (k, source, _)) in network.activations().enumerate() {
+        let size = network.layers[k].size;
+        let Some(of) = found.alpha[k].get(r * size..(r + 1) * size) else { continue };
+        let (l, u) = (&bounds.lower[source][d * size..], &bounds.upper[source][d * size..]);
+        for j in 0..size {
+            listing.push(number as u32, j as u32, (l[j].to_f64(), u[j].to_f64()), of[j].to_f64());
+        }
+    }
+    listing
+}
+
+/// A split, as a certificate names it.
+pub fn split(numbers: &[u32], split: &alpha::Split) -> Split {
+    Split { layer: numbers[split.layer as usize], neuron: split.neuron, active: split.active }
+}

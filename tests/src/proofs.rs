@@ -1,0 +1,170 @@
+//! Proofs: taken down, written, checked and mutated.
+
+use secateur_check::proof::format::{
+    Claim, Cover, Digests, Entry, Next, Record, Slopes, Split, Step, Table, begin, finish, write,
+};
+use secateur_check::proof::{Rejection, check};
+use secateur_linalg::random::Random;
+use secateur_nn::graph::Graph;
+use secateur_nn::property::Property;
+use secateur_verify::Tracer;
+use std::io::Write;
+
+/// Takes down a proof.
+#[derive(Clone, Debug, Default)]
+pub struct Kept(pub Vec<Record>);
+
+impl Tracer for Kept {
+    fn record(&mut self, record: &Record) {
+        self.0.push(record.clone());
+    }
+
+    fn mark(&mut self) -> u64 {
+        self.0.len() as u64
+    }
+
+    fn rewind(&mut self, place: u64) {
+        self.0.truncate(place as usize);
+    }
+}
+
+/// What files' digests are where there are no files.
+pub const NO_FILES: Digests = Digests { model: [0; 32], property: [0; 32] };
+
+/// Records as a stream, not compressed.
+pub fn stream(records: &[Record]) -> Vec<u8> {
+    let mut stream = Vec::new();
+    begin(&mut stream, &NO_FILES).expect("memory");
+    records.iter().for_each(|record| write(&mut stream, record).expect("memory"));
+    finish(&mut stream).expect("memory");
+    stream
+}
+
+/// A stream as a file.
+pub fn packed(stream: &[u8]) -> Vec<u8> {
+    let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packer.write_all(stream).expect("memory");
+    packer.finish().expect("memory")
+}
+
+/// What the checker says.
+///
+/// # Errors
+/// Why it refuses.
+pub fn accepted(graph: &Graph, property: &Property, records: &[Record]) -> Result<(), Rejection> {
+    check(graph, property, &NO_FILES, packed(&stream(records)).as_slice()).map(|_| ())
+}
+
+/// Changes one field of one record, or the order of records.
+pub fn mutate(records: &mut Vec<Record>, random: &mut Random) {
+    let at = random.index(records.len());
+    match random.index(8) {
+        0 => {
+            records.remove(at);
+        }
+        1 => {
+            let other = random.index(records.len());
+            records.swap(at, other);
+        }
+        2 => {
+            let again = records[at].clone();
+            records.insert(at, again);
+        }
+        _ => match &mut records[at] {
+            Record::Step(step) => mutate_step(step, random),
+            Record::Table(table) => mutate_table(table, random),
+        },
+    }
+}
+
+fn near(number: u64, random: &mut Random) -> u64 {
+    number.wrapping_add(random.index(5) as u64).wrapping_sub(2)
+}
+
+fn some<'a, T>(list: &'a mut [T], random: &mut Random) -> Option<&'a mut T> {
+    if list.is_empty() { None } else { list.get_mut(random.index(list.len())) }
+}
+
+fn mutate_step(step: &mut Step, random: &mut Random) {
+    match random.index(9) {
+        0 => step.id = near(step.id, random),
+        1 => step.next = Next::Closed,
+        2 => step.next = Next::Whole,
+        3 => step.next = Next::Axis(random.index(3) as u32, random.uniform(-1.5, 1.5)),
+        4 => {
+            let active = random.index(2) == 0;
+            step.next = Next::Relu(Split { layer: random.index(3) as u32, neuron: random.index(7) as u32, active });
+        }
+        5 => step.next = Next::Apart(random.index(3) as u32),
+        6 => step.refuted.clear(),
+        7 => step.refuted.extend(step.cutting.clone()),
+        _ => {
+            let claims = if random.index(3) == 0 { &mut step.cutting } else { &mut step.refuted };
+            if let Some(claim) = some(claims, random) {
+                mutate_claim(claim, random);
+            }
+        }
+    }
+}
+
+fn mutate_claim(claim: &mut Claim, random: &mut Random) {
+    match random.index(4) {
+        0 => claim.disjunct = random.index(3) as u32,
+        1 => claim.rows.clear(),
+        2 => claim.rows.extend(claim.rows.clone()),
+        _ => {
+            if let Some(row) = some(&mut claim.rows, random) {
+                match random.index(3) {
+                    0 => row.objective = random.index(3) as u32,
+                    1 => row.weight = random.index(4) as u64,
+                    _ => mutate_slopes(&mut row.slopes, random),
+                }
+            }
+        }
+    }
+}
+
+fn mutate_slopes(slopes: &mut Slopes, random: &mut Random) {
+    match random.index(4) {
+        0 => slopes.alpha.push((random.index(3) as u32, vec![(random.index(6) as u32, random.index(1 << 25) as u32)])),
+        1 => slopes.alpha.clear(),
+        2 => {
+            let value = [0.0, -1.0, f64::NAN, f64::INFINITY, random.normal()][random.index(5)];
+            slopes.beta.push(value);
+        }
+        _ => {
+            if let Some(beta) = some(&mut slopes.beta, random) {
+                *beta *= 2.0 * random.normal();
+            }
+        }
+    }
+}
+
+fn mutate_table(table: &mut Table, random: &mut Random) {
+    if random.index(4) == 0 {
+        table.id = near(table.id, random);
+    }
+    let Some((layer, entries)) = some(&mut table.layers, random) else { return };
+    if random.index(4) == 0 {
+        *layer = random.index(4) as u32;
+    }
+    let Some(Entry { neuron, upper, cover }) = some(entries, random) else { return };
+    match random.index(4) {
+        0 => *neuron = random.index(8) as u32,
+        1 => *upper = !*upper,
+        _ => mutate_cover(cover, random),
+    }
+}
+
+fn mutate_cover(cover: &mut Cover, random: &mut Random) {
+    match cover {
+        Cover::Leaf(slopes) => mutate_slopes(slopes, random),
+        Cover::Halves(layer, neuron, halves) => match random.index(6) {
+            0 => *layer = random.index(3) as u32,
+            1 => *neuron = random.index(7) as u32,
+            2 => halves.swap(0, 1),
+            3 => *cover = halves[random.index(2)].clone(),
+            _ => mutate_cover(&mut halves[random.index(2)], random),
+        },
+    }
+}
