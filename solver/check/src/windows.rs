@@ -38,6 +38,20 @@ pub fn taps(window: &Window, extents: &[usize], positions: &[usize]) -> Vec<Vec<
     taps
 }
 
+/// How many entries each window counts.
+pub fn counts(window: &Window, extents: &[usize], positions: &[usize], include_pad: bool) -> Vec<u64> {
+    let counted = if include_pad {
+        let padded: Vec<usize> =
+            (0..extents.len()).map(|a| extents[a] + window.pads_begin[a] + window.pads_end[a]).collect();
+        taps(&Window { pads_begin: vec![0; extents.len()], ..window.clone() }, &padded, positions)
+    } else {
+        taps(window, extents, positions)
+    };
+    let mut counts = vec![0; positions.iter().product()];
+    counted.iter().flatten().for_each(|(p, _)| counts[*p] += 1);
+    counts
+}
+
 /// Maximum over windows; padding never wins.
 ///
 /// # Errors
@@ -85,15 +99,7 @@ pub fn average_pool(
         }
         sums
     };
-    let counted = if count_include_pad {
-        let padded: Vec<usize> =
-            (0..extents.len()).map(|a| extents[a] + window.pads_begin[a] + window.pads_end[a]).collect();
-        taps(&Window { pads_begin: vec![0; extents.len()], ..window.clone() }, &padded, positions)
-    } else {
-        inside.clone()
-    };
-    let mut divisors = vec![0_u64; count];
-    counted.iter().flatten().for_each(|(p, _)| divisors[*p] += 1);
+    let divisors = counts(window, extents, positions, count_include_pad);
     if let Some(empty) = divisors.iter().position(|d| *d == 0) {
         return Err(Fault::Domain(empty));
     }

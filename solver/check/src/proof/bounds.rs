@@ -5,8 +5,9 @@
 
 use super::checker::Rejection;
 use super::format::{Cover, Entry, Slopes, Split, Table};
+use super::lines::{Line, image, lines};
 use super::matrix::{Matrix, power};
-use super::network::{Kind, Network};
+use super::network::{Function, Kind, Network};
 use super::rows::{Start, View, least};
 use crate::evaluate::enclosed;
 use crate::interval::{Dyadic, Interval};
@@ -26,7 +27,7 @@ pub struct Range {
     pub upper: Vec<i64>,
 }
 
-/// Bounds of the inputs of the ReLU layers, in their order.
+/// Bounds of the inputs of the layers of functions, in their order.
 pub type Ranges = Vec<Range>;
 
 /// The exponents $g_k$ of all layers, from bounds on a whole region.
@@ -45,8 +46,10 @@ pub struct Known {
     pub below: Vec<Vec<i64>>,
     /// For every layer and term: see [`super::matrix::Matrix::reach`].
     pub reach: Vec<Vec<Vec<i128>>>,
-    /// Bounds of the inputs of the ReLUs.
+    /// Bounds of the inputs of the functions.
     pub ranges: Ranges,
+    /// Lines below and above the functions that are not ReLUs; empty for ReLUs.
+    pub lines: Vec<Vec<[Line; 2]>>,
 }
 
 /// Corners of a box at the exponent of the input.
@@ -102,7 +105,8 @@ impl Frame {
         self.clone().walk(network, corners, Some(parent), table)
     }
 
-    /// From the first layer to the last: intervals, and linear bounds of the open entries that ReLUs read.
+    /// From the first layer to the last: intervals, and linear bounds of the entries that functions read, for ReLUs of the
+    /// open ones.
     fn walk(
         &mut self,
         network: &Network,
@@ -111,17 +115,17 @@ impl Frame {
         table: &Table,
     ) -> Result<Option<Known>, Rejection> {
         let mut all = vec![Range { lower: corners.lower.clone(), upper: corners.upper.clone() }];
-        let mut known = Known { below: vec![below(&all[0].lower)], reach: vec![Vec::new()], ranges: Vec::new() };
+        let mut known = Known { below: vec![below(&all[0].lower)], reach: vec![Vec::new()], ..Known::default() };
         for (k, layer) in network.layers.iter().enumerate().skip(1) {
             let (range, reach) = match &layer.kind {
                 Kind::Input => return Err(Rejection::Range),
-                Kind::Relu(source) => {
+                Kind::Activation(source, function) => {
                     let mut range = all[*source].clone();
                     if let Some(parent) = parent.map(|ranges| &ranges[known.ranges.len()]) {
                         range.lower.iter_mut().zip(&parent.lower).for_each(|(l, p)| *l = (*l).max(*p));
                         range.upper.iter_mut().zip(&parent.upper).for_each(|(u, p)| *u = (*u).min(*p));
                     }
-                    self.tighten(network, *source, corners, &known, &mut range)?;
+                    self.tighten(network, *source, *function, corners, &known, &mut range)?;
                     let entries = table.layers.iter().filter(|(r, _)| *r as usize == known.ranges.len());
                     for (_, entries) in entries {
                         self.follow(network, *source, corners, &known, entries, &mut range)?;
@@ -130,13 +134,14 @@ impl Frame {
                         return Ok(None);
                     }
                     known.below[*source] = below(&range.lower);
-                    let cut = |side: &[i64]| side.iter().map(|v| (*v).max(0)).collect();
-                    let image = Range { lower: cut(&range.lower), upper: cut(&range.upper) };
+                    let g = self.exponent[*source];
+                    let (exponent, values, lines) = apply(*function, &range, g)?;
                     known.ranges.push(range);
+                    known.lines.push(lines);
                     if parent.is_none() {
-                        self.exponent.push(self.exponent[*source]);
+                        self.exponent.push(exponent);
                     }
-                    (image, Vec::new())
+                    (values, Vec::new())
                 }
                 Kind::Affine(terms, _) => {
                     let image = self.image(network, k, &all)?;
@@ -192,12 +197,13 @@ impl Frame {
         Ok(sums)
     }
 
-    /// Tightens the open entries of layer `k` by linear bounds; where it is a direct image of the input, intervals are
+    /// Tightens the entries of layer `k` that matter to the function that reads it by linear bounds; where it is a direct image of the input, intervals are
     /// as good.
     fn tighten(
         &self,
         network: &Network,
         k: usize,
+        function: Function,
         corners: &Corners,
         known: &Known,
         range: &mut Range,
@@ -205,7 +211,8 @@ impl Frame {
         if reads_input(network, k) {
             return Ok(());
         }
-        let open: Vec<usize> = (0..range.lower.len()).filter(|o| range.lower[*o] < 0 && range.upper[*o] > 0).collect();
+        let matters = |o: &usize| function != Function::Relu || (range.lower[*o] < 0 && range.upper[*o] > 0);
+        let open: Vec<usize> = (0..range.lower.len()).filter(matters).collect();
         let bound = |o: usize, sign: i64| -> Result<i64, Rejection> {
             let least = least(network, self, known.view(), Start::entry(k, o, sign), &Slopes::default(), corners)?;
             Ok(i64::try_from(least.floor_at(self.exponent[k])).unwrap_or(i64::MIN))
@@ -311,6 +318,24 @@ pub fn cut(ranges: &mut Ranges, split: Split) -> Option<(i64, i64)> {
         range.upper[j] = was.1.min(0);
     }
     Some(was)
+}
+
+/// Bits behind the point of the values of sigmoid and tanh.
+const VALUE_BITS: i64 = 50;
+
+/// The values of a function on ranges with exponent `g`, their exponent, and lines for those that need them.
+fn apply(function: Function, range: &Range, g: i64) -> Result<(i64, Range, Vec<[Line; 2]>), Rejection> {
+    if function == Function::Relu {
+        let cut = |side: &[i64]| side.iter().map(|v| (*v).max(0)).collect();
+        return Ok((g, Range { lower: cut(&range.lower), upper: cut(&range.upper) }, Vec::new()));
+    }
+    let end = |v: i64| Dyadic::new(v.into(), g);
+    let entry = |(l, u): (&i64, &i64)| {
+        let (l, u) = (end(*l), end(*u));
+        (image(function, &Interval::new(l.clone(), u.clone())), lines(function, &l, &u))
+    };
+    let (values, lines): (Vec<Interval>, Vec<[Line; 2]>) = range.lower.par_iter().zip(&range.upper).map(entry).unzip();
+    Ok((-VALUE_BITS, at(&values, -VALUE_BITS)?, lines))
 }
 
 fn below(lower: &[i64]) -> Vec<i64> {

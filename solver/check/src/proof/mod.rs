@@ -6,9 +6,10 @@
 //!
 //! | step | file |
 //! |---|---|
-//! | the network as affine layers and ReLUs, from the graph | [`network`] |
+//! | the network as affine layers and elementwise functions, from the graph | [`network`] |
 //! | weights as integers with one exponent | [`matrix`] |
 //! | bounds of all layers on a box; lines of the ReLUs | [`bounds`] |
+//! | lines of sigmoid and tanh | [`lines`] |
 //! | an objective taken back to the input | [`rows`] |
 //! | the file | [`mod@format`] |
 //! | every part of the region is closed | [`checker`] |
@@ -16,6 +17,7 @@
 pub mod bounds;
 pub mod checker;
 pub mod format;
+pub mod lines;
 pub mod matrix;
 pub mod network;
 pub mod rows;

@@ -1,8 +1,15 @@
-//! The network as affine layers and ReLUs, from the graph.
+//! The network as affine layers and elementwise functions, from the graph.
 //!
-//! $$ h_0 = x, \qquad h_k = \sum_s W_{ks} h_s + b_k \quad\text{or}\quad h_k = \max(h_s, 0). $$
+//! $$ h_0 = x, \qquad h_k = \sum_s W_{ks} h_s + b_k \quad\text{or}\quad h_k = \sigma(h_s). $$
 //!
-//! Every weight is the stored number or encloses what the operator computes from stored numbers.
+//! Every weight is the stored number or encloses what the operator computes from stored numbers. Rewritten exactly:
+//!
+//! | operator | as |
+//! |---|---|
+//! | LeakyRelu | $a z + (1 - a) \max(z, 0)$ |
+//! | Max, Min, MaxPool, Clip | $\max(a, b) = b + \max(a - b, 0)$, pairwise; the rounds of a window are those of a tournament |
+//!
+//! The layers of elementwise functions are numbered in the order in which they come up.
 
 use super::matrix::{Matrix, Numbers};
 use crate::accumulate::Stored;
@@ -10,13 +17,25 @@ use crate::error::{CheckError, Fault};
 use crate::evaluate::{Precision, apply};
 use crate::float::{decode_f32, decode_f64};
 use crate::interval::{Dyadic, Interval};
-use crate::layout::{broadcast_offsets, sources};
+use crate::layout::{broadcast_offsets, groups_without, sources};
 use crate::linear::{Operand, Terms, Visitor, linear_terms};
 use crate::tensor::DyadicTensor;
+use crate::windows::{counts, taps};
 use secateur_nn::graph::{Graph, Node};
-use secateur_nn::op::{Op, Value};
+use secateur_nn::op::{Op, Value, Window};
 use std::rc::Rc;
 use std::sync::Arc;
+
+/// An elementwise function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Function {
+    /// $\max(z, 0)$.
+    Relu,
+    /// $1 / (1 + e^{-z})$.
+    Sigmoid,
+    /// $\tanh z$.
+    Tanh,
+}
 
 /// What a layer computes.
 #[derive(Clone, Debug)]
@@ -25,8 +44,8 @@ pub enum Kind {
     Input,
     /// Sources with their maps, and the bias.
     Affine(Vec<(usize, Arc<Matrix>)>, Numbers),
-    /// $\max(h_s, 0)$.
-    Relu(usize),
+    /// $\sigma(h_s)$.
+    Activation(usize, Function),
 }
 
 /// A layer.
@@ -43,7 +62,7 @@ pub struct Layer {
 pub struct Network {
     /// The layers.
     pub layers: Vec<Layer>,
-    /// For every layer, how many ReLU layers come before it.
+    /// For every layer, how many layers of functions come before it.
     earlier: Vec<usize>,
 }
 
@@ -69,76 +88,32 @@ impl Network {
         self.layers.len() - 1
     }
 
-    /// The number among the ReLU layers of a layer that is one.
-    pub fn relu_number(&self, k: usize) -> usize {
+    /// The number among the layers of functions of a layer that is one.
+    pub fn number(&self, k: usize) -> usize {
         self.earlier[k]
-    }
-
-    /// The ReLU layers with their sources, in order.
-    pub fn relus(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
-        self.layers.iter().enumerate().filter_map(|(k, layer)| match layer.kind {
-            Kind::Relu(source) => Some((k, source)),
-            _ => None,
-        })
     }
 
     /// The layers of a graph.
     ///
     /// # Errors
-    /// An operator that is neither affine nor a ReLU, by node; stored numbers that are not finite.
+    /// An operator without such a form, by node; stored numbers that are not finite.
     pub fn new(graph: &Graph) -> Result<Self, CheckError> {
-        let mut layers: Vec<Layer> = Vec::new();
-        let mut biases: Vec<Vec<Interval>> = Vec::new();
+        let mut to = Builder::default();
         let mut known: Vec<Option<Known<'_>>> = vec![None; graph.len()];
         for (id, node) in graph.nodes() {
-            let fault = |fault: Fault| fault.at(&node.name, node.op.name());
             let arguments = graph.arguments(id).iter().filter_map(|a| known[a.index()].clone()).collect::<Vec<_>>();
             let shapes: Vec<&[usize]> = graph.arguments(id).iter().map(|a| graph.node(*a).shape.as_slice()).collect();
-            let value = match &node.op {
-                Op::Constant(value) => Known::Stored(value),
-                Op::Input => {
-                    layers.push(Layer { size: node.shape.iter().product(), kind: Kind::Input });
-                    biases.push(Vec::new());
-                    Known::Layer(layers.len() - 1)
-                }
-                _ if arguments.iter().all(|a| !matches!(a, Known::Layer(_))) => {
-                    let operands = arguments.into_iter().map(operand).collect();
-                    Known::Constant(Rc::new(apply(node, operands, BITS).map_err(fault)?))
-                }
-                Op::Relu => {
-                    let [Known::Layer(source)] = arguments[..] else { return Err(fault(Fault::Unsupported)) };
-                    layers.push(Layer { size: layers[source].size, kind: Kind::Relu(source) });
-                    biases.push(Vec::new());
-                    Known::Layer(layers.len() - 1)
-                }
-                Op::Reshape { .. } | Op::Cast(_) => arguments[0].clone(),
-                _ => {
-                    let sizes: Vec<usize> = layers.iter().map(|l| l.size).collect();
-                    let (mut terms, mut bias) = affine(node, &arguments, &shapes, &sizes).map_err(fault)?;
-                    // A constant added to an affine layer is a part of its bias.
-                    if let (Op::Add, [(source, map)]) = (&node.op, &terms[..])
-                        && let Kind::Affine(inner, _) = &layers[*source].kind
-                        && map.is_identity()
-                    {
-                        bias.iter_mut().zip(&biases[*source]).for_each(|(b, inner)| *b = b.plus(inner));
-                        terms.clone_from(inner);
-                    }
-                    let kind = Kind::Affine(terms, Numbers::new(&bias).map_err(fault)?);
-                    layers.push(Layer { size: node.shape.iter().product(), kind });
-                    biases.push(bias);
-                    Known::Layer(layers.len() - 1)
-                }
-            };
+            let value = to.node(node, arguments, &shapes).map_err(|fault| fault.at(&node.name, node.op.name()))?;
             known[id.index()] = Some(value);
         }
         let output = graph.node(graph.output());
         let refused = || Fault::Unsupported.at(&output.name, output.op.name());
         let Some(Known::Layer(last)) = known[graph.output().index()] else { return Err(refused()) };
-        layers.truncate(last + 1);
-        let layers = live(layers);
+        to.layers.truncate(last + 1);
+        let layers = live(to.layers);
         let count = |count: &mut usize, layer: &Layer| {
             let before = *count;
-            *count += usize::from(matches!(layer.kind, Kind::Relu(_)));
+            *count += usize::from(matches!(layer.kind, Kind::Activation(..)));
             Some(before)
         };
         let earlier = layers.iter().scan(0, count).collect();
@@ -146,14 +121,208 @@ impl Network {
     }
 }
 
-/// The layers that the output reads, and the inputs of all ReLUs: these are numbered.
+/// The layers so far.
+#[derive(Default)]
+struct Builder {
+    layers: Vec<Layer>,
+    /// The biases of affine layers, as they are.
+    biases: Vec<Vec<Interval>>,
+}
+
+impl Builder {
+    fn node<'a>(&mut self, node: &'a Node, arguments: Vec<Known<'a>>, shapes: &[&[usize]]) -> Result<Known<'a>, Fault> {
+        let layer = match &node.op {
+            Op::Constant(value) => return Ok(Known::Stored(value)),
+            Op::Input => self.push(node.shape.iter().product(), Kind::Input, Vec::new()),
+            _ if arguments.iter().all(|a| !matches!(a, Known::Layer(_))) => {
+                let operands = arguments.into_iter().map(operand).collect();
+                return Ok(Known::Constant(Rc::new(apply(node, operands, BITS)?)));
+            }
+            Op::Reshape { .. } => return Ok(arguments[0].clone()),
+            Op::Relu => self.activation(source(&arguments)?, Function::Relu),
+            Op::Sigmoid => self.activation(source(&arguments)?, Function::Sigmoid),
+            Op::Tanh => self.activation(source(&arguments)?, Function::Tanh),
+            Op::LeakyRelu { slope } => {
+                let slope = decode_f32(*slope).map(Dyadic::from).ok_or(Fault::NotFinite(0))?;
+                let source = source(&arguments)?;
+                let relu = self.activation(source, Function::Relu);
+                let rest = Interval::point(Dyadic::one().minus(&slope));
+                let terms = vec![
+                    (source, Entries::diagonal(self.layers[source].size, &Interval::point(slope))),
+                    (relu, Entries::diagonal(self.layers[source].size, &rest)),
+                ];
+                self.affine(terms, None)?
+            }
+            Op::Clip { min, max } => {
+                let mut value = source(&arguments)?;
+                let end = |v: f64| decode_f64(v).map(|v| Interval::point(Dyadic::from(v))).ok_or(Fault::NotFinite(0));
+                // max(z, m) = m + max(z − m, 0), then min(y, M) = M − max(M − y, 0).
+                if let Some(min) = min {
+                    let min = end(*min)?;
+                    let relu = self.shifted(value, &one(), min.negated())?;
+                    value = self.shift(relu, &one(), min)?;
+                }
+                if let Some(max) = max {
+                    let max = end(*max)?;
+                    let relu = self.shifted(value, &one().negated(), max.clone())?;
+                    value = self.shift(relu, &one().negated(), max)?;
+                }
+                value
+            }
+            Op::Max | Op::Min => {
+                let mut values = Vec::new();
+                for (argument, shape) in arguments.iter().zip(shapes) {
+                    let layer = self.layer_of(argument)?;
+                    let offsets = broadcast_offsets(shape, &node.shape);
+                    values.push((layer, Entries::selection(offsets.into_iter().map(Some), &one())));
+                }
+                let mut values = values.into_iter();
+                let mut value = values.next().ok_or(Fault::Unsupported)?;
+                for other in values {
+                    value = self.extreme(value, other, node.op == Op::Max)?;
+                }
+                self.affine(vec![value], None)?
+            }
+            Op::MaxPool { window, .. } => {
+                let source = source(&arguments)?;
+                let mut round: Vec<(usize, Entries)> = tournament(window, shapes[0], &node.shape)?
+                    .into_iter()
+                    .map(|tap| (source, Entries::selection(tap.into_iter().map(Some), &one())))
+                    .collect();
+                while round.len() > 1 {
+                    let mut next = Vec::new();
+                    let mut rest = round.into_iter();
+                    while let Some(first) = rest.next() {
+                        next.push(match rest.next() {
+                            Some(second) => self.extreme(first, second, true)?,
+                            None => first,
+                        });
+                    }
+                    round = next;
+                }
+                self.affine(round, None)?
+            }
+            _ => {
+                let sizes: Vec<usize> = self.layers.iter().map(|l| l.size).collect();
+                let (mut terms, mut bias) = affine(node, &arguments, shapes, &sizes)?;
+                // A constant added to an affine layer is a part of its bias.
+                if let (Op::Add, [(source, map)]) = (&node.op, &terms[..])
+                    && let Kind::Affine(inner, _) = &self.layers[*source].kind
+                    && map.is_identity()
+                {
+                    bias.iter_mut().zip(&self.biases[*source]).for_each(|(b, inner)| *b = b.plus(inner));
+                    terms.clone_from(inner);
+                }
+                let kind = Kind::Affine(terms, Numbers::new(&bias)?);
+                self.push(node.shape.iter().product(), kind, bias)
+            }
+        };
+        Ok(Known::Layer(layer))
+    }
+
+    fn push(&mut self, size: usize, kind: Kind, bias: Vec<Interval>) -> usize {
+        self.layers.push(Layer { size, kind });
+        self.biases.push(bias);
+        self.layers.len() - 1
+    }
+
+    fn activation(&mut self, source: usize, function: Function) -> usize {
+        self.push(self.layers[source].size, Kind::Activation(source, function), Vec::new())
+    }
+
+    fn affine(&mut self, terms: Vec<(usize, Entries)>, bias: Option<Interval>) -> Result<usize, Fault> {
+        let size = terms.first().map_or(0, |(_, rows)| rows.0.len());
+        let bias = vec![bias.unwrap_or_else(|| Interval::point(Dyadic::zero())); size];
+        let terms = terms.into_iter().map(|(s, rows)| Ok((s, Arc::new(Matrix::new(self.layers[s].size, rows.0)?))));
+        let kind = Kind::Affine(terms.collect::<Result<_, Fault>>()?, Numbers::new(&bias)?);
+        Ok(self.push(size, kind, bias))
+    }
+
+    /// $w h_s + c$ in every entry.
+    fn shift(&mut self, source: usize, weight: &Interval, by: Interval) -> Result<usize, Fault> {
+        self.affine(vec![(source, Entries::diagonal(self.layers[source].size, weight))], Some(by))
+    }
+
+    /// The ReLU of that.
+    fn shifted(&mut self, source: usize, weight: &Interval, by: Interval) -> Result<usize, Fault> {
+        let shifted = self.shift(source, weight, by)?;
+        Ok(self.activation(shifted, Function::Relu))
+    }
+
+    /// $\max(a, b) = b + \max(a - b, 0)$; $\min(a, b) = b - \max(b - a, 0)$.
+    fn extreme(&mut self, a: (usize, Entries), b: (usize, Entries), greatest: bool) -> Result<(usize, Entries), Fault> {
+        let size = a.1.0.len();
+        let (plus, minus) = if greatest { (&a, &b) } else { (&b, &a) };
+        let difference = self.affine(vec![plus.clone(), (minus.0, minus.1.negated())], None)?;
+        let relu = self.activation(difference, Function::Relu);
+        let sign = if greatest { one() } else { one().negated() };
+        let value = self.affine(vec![b, (relu, Entries::diagonal(size, &sign))], None)?;
+        Ok((value, Entries::diagonal(size, &one())))
+    }
+
+    /// The layer of a value; a constant becomes a layer that reads nothing.
+    fn layer_of(&mut self, known: &Known<'_>) -> Result<usize, Fault> {
+        if let Known::Layer(k) = known {
+            return Ok(*k);
+        }
+        let values: Vec<Interval> = constant(known)?.intervals().collect();
+        let kind = Kind::Affine(Vec::new(), Numbers::new(&values)?);
+        Ok(self.push(values.len(), kind, values))
+    }
+}
+
+fn source(arguments: &[Known<'_>]) -> Result<usize, Fault> {
+    match arguments {
+        [Known::Layer(source), ..] => Ok(*source),
+        _ => Err(Fault::Unsupported),
+    }
+}
+
+/// Rows with at most one entry each.
+#[derive(Clone)]
+struct Entries(Rows);
+
+impl Entries {
+    fn selection(index: impl Iterator<Item = Option<usize>>, weight: &Interval) -> Self {
+        Self(index.map(|i| i.map(|i| (i as u32, weight.clone())).into_iter().collect()).collect())
+    }
+
+    fn diagonal(size: usize, weight: &Interval) -> Self {
+        Self::selection((0..size).map(Some), weight)
+    }
+
+    fn negated(&self) -> Self {
+        let row = |row: &Vec<(u32, Interval)>| row.iter().map(|(i, w)| (*i, w.negated())).collect();
+        Self(self.0.iter().map(row).collect())
+    }
+}
+
+/// The entries that meet in the rounds of a pooling's tournament, one list per place in a window; a window that is cut off
+/// repeats its entries.
+fn tournament(window: &Window, shape: &[usize], result: &[usize]) -> Result<Vec<Vec<usize>>, Fault> {
+    let (extents, positions) = (&shape[2..], &result[2..]);
+    let (size, count): (usize, usize) = (extents.iter().product(), positions.iter().product());
+    let mut windows: Vec<Vec<usize>> = vec![Vec::new(); shape[0] * shape[1] * count];
+    for taps in taps(window, extents, positions) {
+        for (p, i) in taps {
+            (0..shape[0] * shape[1]).for_each(|channel| windows[channel * count + p].push(channel * size + i));
+        }
+    }
+    if let Some(empty) = windows.iter().position(Vec::is_empty) {
+        return Err(Fault::Domain(empty));
+    }
+    let places = windows.iter().map(Vec::len).max().unwrap_or(1);
+    Ok((0..places).map(|t| windows.iter().map(|window| window[t % window.len()]).collect()).collect())
+}
+
+/// The layers that the output reads, and the inputs of all functions: these are numbered.
 fn live(layers: Vec<Layer>) -> Vec<Layer> {
     let mut needed = vec![false; layers.len()];
     for (k, layer) in layers.iter().enumerate().rev() {
         needed[k] |= k + 1 == layers.len() || !matches!(layer.kind, Kind::Affine(..));
         match &layer.kind {
             Kind::Affine(terms, _) if needed[k] => terms.iter().for_each(|(s, _)| needed[*s] = true),
-            Kind::Relu(source) => needed[*source] = true,
+            Kind::Activation(source, _) => needed[*source] = true,
             _ => {}
         }
     }
@@ -162,7 +331,7 @@ fn live(layers: Vec<Layer>) -> Vec<Layer> {
     for (k, mut layer) in layers.into_iter().enumerate().filter(|(k, _)| needed[*k]) {
         match &mut layer.kind {
             Kind::Input => {}
-            Kind::Relu(source) => *source = place[*source],
+            Kind::Activation(source, _) => *source = place[*source],
             Kind::Affine(terms, _) => terms.iter_mut().for_each(|(s, _)| *s = place[*s]),
         }
         place[k] = kept.len();
@@ -318,6 +487,34 @@ fn affine(node: &Node, arguments: &[Known<'_>], shapes: &[&[usize]], sizes: &[us
             bias = low.intervals().collect();
             let weight = |i: usize| vec![(i as u32, high.interval(i).minus(&low.interval(i)))];
             terms.push((*source, (0..size).map(weight).collect()));
+        }
+        (Op::ReduceSum { axes, .. } | Op::ReduceMean { axes, .. }, [Known::Layer(source)]) => {
+            let groups = groups_without(shapes[0], axes);
+            let count: usize = axes.iter().map(|a| shapes[0][*a]).product();
+            let share = match node.op {
+                Op::ReduceMean { .. } => {
+                    let count = Interval::point(Dyadic::new((count as u64).into(), 0));
+                    one().over(&count, BITS).ok_or(Fault::Domain(0))?
+                }
+                _ => one(),
+            };
+            let mut rows: Rows = vec![Vec::new(); size];
+            groups.iter().enumerate().for_each(|(i, o)| rows[*o].push((i as u32, share.clone())));
+            terms.push((*source, rows));
+        }
+        (Op::AveragePool { window, count_include_pad, .. }, [Known::Layer(source)]) => {
+            let (extents, positions) = (&shapes[0][2..], &node.shape[2..]);
+            let (entries, count): (usize, usize) = (extents.iter().product(), positions.iter().product());
+            let divisors = counts(window, extents, positions, *count_include_pad);
+            let mut rows: Rows = vec![Vec::new(); size];
+            for (p, i) in taps(window, extents, positions).into_iter().flatten() {
+                let divisor = Interval::point(Dyadic::new(divisors[p].into(), 0));
+                let share = one().over(&divisor, BITS).ok_or(Fault::Domain(p))?;
+                for channel in 0..shapes[0][0] * shapes[0][1] {
+                    rows[channel * count + p].push(((channel * entries + i) as u32, share.clone()));
+                }
+            }
+            terms.push((*source, rows));
         }
         (Op::Concat { axis }, _) => {
             let mut start = 0;

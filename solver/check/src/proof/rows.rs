@@ -9,8 +9,9 @@
 use super::bounds::{Corners, Frame, Known, Ranges};
 use super::checker::Rejection;
 use super::format::{SLOPE_BITS, Slopes, Split, WHOLE};
+use super::lines::INTERCEPT_BITS;
 use super::matrix::{COARSE, FINE, power};
-use super::network::{Kind, Network};
+use super::network::{Function, Kind, Network};
 use crate::float::decode_f64;
 use crate::interval::Dyadic;
 
@@ -242,9 +243,9 @@ pub fn back(
                     merge(&mut sums[*s], new, below, g, &mut constant)?;
                 }
             }
-            Kind::Relu(s) => {
+            Kind::Activation(s, function) => {
                 constant = constant.minus(&sum.shorten(coefficient_bits(frame.fine, network.layers[k].size), below, g));
-                let r = network.relu_number(k);
+                let r = network.number(k);
                 let range = &view.ranges[r];
                 let given = slopes.alpha.iter().find(|(layer, _)| *layer as usize == r);
                 let mut given = given.map(|(_, of)| of.iter().peekable());
@@ -258,7 +259,14 @@ pub fn back(
                 };
                 // The slope that each coefficient takes.
                 let (mut total, sum_exponent, g_here) = (0i128, sum.exponent, frame.exponent[*s]);
+                let (lines, mut intercepts) = (&known.lines[r], 0i128);
                 let mut slope = |j: usize, a: i64| -> i64 {
+                    if *function != Function::Relu {
+                        let line = &lines[j][usize::from(a < 0)];
+                        // 50 bits and 62.
+                        intercepts += i128::from(a) * i128::from(line.intercept);
+                        return line.slope;
+                    }
                     let (l, u) = (range.lower[j], range.upper[j]);
                     if l >= 0 {
                         WHOLE
@@ -303,7 +311,8 @@ pub fn back(
                     }
                     Sum { exponent, values }
                 };
-                constant = constant.plus(&power(total, exponent + g));
+                constant =
+                    constant.plus(&power(total, exponent + g)).plus(&power(intercepts, sum.exponent - INTERCEPT_BITS));
                 merge(&mut sums[*s], new, below, g, &mut constant)?;
             }
         }
