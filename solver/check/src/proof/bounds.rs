@@ -15,6 +15,9 @@ use dashu_ratio::RBig;
 use rayon::prelude::*;
 use std::sync::Arc;
 
+/// Rows that one thread takes up together, at least.
+const ROWS_AT_ONCE: usize = 16;
+
 /// Bits of a bound.
 const BITS: i64 = 50;
 
@@ -218,7 +221,8 @@ impl Frame {
             Ok(i64::try_from(least.floor_at(self.exponent[k])).unwrap_or(i64::MIN))
         };
         let both = |o: &usize| Ok((bound(*o, 1)?, bound(*o, -1)?));
-        let ends: Vec<(i64, i64)> = open.par_iter().map(both).collect::<Result<_, Rejection>>()?;
+        let ends: Vec<(i64, i64)> =
+            open.par_iter().with_min_len(ROWS_AT_ONCE).map(both).collect::<Result<_, Rejection>>()?;
         for (o, (lower, minus_upper)) in open.into_iter().zip(ends) {
             range.lower[o] = range.lower[o].max(lower);
             range.upper[o] = range.upper[o].min(minus_upper.checked_neg().unwrap_or(i64::MAX));

@@ -90,8 +90,8 @@ pub enum Rejection {
 /// How often a part may be halved to refute a disjunct that its bounds leave a little short: at an input, or at a ReLU.
 const HALVINGS: (u32, u32) = (4, 6);
 
-/// Claims that are checked side by side.
-const JOBS: usize = 256;
+/// Records that are read before they are checked side by side.
+const READ_AHEAD: usize = 512;
 
 /// A part of a region.
 #[derive(Clone)]
@@ -114,12 +114,14 @@ struct Case {
     disjuncts: Vec<Vec<(Start, bool)>>,
 }
 
-/// Claims about a part, to be checked.
-struct Job {
+/// A record that is still to be checked.
+struct Waiting {
+    /// Its number.
     number: u64,
-    id: u64,
-    part: Part,
-    claims: Vec<Claim>,
+    /// What it says.
+    step: format::Step,
+    /// The number of its part's first child.
+    first: u64,
 }
 
 /// Checks a certificate about files with these digests.
@@ -143,7 +145,7 @@ pub fn check(
     if open == 0 { Ok(Accepted { records: checker.records }) } else { Err(Rejection::Open(open)) }
 }
 
-/// The open parts, and claims that are still to be checked.
+/// The open parts, and records that are still to be checked.
 struct Checker<'a> {
     network: &'a Network,
     cases: Vec<Case>,
@@ -151,7 +153,7 @@ struct Checker<'a> {
     parts: BTreeMap<u64, Option<Part>>,
     next: u64,
     records: u64,
-    jobs: Vec<Job>,
+    waiting: Vec<Waiting>,
 }
 
 impl<'a> Checker<'a> {
@@ -173,44 +175,61 @@ impl<'a> Checker<'a> {
             cases.push(Case { frame, disjuncts });
         }
         let next = parts.len() as u64;
-        Ok(Self { network, cases, parts, next, records: 0, jobs: Vec::new() })
+        Ok(Self { network, cases, parts, next, records: 0, waiting: Vec::new() })
     }
 
+    /// Takes up a record. How many children a part has is the record's to say, so their numbers are known at once.
     fn take(&mut self, record: Record) -> Result<(), Rejection> {
         self.records += 1;
+        let number = self.records;
         match record {
             Record::Table(table) => {
-                let part = self.remove(table.id)?;
+                self.settle()?;
+                let part = self.parts.remove(&table.id).ok_or(Rejection::Part { record: number, part: table.id })?;
                 let better = |part: Part| {
                     let known = self.known(&part, &table)?;
                     Ok(known.map(|known| Part { known, stale: false, ..part }))
                 };
                 let part: Option<Result<_, Rejection>> = part.map(better);
                 self.parts.insert(table.id, part.transpose()?.flatten());
+                Ok(())
             }
             Record::Step(step) => {
-                let children = match self.remove(step.id)? {
-                    Some(part) => self.step(&step, part)?,
-                    None => Vec::new(),
-                };
-                // A part of which these bounds leave nothing has empty children.
-                let expected = match step.next {
-                    Next::Closed => 0,
-                    Next::Whole => 1,
-                    Next::Axis(..) | Next::Relu(_) | Next::Apart(_) => 2,
-                };
-                let empty = expected - children.len();
-                for child in children.into_iter().chain((0..empty).map(|_| None)) {
-                    self.parts.insert(self.next, child);
-                    self.next += 1;
-                }
+                let first = self.next;
+                self.next += step.next.children();
+                self.waiting.push(Waiting { number, step, first });
+                if self.waiting.len() >= READ_AHEAD { self.settle() } else { Ok(()) }
             }
         }
-        if self.jobs.len() >= JOBS { self.settle() } else { Ok(()) }
     }
 
-    fn remove(&mut self, id: u64) -> Result<Option<Part>, Rejection> {
-        self.parts.remove(&id).ok_or(Rejection::Part { record: self.records, part: id })
+    /// Checks the records that are waiting, in rounds: those whose parts are there go side by side.
+    fn settle(&mut self) -> Result<(), Rejection> {
+        while !self.waiting.is_empty() {
+            let (mut ready, mut later) = (Vec::new(), Vec::new());
+            for record in std::mem::take(&mut self.waiting) {
+                match self.parts.remove(&record.step.id) {
+                    Some(part) => ready.push((record, part)),
+                    None => later.push(record),
+                }
+            }
+            if let (true, Some(Waiting { number, step, .. })) = (ready.is_empty(), later.first()) {
+                return Err(Rejection::Part { record: *number, part: step.id });
+            }
+            self.waiting = later;
+            let check = |(record, part): &(Waiting, Option<Part>)| match part {
+                Some(part) => self.step(record.number, &record.step, part.clone()),
+                None => Ok(Vec::new()),
+            };
+            let found: Vec<_> = ready.par_iter().map(check).collect::<Result<_, _>>()?;
+            for ((record, _), children) in ready.into_iter().zip(found) {
+                // A part of which these bounds leave nothing has empty children.
+                let empty = std::iter::repeat_with(|| None);
+                let numbers = record.first..record.first + record.step.next.children();
+                self.parts.extend(numbers.zip(children.into_iter().chain(empty)));
+            }
+        }
+        Ok(())
     }
 
     /// Bounds of a part, with the help of a table; `None` where they show that it is empty.
@@ -220,54 +239,32 @@ impl<'a> Checker<'a> {
         Ok(known.map(Arc::new))
     }
 
-    /// Takes the claims of a part as true for now where they can be checked later, and returns its children.
-    fn step(&mut self, step: &format::Step, mut part: Part) -> Result<Vec<Option<Part>>, Rejection> {
-        let open: Vec<u32> =
-            part.open.iter().copied().filter(|d| step.refuted.iter().all(|claim| claim.disjunct != *d)).collect();
+    /// Checks the claims about a part; returns its children.
+    fn step(&self, number: u64, step: &format::Step, mut part: Part) -> Result<Vec<Option<Part>>, Rejection> {
         let case = &self.cases[part.case];
-        let this = Bounding { network: self.network, case, number: self.records, id: step.id };
-        if !part.stale && step.cutting.is_empty() {
-            if !step.refuted.is_empty() {
-                let (number, claims) = (self.records, step.refuted.clone());
-                let job = Job { number, id: step.id, part: part.clone(), claims };
-                part.open = open;
-                let children = this.children(part, step);
-                self.jobs.push(job);
-                return children;
-            }
-            return this.children(part, step);
-        }
+        let this = Bounding { network: self.network, case, number, id: step.id };
+        let fine = Frame { fine: true, ..case.frame.clone() };
+        let mut frame = &case.frame;
         if part.stale {
             let Some(known) = self.known(&part, &Table::default())? else { return Ok(Vec::new()) };
             (part.known, part.stale) = (known, false);
-        }
-        // Where coarse weights do not show it, fine ones may.
-        let fine = Frame { fine: true, ..case.frame.clone() };
-        let mut frame = &case.frame;
-        if !this.all(frame, &part, &step.refuted, 0)? {
-            frame = &fine;
-            let ranges = part.ranges().ok_or(Rejection::Table)?;
-            let known = fine.narrow(self.network, &part.corners, &ranges, &Table::default())?;
-            let Some(known) = known else { return Ok(Vec::new()) };
-            part.known = Arc::new(known);
+            // Where coarse weights do not show it, fine ones may.
+            if !this.all(frame, &part, &step.refuted)? {
+                frame = &fine;
+                let ranges = part.ranges().ok_or(Rejection::Table)?;
+                let known = fine.narrow(self.network, &part.corners, &ranges, &Table::default())?;
+                let Some(known) = known else { return Ok(Vec::new()) };
+                part.known = Arc::new(known);
+                this.prove(frame, &part, &step.refuted)?;
+            }
+        } else {
             this.prove(frame, &part, &step.refuted)?;
         }
-        part.open = open;
+        part.open.retain(|d| step.refuted.iter().all(|claim| claim.disjunct != *d));
         if !part.open.is_empty() && !step.cutting.is_empty() && !this.cut(frame, &mut part, &step.cutting)? {
             return Ok(Vec::new());
         }
         this.children(part, step)
-    }
-
-    /// Checks the claims that are waiting.
-    fn settle(&mut self) -> Result<(), Rejection> {
-        let jobs = std::mem::take(&mut self.jobs);
-        let check = |job: &Job| {
-            let case = &self.cases[job.part.case];
-            let this = Bounding { network: self.network, case, number: job.number, id: job.id };
-            this.prove(&case.frame, &job.part, &job.claims)
-        };
-        jobs.par_iter().map(check).collect()
     }
 }
 
@@ -379,11 +376,14 @@ impl Bounding<'_> {
         Ok(Attempt { frame, corners: &part.corners, known: &part.known, ranges, splits, smaller })
     }
 
-    /// Whether all claims hold.
-    fn all(&self, frame: &Frame, part: &Part, claims: &[Claim], halvings: u32) -> Result<bool, Rejection> {
+    /// Whether all claims hold, without halvings.
+    fn all(&self, frame: &Frame, part: &Part, claims: &[Claim]) -> Result<bool, Rejection> {
+        if claims.is_empty() {
+            return Ok(true);
+        }
         let mut attempt = self.attempt(frame, part)?;
         for claim in claims {
-            if !self.refuted(&mut attempt, claim, halvings)? {
+            if !self.refuted(&mut attempt, claim, 0)? {
                 return Ok(false);
             }
         }
@@ -394,6 +394,9 @@ impl Bounding<'_> {
     fn prove(&self, frame: &Frame, part: &Part, claims: &[Claim]) -> Result<(), Rejection> {
         let fine = Frame { fine: true, ..frame.clone() };
         let halvings = if part.smaller { HALVINGS.0 } else { HALVINGS.1 };
+        if claims.is_empty() {
+            return Ok(());
+        }
         let mut attempt = self.attempt(frame, part)?;
         for claim in claims {
             attempt.frame = frame;

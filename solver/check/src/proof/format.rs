@@ -130,6 +130,17 @@ pub enum Next {
     Apart(u32),
 }
 
+impl Next {
+    /// How many parts this leads to.
+    pub fn children(&self) -> u64 {
+        match self {
+            Self::Closed => 0,
+            Self::Whole => 1,
+            Self::Axis(..) | Self::Relu(_) | Self::Apart(_) => 2,
+        }
+    }
+}
+
 /// What became of one part.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Step {

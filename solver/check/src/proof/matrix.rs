@@ -36,6 +36,70 @@ pub struct Weights<T> {
     values: Vec<T>,
 }
 
+/// An entry on the way into a matrix.
+#[derive(Clone, Debug)]
+pub enum Weight {
+    /// $m\,2^e$.
+    Exact(i64, i64),
+    /// What is known of it.
+    Between(Interval),
+}
+
+impl From<Interval> for Weight {
+    fn from(value: Interval) -> Self {
+        match i64::try_from(value.lower.mantissa.clone()) {
+            Ok(mantissa) if value.is_point() && mantissa != i64::MIN => Self::Exact(mantissa, value.lower.exponent),
+            _ => Self::Between(value),
+        }
+    }
+}
+
+impl Weight {
+    /// 1.
+    pub const ONE: Self = Self::Exact(1, 0);
+
+    /// $-w$.
+    pub fn negated(&self) -> Self {
+        match self {
+            Self::Exact(mantissa, exponent) => Self::Exact(-mantissa, *exponent),
+            Self::Between(value) => Self::Between(value.negated()),
+        }
+    }
+
+    /// $t$ with $|w| < 2^t$; `None` for 0.
+    fn top(&self) -> Option<i64> {
+        match self {
+            Self::Exact(0, _) => None,
+            Self::Exact(mantissa, exponent) => Some(exponent + 64 - i64::from(mantissa.unsigned_abs().leading_zeros())),
+            Self::Between(value) => [value.lower.top(), value.upper.top()].into_iter().flatten().max(),
+        }
+    }
+
+    /// The nearest integer in units of $2^e$, and how far away the weight is, in half units.
+    fn nearest(&self, unit: i64) -> Result<(i64, u8), Fault> {
+        match self {
+            Self::Exact(mantissa, exponent) => {
+                let (mantissa, shift) = (i128::from(*mantissa), unit - exponent);
+                let (q, exact) = match shift {
+                    ..=-64 => (0, mantissa == 0),
+                    -63..=0 => (mantissa << -shift, true),
+                    1..=65 => {
+                        let q = (mantissa + (1 << (shift - 1))) >> shift;
+                        (q, q << shift == mantissa)
+                    }
+                    _ => (0, mantissa == 0),
+                };
+                let fits = if shift <= -64 && !exact { None } else { i64::try_from(q).ok() };
+                Ok((fits.ok_or(Fault::Range)?, u8::from(!exact)))
+            }
+            Self::Between(value) => {
+                let (q, away) = nearest(&value.lower.floor_at(unit - 1), &value.upper.ceil_at(unit - 1))?;
+                Ok((i64::try_from(q).map_err(|_| Fault::Range)?, away))
+            }
+        }
+    }
+}
+
 /// $|2 q - v|$ for the nearest $q$ of every $v \in [\text{below}, \text{above}]$, which are twice the weight.
 fn nearest(below: &IBig, above: &IBig) -> Result<(IBig, u8), Fault> {
     let q: IBig = (below + IBig::ONE) >> 1;
@@ -50,9 +114,8 @@ impl Matrix {
     ///
     /// # Errors
     /// [`Fault::Range`] where a weight is not known to a unit.
-    pub fn new(inputs: usize, rows: Vec<Vec<(u32, Interval)>>) -> Result<Self, Fault> {
-        let tops = rows.iter().flatten().flat_map(|(_, w)| [w.lower.top(), w.upper.top()]).flatten();
-        let top = tops.max().unwrap_or(0);
+    pub fn new(inputs: usize, rows: Vec<Vec<(u32, Weight)>>) -> Result<Self, Fault> {
+        let top = rows.iter().flatten().filter_map(|(_, w)| w.top()).max().unwrap_or(0);
         let count: usize = rows.iter().map(Vec::len).sum();
         let dense = 2 * count >= rows.len() * inputs;
         let (mut starts, mut index) = (vec![0], Vec::new());
@@ -65,11 +128,9 @@ impl Matrix {
         for (o, row) in rows.iter().enumerate() {
             let mut away = (0, 0);
             for (i, w) in row {
-                let at = |exponent: i64| nearest(&w.lower.floor_at(exponent - 1), &w.upper.ceil_at(exponent - 1));
-                let ((few, few_away), (many, many_away)) = (at(coarse.exponent)?, at(fine.exponent)?);
+                let ((few, few_away), (many, many_away)) = (w.nearest(coarse.exponent)?, w.nearest(fine.exponent)?);
                 away = (few_away.max(away.0), many_away.max(away.1));
                 let few = i32::try_from(few).map_err(|_| Fault::Range)?;
-                let many = i64::try_from(many).map_err(|_| Fault::Range)?;
                 if dense {
                     coarse.values[o * inputs + *i as usize] = few;
                     fine.values[o * inputs + *i as usize] = many;

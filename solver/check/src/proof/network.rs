@@ -11,7 +11,7 @@
 //!
 //! The layers of elementwise functions are numbered in the order in which they come up.
 
-use super::matrix::{Matrix, Numbers};
+use super::matrix::{Matrix, Numbers, Weight};
 use crate::accumulate::Stored;
 use crate::error::{CheckError, Fault};
 use crate::evaluate::{Precision, apply};
@@ -21,6 +21,7 @@ use crate::layout::{broadcast_offsets, groups_without, sources};
 use crate::linear::{Operand, Terms, Visitor, linear_terms};
 use crate::tensor::DyadicTensor;
 use crate::windows::{counts, taps};
+use dashu_int::IBig;
 use secateur_nn::graph::{Graph, Node};
 use secateur_nn::op::{Op, Value, Window};
 use std::rc::Rc;
@@ -284,6 +285,7 @@ struct Entries(Rows);
 
 impl Entries {
     fn selection(index: impl Iterator<Item = Option<usize>>, weight: &Interval) -> Self {
+        let weight = Weight::from(weight.clone());
         Self(index.map(|i| i.map(|i| (i as u32, weight.clone())).into_iter().collect()).collect())
     }
 
@@ -292,7 +294,7 @@ impl Entries {
     }
 
     fn negated(&self) -> Self {
-        let row = |row: &Vec<(u32, Interval)>| row.iter().map(|(i, w)| (*i, w.negated())).collect();
+        let row = |row: &Vec<(u32, Weight)>| row.iter().map(|(i, w)| (*i, w.negated())).collect();
         Self(self.0.iter().map(row).collect())
     }
 }
@@ -353,28 +355,44 @@ fn constant(known: &Known<'_>) -> Result<DyadicTensor, Fault> {
 }
 
 /// Rows of (input, weight).
-type Rows = Vec<Vec<(u32, Interval)>>;
+type Rows = Vec<Vec<(u32, Weight)>>;
 
-/// Collects the terms of a product with stored weights.
+/// Where weights come from.
+enum Weights<'a> {
+    Stored(Stored<'a>),
+    Computed(Rc<DyadicTensor>),
+}
+
+/// Collects the terms of a product with known weights.
 struct Collector<'a> {
-    weights: Stored<'a>,
-    factor: Dyadic,
-    weight: Interval,
+    weights: Weights<'a>,
+    factor: Interval,
+    weight: Weight,
     bad: Option<usize>,
     rows: Rows,
 }
 
 impl Visitor for Collector<'_> {
     fn weight(&mut self, index: usize) -> bool {
-        let decoded = match self.weights {
-            Stored::F32(data) => decode_f32(data[index]),
-            Stored::F64(data) => decode_f64(data[index]),
+        let decoded = match &self.weights {
+            Weights::Stored(Stored::F32(data)) => decode_f32(data[index]),
+            Weights::Stored(Stored::F64(data)) => decode_f64(data[index]),
+            Weights::Computed(tensor) => {
+                self.weight = tensor.interval(index).times(&self.factor).into();
+                return true;
+            }
         };
         let Some(decoded) = decoded else {
             self.bad = Some(index);
             return false;
         };
-        self.weight = Interval::point(Dyadic::from(decoded).times(&self.factor));
+        self.weight = match (&self.factor.lower.mantissa, self.factor.is_point()) {
+            (one, true) if *one == IBig::ONE && self.factor.lower.exponent == 0 => {
+                let mantissa = decoded.mantissa.cast_signed();
+                Weight::Exact(if decoded.negative { -mantissa } else { mantissa }, decoded.exponent.into())
+            }
+            _ => Interval::point(Dyadic::from(decoded)).times(&self.factor).into(),
+        };
         decoded.mantissa != 0
     }
 
@@ -400,14 +418,17 @@ fn affine(node: &Node, arguments: &[Known<'_>], shapes: &[&[usize]], sizes: &[us
     match (&node.op, arguments) {
         (Op::MatMul | Op::Gemm { .. } | Op::Conv { .. } | Op::ConvTranspose { .. }, _) => {
             let (source, weight, right) = match (&arguments[0], &arguments[1]) {
-                (Known::Layer(source), Known::Stored(weight)) => (*source, *weight, true),
-                (Known::Stored(weight), Known::Layer(source)) => (*source, *weight, false),
+                (Known::Layer(_), Known::Layer(_)) => return Err(Fault::Unsupported),
+                (Known::Layer(source), weight) => (*source, weight, true),
+                (weight, Known::Layer(source)) => (*source, weight, false),
                 _ => return Err(Fault::Unsupported),
             };
             let weights = match weight {
-                Value::F32(w) => Stored::F32(w.data()),
-                Value::F64(w) => Stored::F64(w.data()),
-                other => return Err(Fault::Element(other.element_type())),
+                Known::Stored(Value::F32(w)) => Weights::Stored(Stored::F32(w.data())),
+                Known::Stored(Value::F64(w)) => Weights::Stored(Stored::F64(w.data())),
+                Known::Stored(other) => return Err(Fault::Element(other.element_type())),
+                Known::Constant(w) => Weights::Computed(w.clone()),
+                Known::Layer(_) => return Err(Fault::Unsupported),
             };
             let stored = |v: f32| decode_f32(v).map(Dyadic::from).ok_or(Fault::NotFinite(0));
             let factors = match node.op {
@@ -415,7 +436,8 @@ fn affine(node: &Node, arguments: &[Known<'_>], shapes: &[&[usize]], sizes: &[us
                 _ => (Dyadic::one(), Dyadic::one()),
             };
             let rows = vec![Vec::new(); size];
-            let mut collector = Collector { weights, factor: factors.0, weight: one(), bad: None, rows };
+            let factor = Interval::point(factors.0);
+            let mut collector = Collector { weights, factor, weight: Weight::ONE, bad: None, rows };
             linear_terms(&node.op, shapes, right, &node.shape)?.visit(&mut collector);
             if let Some(index) = collector.bad {
                 return Err(Fault::NotFinite(index));
@@ -442,7 +464,8 @@ fn affine(node: &Node, arguments: &[Known<'_>], shapes: &[&[usize]], sizes: &[us
                 let offsets = broadcast(a);
                 match argument {
                     Known::Layer(source) => {
-                        terms.push((*source, offsets.iter().map(|i| vec![(*i as u32, signed(one()))]).collect()));
+                        terms
+                            .push((*source, offsets.iter().map(|i| vec![(*i as u32, signed(one()).into())]).collect()));
                     }
                     known => {
                         let values = constant(known)?;
@@ -465,11 +488,11 @@ fn affine(node: &Node, arguments: &[Known<'_>], shapes: &[&[usize]], sizes: &[us
                 _ => Ok(values.interval(i)),
             };
             let (from, by) = (broadcast(layer), broadcast(factor));
-            let rows = from.iter().zip(by).map(|(i, j)| Ok(vec![(*i as u32, weight(j)?)]));
+            let rows = from.iter().zip(by).map(|(i, j)| Ok(vec![(*i as u32, weight(j)?.into())]));
             terms.push((source, rows.collect::<Result<_, Fault>>()?));
         }
         (Op::Neg, [Known::Layer(source)]) => {
-            terms.push((*source, (0..size).map(|i| vec![(i as u32, one().negated())]).collect()));
+            terms.push((*source, (0..size).map(|i| vec![(i as u32, one().negated().into())]).collect()));
         }
         (Op::BatchNormalization { .. }, [Known::Layer(source), ..]) => {
             // The value at 0 and at 1 of each entry; the operator is affine per entry.
@@ -485,7 +508,7 @@ fn affine(node: &Node, arguments: &[Known<'_>], shapes: &[&[usize]], sizes: &[us
             }
             let (low, high) = (at(0)?, at(1)?);
             bias = low.intervals().collect();
-            let weight = |i: usize| vec![(i as u32, high.interval(i).minus(&low.interval(i)))];
+            let weight = |i: usize| vec![(i as u32, high.interval(i).minus(&low.interval(i)).into())];
             terms.push((*source, (0..size).map(weight).collect()));
         }
         (Op::ReduceSum { axes, .. } | Op::ReduceMean { axes, .. }, [Known::Layer(source)]) => {
@@ -499,7 +522,7 @@ fn affine(node: &Node, arguments: &[Known<'_>], shapes: &[&[usize]], sizes: &[us
                 _ => one(),
             };
             let mut rows: Rows = vec![Vec::new(); size];
-            groups.iter().enumerate().for_each(|(i, o)| rows[*o].push((i as u32, share.clone())));
+            groups.iter().enumerate().for_each(|(i, o)| rows[*o].push((i as u32, share.clone().into())));
             terms.push((*source, rows));
         }
         (Op::AveragePool { window, count_include_pad, .. }, [Known::Layer(source)]) => {
@@ -511,7 +534,7 @@ fn affine(node: &Node, arguments: &[Known<'_>], shapes: &[&[usize]], sizes: &[us
                 let divisor = Interval::point(Dyadic::new(divisors[p].into(), 0));
                 let share = one().over(&divisor, BITS).ok_or(Fault::Domain(p))?;
                 for channel in 0..shapes[0][0] * shapes[0][1] {
-                    rows[channel * count + p].push(((channel * entries + i) as u32, share.clone()));
+                    rows[channel * count + p].push(((channel * entries + i) as u32, share.clone().into()));
                 }
             }
             terms.push((*source, rows));
@@ -527,7 +550,7 @@ fn affine(node: &Node, arguments: &[Known<'_>], shapes: &[&[usize]], sizes: &[us
                 match argument {
                     Known::Layer(source) => {
                         let mut rows: Rows = vec![Vec::new(); size];
-                        places.iter().enumerate().for_each(|(i, o)| rows[*o].push((i as u32, one())));
+                        places.iter().enumerate().for_each(|(i, o)| rows[*o].push((i as u32, Weight::ONE)));
                         terms.push((*source, rows));
                     }
                     known => {
@@ -544,7 +567,7 @@ fn affine(node: &Node, arguments: &[Known<'_>], shapes: &[&[usize]], sizes: &[us
                 let fill = Interval::point(decode_f64(*value).map(Dyadic::from).ok_or(Fault::NotFinite(0))?);
                 moves.iter().zip(&mut bias).filter(|(from, _)| from.is_none()).for_each(|(_, b)| *b = fill.clone());
             }
-            let row = |from: &Option<usize>| from.iter().map(|i| (*i as u32, one())).collect();
+            let row = |from: &Option<usize>| from.iter().map(|i| (*i as u32, Weight::ONE)).collect();
             terms.push((*source, moves.iter().map(row).collect()));
         }
         _ => return Err(Fault::Unsupported),
