@@ -3,6 +3,7 @@
 use secateur_bench_suites::record::{BoundRecord, RobustRecord, VerificationRecord};
 use secateur_bench_suites::results::{ResultRow, Results};
 use secateur_bench_suites::verdict::Verdict;
+use secateur_check::proof::Accepted;
 use secateur_check::proof::format::Digests;
 use secateur_check::{Replay, proof, replay};
 use secateur_linalg::Tensor;
@@ -295,7 +296,7 @@ fn bench_runs_resumes_and_reports() {
 }
 
 #[test]
-fn a_certificate_is_kept_for_unsat_alone_and_is_accepted() {
+fn a_certificate_is_kept_for_a_verdict_and_is_accepted() {
     let directory = tempfile::tempdir().expect("a directory");
     let file = directory.path().join("proof");
     let name = file.to_str().expect("UTF-8");
@@ -307,7 +308,7 @@ fn a_certificate_is_kept_for_unsat_alone_and_is_accepted() {
     let digests = Digests::of(Path::new(&model), Path::new(&spec)).expect("files");
     let property = vnnlib::read(&spec).expect("a property");
     let accepted = proof::check(&graph, &property, &digests, certificate()).expect("accepted");
-    assert!(accepted.records > 100, "{accepted:?}");
+    assert!(matches!(accepted, Accepted::Unsat { records } if records > 100), "{accepted:?}");
     // The same proof does not show another property of the same network.
     let text = std::fs::read_to_string(&spec).expect("a property").replace("(<= Y_0 Y_4)", "(<= Y_0 Y_0)");
     let other = vnnlib::parse(&text, "other").expect("a property");
@@ -317,6 +318,16 @@ fn a_certificate_is_kept_for_unsat_alone_and_is_accepted() {
     std::fs::remove_file(&file).expect("written");
     let output = run(&["verify", &example("toy.onnx"), &example("toy_sat.vnnlib"), "--certificate", name]);
     assert!(stdout(&output).starts_with("sat"), "{}", stderr(&output));
+    let (model, spec) = (example("toy.onnx"), example("toy_sat.vnnlib"));
+    let graph = onnx::read(&model).expect("a network");
+    let digests = Digests::of(Path::new(&model), Path::new(&spec)).expect("files");
+    let property = vnnlib::read(&spec).expect("a property");
+    let accepted = proof::check(&graph, &property, &digests, certificate()).expect("accepted");
+    assert!(matches!(accepted, Accepted::Sat { .. }), "{accepted:?}");
+    std::fs::remove_file(&file).expect("written");
+    let (model, spec) = (example("acasxu_1_1.onnx"), example("prop_3.vnnlib"));
+    let output = run(&["verify", &model, &spec, "--certificate", name, "--timeout", "0.001"]);
+    assert_eq!(stdout(&output), "timeout\n", "{}", stderr(&output));
     assert_eq!(std::fs::read_dir(directory.path()).expect("a directory").count(), 0, "nothing is left behind");
 }
 

@@ -3,7 +3,9 @@
 use crate::error::CliError;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use secateur_check::proof::format::{self, Digests, Record};
+use secateur_check::proof::format::{self, Digests, Record, Witness};
+use secateur_check::{Precision, evaluate};
+use secateur_nn::graph::Graph;
 use secateur_verify::{Outcome, Report, Tracer};
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
@@ -18,6 +20,8 @@ pub struct Certificate {
     begin: u64,
     /// Whether something was written to it.
     used: bool,
+    /// Where the records begin.
+    records: u64,
     part: PathBuf,
     file: PathBuf,
     fault: Option<io::Error>,
@@ -39,13 +43,23 @@ impl Certificate {
             Ok(stream)
         };
         let stream = begin().map_err(CliError::Output)?;
-        Ok(Self { stream, begin: 0, used: true, part, file: file.to_owned(), fault: None })
+        let file = file.to_owned();
+        let mut certificate = Self { stream, begin: 0, used: true, records: 0, part, file, fault: None };
+        certificate.records = certificate.mark();
+        Ok(certificate)
     }
 
-    /// Keeps it if it proves the report's `unsat`.
-    pub fn finish(mut self, report: &Report) -> Result<(), CliError> {
-        if report.outcome != Outcome::Unsat {
-            return fs::remove_file(&self.part).map_err(CliError::Output);
+    /// Keeps it if it proves the report's verdict.
+    pub fn finish(mut self, graph: &Graph, model: &Path, report: &Report) -> Result<(), CliError> {
+        match &report.outcome {
+            Outcome::Unsat => {}
+            Outcome::Sat(found) => {
+                let fault = |source| CliError::Check { model: model.to_owned(), source };
+                let outputs = evaluate(graph, &found.input, Precision::ROUNDED).map_err(fault)?;
+                self.rewind(self.records);
+                self.record(&Record::Witness(Witness { point: found.input.clone(), outputs }));
+            }
+            _ => return fs::remove_file(&self.part).map_err(CliError::Output),
         }
         let mut end = || -> io::Result<()> {
             if let Some(fault) = self.fault.take() {

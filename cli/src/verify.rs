@@ -96,7 +96,7 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
         .map_err(|source| CliError::Verify { model: model.clone(), source })?;
     display.clear();
     if let Some(certificate) = certificate {
-        certificate.finish(&report)?;
+        certificate.finish(&graph, model, &report)?;
     }
     answer(arguments, &report, begin)
 }

@@ -5,7 +5,7 @@
 #![deny(clippy::float_arithmetic)]
 
 use secateur_check::proof::format::{Digests, FormatError};
-use secateur_check::proof::{Rejection, check};
+use secateur_check::proof::{Accepted, Rejection, check};
 use secateur_nn::{onnx, vnnlib};
 use std::fs::File;
 use std::path::Path;
@@ -34,8 +34,12 @@ fn main() -> ExitCode {
         }
     };
     match check(&graph, &property, &digests, file) {
-        Ok(_) => {
+        Ok(accepted) => {
             println!("accepted");
+            match accepted {
+                Accepted::Unsat { records } => eprintln!("unsat, by {records} records"),
+                Accepted::Sat { case, conjunction } => eprintln!("sat: case {case}, conjunction {conjunction}"),
+            }
             ExitCode::SUCCESS
         }
         Err(error @ (Rejection::Network(_) | Rejection::Ball(_) | Rejection::Format(FormatError::Magic))) => {

@@ -10,13 +10,14 @@
 //! Bounds are computed here, from slopes in $[0, 1]$, whatever the certificate says of them.
 
 use super::bounds::{Corners, Frame, Known, Ranges, cut};
-use super::format::{self, Claim, Digests, FormatError, Next, Reader, Record, Split, Table, exact};
+use super::format::{self, Claim, Digests, FormatError, Next, Reader, Record, Split, Table, Witness, exact};
 use super::matrix::power;
 use super::network::Network;
 use super::rows::{Costliest, Form, Start, Terms, View, back};
 use crate::error::CheckError;
-use crate::evaluate::enclosed;
+use crate::evaluate::{Enclosure, enclosed};
 use crate::interval::{Interval, quotients};
+use crate::replay::{Replay, replay};
 use dashu_ratio::RBig;
 use rayon::prelude::*;
 use secateur_nn::graph::Graph;
@@ -27,10 +28,20 @@ use std::sync::Arc;
 use thiserror::Error;
 
 /// What was accepted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Accepted {
-    /// Records read.
-    pub records: u64,
+#[derive(Clone, Debug, PartialEq)]
+pub enum Accepted {
+    /// No point of the region is a counterexample.
+    Unsat {
+        /// Records read.
+        records: u64,
+    },
+    /// A counterexample lies in this case and makes this conjunction true.
+    Sat {
+        /// The case.
+        case: usize,
+        /// The conjunction.
+        conjunction: usize,
+    },
 }
 
 /// Why a certificate proves nothing.
@@ -82,6 +93,9 @@ pub enum Rejection {
         /// The disjunct.
         disjunct: u32,
     },
+    /// The point is no counterexample, or its outputs are not what they are said to be.
+    #[error("{0}")]
+    Witness(&'static str),
     /// The end came too early.
     #[error("the certificate ends with {0} open parts")]
     Open(usize),
@@ -134,15 +148,42 @@ pub fn check(
     digests: &Digests,
     certificate: impl Read,
 ) -> Result<Accepted, Rejection> {
-    let network = Network::new(graph)?;
     let mut reader = Reader::new(certificate, digests)?;
+    let mut record = reader.read()?;
+    if let Some(Record::Witness(witness)) = record {
+        return match reader.read()? {
+            None => counterexample(graph, property, &witness),
+            Some(_) => Err(Rejection::Witness("a counterexample is followed by another record")),
+        };
+    }
+    let network = Network::new(graph)?;
     let mut checker = Checker::new(&network, property)?;
-    while let Some(record) = reader.read()? {
-        checker.take(record)?;
+    while let Some(next) = record {
+        checker.take(next)?;
+        record = reader.read()?;
     }
     checker.settle()?;
     let open = checker.parts.values().flatten().count();
-    if open == 0 { Ok(Accepted { records: checker.records }) } else { Err(Rejection::Open(open)) }
+    if open == 0 { Ok(Accepted::Unsat { records: checker.records }) } else { Err(Rejection::Open(open)) }
+}
+
+/// Evaluates a network exactly at a point.
+fn counterexample(graph: &Graph, property: &Property, witness: &Witness) -> Result<Accepted, Rejection> {
+    match replay(graph, property, &witness.point)? {
+        Replay::Violated { case, conjunction, outputs } => {
+            let inside =
+                |(found, said): (&Enclosure, &Enclosure)| said.lower <= found.lower && found.upper <= said.upper;
+            if outputs.len() == witness.outputs.len() && outputs.iter().zip(&witness.outputs).all(inside) {
+                Ok(Accepted::Sat { case, conjunction })
+            } else {
+                Err(Rejection::Witness("the outputs of the counterexample are not what they are said to be"))
+            }
+        }
+        Replay::NotViolated { .. } => Err(Rejection::Witness("the point is no counterexample")),
+        Replay::Undecided { .. } => {
+            Err(Rejection::Witness("whether the point is a counterexample is too close to call"))
+        }
+    }
 }
 
 /// The open parts, and records that are still to be checked.
@@ -183,6 +224,7 @@ impl<'a> Checker<'a> {
         self.records += 1;
         let number = self.records;
         match record {
+            Record::Witness(_) => Err(Rejection::Witness("a counterexample follows other records")),
             Record::Table(table) => {
                 self.settle()?;
                 let part = self.parts.remove(&table.id).ok_or(Rejection::Part { record: number, part: table.id })?;

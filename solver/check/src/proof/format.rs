@@ -3,8 +3,12 @@
 //! Integers are unsigned LEB128; a float is its bytes, least first. The stream starts with [`MAGIC`] and the digests of
 //! the files that it is about; `proofs-notes/` gives the layout.
 
+use crate::evaluate::Enclosure;
 use crate::float::decode_f64;
 use crate::interval::Dyadic;
+use dashu_base::Sign;
+use dashu_int::{IBig, UBig};
+use dashu_ratio::RBig;
 use flate2::read::MultiGzDecoder;
 use sha2::{Digest, Sha256};
 use std::fs::File;
@@ -183,6 +187,15 @@ pub struct Table {
     pub layers: Vec<(u32, Vec<Entry>)>,
 }
 
+/// A counterexample.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Witness {
+    /// The input.
+    pub point: Vec<RBig>,
+    /// Two numbers for each output, between which it lies there; the same where it is one number.
+    pub outputs: Vec<Enclosure>,
+}
+
 /// A record.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Record {
@@ -190,6 +203,8 @@ pub enum Record {
     Step(Step),
     /// A part is known better.
     Table(Table),
+    /// The property fails; the only record.
+    Witness(Witness),
 }
 
 fn number(out: &mut Vec<u8>, mut v: u64) {
@@ -249,6 +264,19 @@ fn cover(out: &mut Vec<u8>, part: &Cover) {
     }
 }
 
+fn integer(out: &mut Vec<u8>, magnitude: &UBig) {
+    let bytes = magnitude.to_le_bytes();
+    number(out, bytes.len() as u64);
+    out.extend_from_slice(&bytes);
+}
+
+fn rational(out: &mut Vec<u8>, v: &RBig) {
+    let (sign, magnitude) = v.numerator().clone().into_parts();
+    out.push(u8::from(sign == Sign::Negative));
+    integer(out, &magnitude);
+    integer(out, v.denominator());
+}
+
 /// Starts a stream of records.
 ///
 /// # Errors
@@ -302,6 +330,13 @@ pub fn write(stream: &mut impl Write, record: &Record) -> io::Result<()> {
                     cover(&mut out, &entry.cover);
                 }
             }
+        }
+        Record::Witness(witness) => {
+            out.push(3);
+            number(&mut out, witness.point.len() as u64);
+            witness.point.iter().for_each(|v| rational(&mut out, v));
+            number(&mut out, witness.outputs.len() as u64);
+            witness.outputs.iter().flat_map(|y| [&y.lower, &y.upper]).for_each(|v| rational(&mut out, v));
         }
     }
     stream.write_all(&out)
@@ -442,6 +477,30 @@ impl<R: Read> Reader<R> {
         Ok(Table { id, layers })
     }
 
+    fn integer(&mut self) -> Result<UBig, FormatError> {
+        let bytes = self.list(|this| Ok(this.bytes::<1>()?[0]))?;
+        Ok(UBig::from_le_bytes(&bytes))
+    }
+
+    fn rational(&mut self) -> Result<RBig, FormatError> {
+        let sign = match self.bytes()? {
+            [0] => Sign::Positive,
+            [1] => Sign::Negative,
+            _ => return Err(self.wrong()),
+        };
+        let (numerator, denominator) = (self.integer()?, self.integer()?);
+        if denominator.is_zero() {
+            return Err(self.wrong());
+        }
+        Ok(RBig::from_parts(IBig::from_parts(sign, numerator), denominator))
+    }
+
+    fn witness(&mut self) -> Result<Witness, FormatError> {
+        let point = self.list(Self::rational)?;
+        let outputs = self.list(|this| Ok(Enclosure { lower: this.rational()?, upper: this.rational()? }))?;
+        Ok(Witness { point, outputs })
+    }
+
     /// The next record; `None` at the end.
     ///
     /// # Errors
@@ -456,6 +515,7 @@ impl<R: Read> Reader<R> {
         match tag {
             1 => Ok(Some(Record::Step(self.step()?))),
             2 => Ok(Some(Record::Table(self.table()?))),
+            3 => Ok(Some(Record::Witness(self.witness()?))),
             _ => Err(self.wrong()),
         }
     }
