@@ -1,14 +1,16 @@
 //! Certificates: every `unsat` has one that is accepted, and none shows what is not so.
 
 use dashu_ratio::RBig;
-use secateur_check::proof::check;
 use secateur_check::proof::format::{MAGIC, Record};
+use secateur_check::proof::{check, format, lines};
 use secateur_linalg::random::Random;
 use secateur_nn::graph::Graph;
 use secateur_nn::property::{Case, LinearConstraint, Property};
 use secateur_tests::dense::Dense;
 use secateur_tests::pieces::{minimum, pieces};
 use secateur_tests::proofs::{Kept, NO_FILES, accepted, mutate, packed, stream};
+use secateur_verify::network::Function;
+use secateur_verify::relax::relax;
 use secateur_verify::{Branching, Outcome, Settings, Silent, verify_traced};
 
 fn one() -> RBig {
@@ -117,6 +119,34 @@ fn damaged_files_are_refused() {
             let at = MAGIC.len() + random.index(damaged.len() - MAGIC.len());
             damaged[at] ^= 1 << random.index(8);
             assert!(check(&graph, &fails, &NO_FILES, packed(&damaged).as_slice()).is_err(), "byte {at}");
+        }
+    }
+}
+
+#[test]
+fn the_checkers_lines_are_as_tight_as_the_searchs() {
+    let mut random = Random::new(17);
+    for (function, of) in [(Function::Sigmoid, lines::Function::Sigmoid), (Function::Tanh, lines::Function::Tanh)] {
+        for _ in 0..300 {
+            let (l, width) = (random.uniform(-9.0, 6.0), random.uniform(0.0, 1.0).powi(3) * 12.0);
+            let u = l + width;
+            let end = |v: f64| format::exact(v).expect("finite");
+            let [below, above] = lines::lines(of, &end(l), &end(u));
+            let theirs = relax(function, l, u);
+            for share in [0.0, 0.25, 0.5, 0.75, 1.0] {
+                let z = l + share * width;
+                let at = |line: lines::Line| {
+                    line.slope as f64 / f64::from(1 << 24) * z + line.intercept as f64 / (1u64 << 60) as f64
+                };
+                let (low, high) =
+                    (theirs.lower_slope * z + theirs.lower_intercept, theirs.upper_slope * z + theirs.upper_intercept);
+                assert!(
+                    (at(below) - low).abs() < 1e-4 && (at(above) - high).abs() < 1e-4,
+                    "{function:?} on [{l}, {u}] at {z}: {} {low}, {} {high}",
+                    at(below),
+                    at(above)
+                );
+            }
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Proofs: taken down, written, checked and mutated.
 
+use dashu_ratio::RBig;
 use secateur_check::proof::format::{
-    Claim, Cover, Digests, Entry, Next, Record, Slopes, Split, Step, Table, begin, finish, write,
+    Claim, Cover, Digests, Entry, Next, Record, Slopes, Split, Step, Table, Witness, begin, finish, write,
 };
 use secateur_check::proof::{Rejection, check};
 use secateur_linalg::random::Random;
@@ -73,6 +74,7 @@ pub fn mutate(records: &mut Vec<Record>, random: &mut Random) {
         _ => match &mut records[at] {
             Record::Step(step) => mutate_step(step, random),
             Record::Table(table) => mutate_table(table, random),
+            Record::Witness(witness) => mutate_witness(witness, random),
         },
     }
 }
@@ -124,6 +126,18 @@ fn mutate_claim(claim: &mut Claim, random: &mut Random) {
     }
 }
 
+fn mutate_witness(witness: &mut Witness, random: &mut Random) {
+    let step = RBig::from_parts(random.index(9).into(), 64_u8.into()) - RBig::from_parts(1.into(), 16_u8.into());
+    if random.index(2) == 0 {
+        if let Some(x) = some(&mut witness.point, random) {
+            *x += step;
+        }
+    } else if let Some(y) = some(&mut witness.outputs, random) {
+        y.lower += &step;
+        y.upper += step;
+    }
+}
+
 fn mutate_slopes(slopes: &mut Slopes, random: &mut Random) {
     match random.index(4) {
         0 => slopes.alpha.push((random.index(3) as u32, vec![(random.index(6) as u32, random.index(1 << 25) as u32)])),
@@ -143,6 +157,13 @@ fn mutate_slopes(slopes: &mut Slopes, random: &mut Random) {
 fn mutate_table(table: &mut Table, random: &mut Random) {
     if random.index(4) == 0 {
         table.id = near(table.id, random);
+    }
+    if let Some((layer, ranges)) = some(&mut table.ranges, random) {
+        match random.index(3) {
+            0 => *layer = random.index(4) as u32,
+            1 => ranges.clear(),
+            _ => ranges.iter_mut().for_each(|(_, l, u)| std::mem::swap(l, u)),
+        }
     }
     let Some((layer, entries)) = some(&mut table.layers, random) else { return };
     if random.index(4) == 0 {

@@ -294,7 +294,13 @@ impl<T: Scalar> InputSplitting<'_, T> {
                 let gone = domain.open.iter().filter(|o| !open.contains(o));
                 let refuted =
                     gone.map(|o| self.claim(*o, d, boxes, bounds, mine.clone(), rows, found, limit)).collect();
-                Box::new(format::Step { id: 0, refuted, cutting: Vec::new(), next: format::Next::Closed })
+                Box::new(format::Step {
+                    id: 0,
+                    refuted,
+                    cutting: Vec::new(),
+                    left: Vec::new(),
+                    next: format::Next::Closed,
+                })
             });
             if open.is_empty() {
                 steps.push(Step { candidate: None, lower, next: Next::Closed, evidence });
@@ -315,7 +321,7 @@ impl<T: Scalar> InputSplitting<'_, T> {
             }
             let next = self.split(domain, d, boxes, bounds, mine, rows, found, goal);
             if let Some(evidence) = &mut evidence {
-                evidence.next = written(&next);
+                (evidence.left, evidence.next) = written(&next, boxes.corners(d));
             }
             steps.push(Step { candidate: None, lower, next, evidence });
         }
@@ -596,18 +602,27 @@ fn smooth_gap(l: f64, u: f64) -> f64 {
 }
 
 /// How a part goes on, in a certificate: halves share the end that is the upper one of the first.
-fn written<T: Scalar>(next: &Next<InputDomain<T>>) -> format::Next {
-    match next {
-        Next::Cut(children) if children.len() == 1 => format::Next::Whole,
-        Next::Cut(children) if children.len() == 2 => {
-            let (left, right) = (&children[0], &children[1]);
-            let axis =
-                (0..left.upper.len()).find(|i| left.upper[*i] != right.upper[*i] || left.lower[*i] != right.lower[*i]);
-            let axis = axis.unwrap_or(0);
-            format::Next::Axis(axis as u32, left.upper[axis].to_f64())
-        }
-        _ => format::Next::Closed,
-    }
+fn written<T: Scalar>(
+    next: &Next<InputDomain<T>>,
+    (lower, upper): (&[T], &[T]),
+) -> (Vec<(u32, f64, f64)>, format::Next) {
+    let Next::Cut(children) = next else { return (Vec::new(), format::Next::Closed) };
+    let [first, .., last] = &children.as_slice() else {
+        let Some(only) = children.first() else { return (Vec::new(), format::Next::Closed) };
+        return (sides((&only.lower, &only.upper), (lower, upper)), format::Next::Whole);
+    };
+    let differs = |i: &usize| first.upper[*i] != last.upper[*i] || first.lower[*i] != last.lower[*i];
+    let axis = (0..first.upper.len()).find(differs).unwrap_or(0);
+    let mut whole = (first.lower.clone(), first.upper.clone());
+    whole.1[axis] = last.upper[axis];
+    let next = format::Next::Axis(axis as u32, first.upper[axis].to_f64());
+    (sides((&whole.0, &whole.1), (lower, upper)), next)
+}
+
+/// The sides of a box that moved.
+fn sides<T: Scalar>(now: (&[T], &[T]), before: (&[T], &[T])) -> Vec<(u32, f64, f64)> {
+    let moved = (0..now.0.len()).filter(|i| now.0[*i] != before.0[*i] || now.1[*i] != before.1[*i]);
+    moved.map(|i| (i as u32, now.0[i].to_f64(), now.1[i].to_f64())).collect()
 }
 
 /// The middle of an interval, if it lies strictly inside.

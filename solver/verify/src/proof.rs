@@ -5,9 +5,9 @@
 
 use crate::alpha;
 use crate::bounds::Bounds;
-use crate::network::Network;
+use crate::network::{Function, Network};
 use crate::search::Tracer;
-use secateur_check::proof::format::{Next, Record, Slopes, Split, Step, Table, WHOLE};
+use secateur_check::proof::format::{Entry, Next, Record, Slopes, Split, Step, Table, WHOLE};
 use secateur_linalg::Scalar;
 
 /// Numbers the parts as the checker will, and hands records to the tracer.
@@ -46,9 +46,16 @@ impl<'a> Scribe<'a> {
     }
 
     /// Bounds of the open part of a region.
-    pub fn table(&mut self, region: usize, layers: Vec<(u32, Vec<secateur_check::proof::format::Entry>)>) {
-        if !layers.is_empty() {
-            self.tracer.record(&Record::Table(Table { id: self.parts[region], layers }));
+    pub fn table<T: Scalar>(
+        &mut self,
+        region: usize,
+        network: &Network<T>,
+        bounds: &Bounds<T>,
+        layers: Vec<(u32, Vec<Entry>)>,
+    ) {
+        let ranges = narrow(network, bounds);
+        if !layers.is_empty() || !ranges.is_empty() {
+            self.tracer.record(&Record::Table(Table { id: self.parts[region], layers, ranges }));
         }
     }
 
@@ -56,7 +63,7 @@ impl<'a> Scribe<'a> {
     /// then on.
     pub fn apart(&mut self, region: usize, disjunct: u32) -> u64 {
         let next = Next::Apart(disjunct);
-        self.step(self.parts[region], Step { id: 0, refuted: Vec::new(), cutting: Vec::new(), next });
+        self.step(self.parts[region], Step { id: 0, refuted: Vec::new(), cutting: Vec::new(), left: Vec::new(), next });
         let alone = self.number();
         self.parts[region] = self.number();
         alone
@@ -72,6 +79,23 @@ impl<'a> Scribe<'a> {
         self.tracer.rewind(mark.place);
         (self.next, self.parts) = (mark.next, mark.parts);
     }
+}
+
+/// An input of a function is narrow if its range is this share of its layer's widest or less: rounding errors, which differ
+/// between search and checker, then turn the lines.
+const NARROW: f64 = 1.0 / 256.0;
+
+/// The ranges of narrow inputs of functions.
+fn narrow<T: Scalar>(network: &Network<T>, bounds: &Bounds<T>) -> Vec<(u32, Vec<(u32, f64, f64)>)> {
+    let layer = |(number, (_, source, _)): (usize, (usize, usize, Function))| {
+        let ends = bounds.lower[source].iter().zip(&bounds.upper[source]).map(|(l, u)| (l.to_f64(), u.to_f64()));
+        let ends: Vec<(f64, f64)> = ends.collect();
+        let widest = ends.iter().fold(0.0f64, |most, (l, u)| most.max(u - l));
+        let open = ends.iter().enumerate().filter(|(_, (l, u))| *l < 0.0 && *u > 0.0 && u - l <= NARROW * widest);
+        let narrow: Vec<(u32, f64, f64)> = open.map(|(j, (l, u))| (j as u32, *l, *u)).collect();
+        (number as u32, narrow)
+    };
+    network.activations().enumerate().map(layer).filter(|(_, narrow)| !narrow.is_empty()).collect()
 }
 
 /// For every activation layer, its number among them.

@@ -296,7 +296,13 @@ impl<T: Scalar> Splitting for ReluSplitting<'_, T> {
                         let numbers = proof::numbers(self.network);
                         let split = Split { layer: neuron.0, neuron: neuron.1, active: first };
                         let next = format::Next::Relu(proof::split(&numbers, &split));
-                        Box::new(format::Step { id: 0, refuted: Vec::new(), cutting: Vec::new(), next })
+                        Box::new(format::Step {
+                            id: 0,
+                            refuted: Vec::new(),
+                            cutting: Vec::new(),
+                            left: Vec::new(),
+                            next,
+                        })
                     });
                     Step { candidate, lower, next, evidence }
                 }
@@ -355,7 +361,13 @@ impl<T: Scalar> ReluSplitting<'_, T> {
     }
 
     fn closed(&self, claim: Claim) -> Box<format::Step> {
-        Box::new(format::Step { id: 0, refuted: vec![claim], cutting: Vec::new(), next: format::Next::Closed })
+        Box::new(format::Step {
+            id: 0,
+            refuted: vec![claim],
+            cutting: Vec::new(),
+            left: Vec::new(),
+            next: format::Next::Closed,
+        })
     }
 
     /// Why subproblem `d` is refuted: by its strongest objective, or by several together.

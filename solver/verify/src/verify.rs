@@ -209,6 +209,9 @@ impl Run<'_, '_> {
             let boxes = region.boxes();
             let (plain, magnitudes) = bounds::bound(network, &boxes, Method::Crown, &[], &late);
             let mut root = Root::new(network, plain, magnitudes);
+            if let Some(scribe) = &mut self.scribe {
+                scribe.table(index, network, &root.bounds, Vec::new());
+            }
             self.clock.report("root", &self.tally, region.disjuncts.len(), f64::NEG_INFINITY);
             let Some(mut open) = self.undecided(network, index, region, &root, &mut parts) else { return Ok(None) };
             if open.is_empty() {
@@ -232,7 +235,7 @@ impl Run<'_, '_> {
                         bounds::bound_traced(network, &boxes, method, &[Some(&known)], &late, table.as_mut());
                     root = Root::new(network, bounds, magnitudes);
                     if let (Some(scribe), Some(table)) = (&mut self.scribe, table) {
-                        scribe.table(index, table);
+                        scribe.table(index, network, &root.bounds, table);
                     }
                 }
                 match self.search_disjuncts(network, (index, region), &mut open, &root, stage.limit, &mut parts)? {
@@ -343,7 +346,7 @@ impl Run<'_, '_> {
         }
         if let Some(scribe) = &mut self.scribe {
             let next = if open.is_empty() { Next::Closed } else { Next::Whole };
-            scribe.step(scribe.parts[index], Step { id: 0, refuted, cutting: Vec::new(), next });
+            scribe.step(scribe.parts[index], Step { id: 0, refuted, cutting: Vec::new(), left: Vec::new(), next });
             if !open.is_empty() {
                 scribe.parts[index] = scribe.number();
             }

@@ -4,7 +4,7 @@
 //! A [`Frame`] has the exponents of a region; [`Known`] is what bounds a part of it.
 
 use super::checker::Rejection;
-use super::format::{Cover, Entry, Slopes, Split, Table};
+use super::format::{Cover, Entry, Slopes, Split, Table, exact};
 use super::lines::{Line, image, lines};
 use super::matrix::{Matrix, power};
 use super::network::{Function, Kind, Network};
@@ -136,6 +136,10 @@ impl Frame {
                     if range.lower.iter().zip(&range.upper).any(|(l, u)| l > u) {
                         return Ok(None);
                     }
+                    let wider = table.ranges.iter().filter(|(r, _)| *r as usize == known.ranges.len());
+                    for (_, wider) in wider {
+                        self.widen(*source, wider, &mut range)?;
+                    }
                     known.below[*source] = below(&range.lower);
                     let g = self.exponent[*source];
                     let (exponent, values, lines) = apply(*function, &range, g)?;
@@ -257,6 +261,28 @@ impl Frame {
             } else {
                 range.lower[o] = range.lower[o].max(least);
             }
+        }
+        Ok(())
+    }
+}
+
+impl Frame {
+    /// Takes no tighter ranges than these.
+    fn widen(&self, k: usize, ranges: &[(u32, f64, f64)], range: &mut Range) -> Result<(), Rejection> {
+        for (neuron, lower, upper) in ranges {
+            let o = *neuron as usize;
+            let (Some(lower), Some(upper)) = (exact(*lower), exact(*upper)) else { return Err(Rejection::Table) };
+            if o >= range.lower.len() {
+                return Err(Rejection::Table);
+            }
+            let end = |v: dashu_int::IBig| i64::try_from(v).map_err(|_| Rejection::Table);
+            // Bounds of many bits would not fit into the sums.
+            let (lower, upper) = (end(lower.floor_at(self.exponent[k]))?, end(upper.ceil_at(self.exponent[k]))?);
+            if lower.unsigned_abs().max(upper.unsigned_abs()) >> (BITS + 1) > 0 {
+                return Err(Rejection::Table);
+            }
+            range.lower[o] = range.lower[o].min(lower);
+            range.upper[o] = range.upper[o].max(upper);
         }
         Ok(())
     }

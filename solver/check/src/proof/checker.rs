@@ -13,10 +13,10 @@ use super::bounds::{Corners, Frame, Known, Ranges, cut};
 use super::format::{self, Claim, Digests, FormatError, Next, Reader, Record, Split, Table, Witness, exact};
 use super::matrix::power;
 use super::network::Network;
-use super::rows::{Costliest, Form, Start, Terms, View, back};
+use super::rows::{Form, Probe, Start, Terms, View, back};
 use crate::error::CheckError;
 use crate::evaluate::{Enclosure, enclosed};
-use crate::interval::{Interval, quotients};
+use crate::interval::{Dyadic, Interval, quotients};
 use crate::replay::{Replay, replay};
 use dashu_ratio::RBig;
 use rayon::prelude::*;
@@ -303,7 +303,7 @@ impl<'a> Checker<'a> {
             this.prove(frame, &part, &step.refuted)?;
         }
         part.open.retain(|d| step.refuted.iter().all(|claim| claim.disjunct != *d));
-        if !part.open.is_empty() && !step.cutting.is_empty() && !this.cut(frame, &mut part, &step.cutting)? {
+        if !part.open.is_empty() && !step.cutting.is_empty() && !this.cut(frame, &mut part, step)? {
             return Ok(Vec::new());
         }
         this.children(part, step)
@@ -457,11 +457,14 @@ impl Bounding<'_> {
     fn refuted(&self, attempt: &mut Attempt<'_>, claim: &Claim, halvings: u32) -> Result<bool, Rejection> {
         let (frame, known, corners) = (attempt.frame, attempt.known, attempt.corners);
         let view = View { known, ranges: &attempt.ranges, splits: &attempt.splits };
-        let mut costliest = Costliest::default();
-        let probe = (halvings > 0 && !attempt.smaller).then_some(&mut costliest);
-        let (form, strict) = self.form(frame, view, claim, probe)?;
-        let least = form.minimum(corners, frame.exponent[0]);
-        if !least.is_negative() && (strict || !least.is_zero()) {
+        let mut probe = Probe::default();
+        let (form, strict) = self.form(frame, view, claim, (halvings > 0).then_some(&mut probe))?;
+        let shows = |least: &Dyadic| !least.is_negative() && (strict || !least.is_zero());
+        if shows(&form.minimum(corners, frame.exponent[0])) {
+            return Ok(true);
+        }
+        // A sum of rows is not one row: then this is the bound of one of them only.
+        if claim.rows.len() == 1 && probe.best.as_ref().is_some_and(shows) {
             return Ok(true);
         }
         if halvings == 0 {
@@ -470,7 +473,7 @@ impl Bounding<'_> {
         if attempt.smaller {
             self.halves(attempt, claim, &form, halvings)
         } else {
-            self.signs(attempt, claim, costliest, halvings)
+            self.signs(attempt, claim, probe, halvings)
         }
     }
 
@@ -500,14 +503,8 @@ impl Bounding<'_> {
     }
 
     /// Tries both signs of the ReLU whose line costs the claim's sum most.
-    fn signs(
-        &self,
-        attempt: &mut Attempt<'_>,
-        claim: &Claim,
-        costliest: Costliest,
-        halvings: u32,
-    ) -> Result<bool, Rejection> {
-        let Costliest(Some((_, split))) = costliest else { return Ok(false) };
+    fn signs(&self, attempt: &mut Attempt<'_>, claim: &Claim, probe: Probe, halvings: u32) -> Result<bool, Rejection> {
+        let Some((_, split)) = probe.costliest else { return Ok(false) };
         let (r, j) = (split.layer as usize, split.neuron as usize);
         for active in [false, true] {
             let split = Split { active, ..split };
@@ -530,7 +527,7 @@ impl Bounding<'_> {
         frame: &Frame,
         view: View<'_>,
         claim: &Claim,
-        mut costliest: Option<&mut Costliest>,
+        mut probe: Option<&mut Probe>,
     ) -> Result<(Form, bool), Rejection> {
         let missing = || self.content("a disjunct or objective that does not exist");
         let objectives = self.case.disjuncts.get(claim.disjunct as usize).ok_or_else(missing)?;
@@ -546,7 +543,7 @@ impl Bounding<'_> {
             // Without an objective, the splits contradict each other where their multiples have a positive sum.
             strict &= *is_strict && row.weight > 0;
             let start = if row.weight > 0 { start.clone() } else { Start::nothing(self.network.output()) };
-            let form = back(self.network, frame, view, start, &row.slopes, costliest.as_deref_mut())?;
+            let form = back(self.network, frame, view, start, &row.slopes, probe.as_deref_mut())?;
             sum = Some(match sum {
                 None if single => form,
                 None => form.times(row.weight).ok_or(Rejection::Range)?,
@@ -559,17 +556,17 @@ impl Bounding<'_> {
         Ok((sum.ok_or_else(|| self.content("a claim without an objective"))?, strict))
     }
 
-    /// Cuts a part to the box around what the cutting claims leave of each open disjunct, and drops disjuncts of which
-    /// nothing is left; says whether something is left at all.
+    /// Cuts a part to the box around what the cutting claims leave of each open disjunct, though not further than the
+    /// record asks, and drops disjuncts of which nothing is left; says whether something is left at all.
     ///
     /// Where a form with least value $M$ on the box is at most 0, $x_i - l_i \le -M / A_i$ for $A_i > 0$, and
     /// $u_i - x_i \le M / A_i$ for $A_i < 0$.
-    fn cut(&self, frame: &Frame, part: &mut Part, claims: &[Claim]) -> Result<bool, Rejection> {
+    fn cut(&self, frame: &Frame, part: &mut Part, step: &format::Step) -> Result<bool, Rejection> {
         let (g, corners) = (frame.exponent[0], &part.corners);
         let attempt = self.attempt(frame, part)?;
         let view = View { known: &part.known, ranges: &attempt.ranges, splits: &attempt.splits };
         let mut left: BTreeMap<u32, Corners> = part.open.iter().map(|d| (*d, Corners::clone(corners))).collect();
-        for claim in claims {
+        for claim in &step.cutting {
             let (form, _) = self.form(frame, view, claim, None)?;
             let least = form.minimum(corners, g);
             let Some(mine) = left.get_mut(&claim.disjunct) else { continue };
@@ -592,7 +589,20 @@ impl Bounding<'_> {
             upper: a.upper.iter().zip(&b.upper).map(|(a, b)| *a.max(b)).collect(),
         });
         let Some(hull) = hull else { return Ok(false) };
-        (part.corners, part.stale, part.smaller) = (Arc::new(hull), true, true);
+        let mut kept = Corners::clone(corners);
+        for (axis, lower, upper) in &step.left {
+            let i = *axis as usize;
+            let (Some(lower), Some(upper)) = (exact(*lower), exact(*upper)) else {
+                return Err(self.content("a side is not at a number"));
+            };
+            if i >= hull.lower.len() {
+                return Err(self.content("a side of an input that does not exist"));
+            }
+            let end = |v: dashu_int::IBig| i64::try_from(v).map_err(|_| self.content("a side is far outside"));
+            kept.lower[i] = hull.lower[i].min(end(lower.floor_at(g))?).max(corners.lower[i]);
+            kept.upper[i] = hull.upper[i].max(end(upper.ceil_at(g))?).min(corners.upper[i]);
+        }
+        (part.corners, part.stale, part.smaller) = (Arc::new(kept), true, true);
         Ok(true)
     }
 }

@@ -154,6 +154,9 @@ pub struct Step {
     pub refuted: Vec<Claim>,
     /// Linear bounds that cut it: where they are positive, their disjunct holds nothing.
     pub cutting: Vec<Claim>,
+    /// Where the search put the sides that it moved, by input: lower and upper. Slopes are fitted to that box, so no more
+    /// is cut than this.
+    pub left: Vec<(u32, f64, f64)>,
     /// How it goes on.
     pub next: Next,
 }
@@ -183,8 +186,11 @@ pub struct Entry {
 pub struct Table {
     /// The part, which stays open.
     pub id: u64,
-    /// Entries of ReLU layers, by number, ascending.
+    /// Entries of layers of functions, by number, ascending.
     pub layers: Vec<(u32, Vec<Entry>)>,
+    /// What the search took as the ranges of narrow inputs of functions, by layer and neuron, ascending: no tighter ones are
+    /// taken here, since they would turn the lines that slopes and multipliers are fitted to.
+    pub ranges: Vec<(u32, Vec<(u32, f64, f64)>)>,
 }
 
 /// A counterexample.
@@ -264,6 +270,14 @@ fn cover(out: &mut Vec<u8>, part: &Cover) {
     }
 }
 
+fn sides(out: &mut Vec<u8>, sides: &[(u32, f64, f64)]) {
+    number(out, sides.len() as u64);
+    for (axis, lower, upper) in sides {
+        number(out, u64::from(*axis));
+        [lower, upper].into_iter().for_each(|end| number(out, end.to_bits().reverse_bits()));
+    }
+}
+
 fn integer(out: &mut Vec<u8>, magnitude: &UBig) {
     let bytes = magnitude.to_le_bytes();
     number(out, bytes.len() as u64);
@@ -299,6 +313,7 @@ pub fn write(stream: &mut impl Write, record: &Record) -> io::Result<()> {
             number(&mut out, step.id);
             claims(&mut out, &step.refuted);
             claims(&mut out, &step.cutting);
+            sides(&mut out, &step.left);
             match step.next {
                 Next::Closed => out.push(0),
                 Next::Whole => out.push(1),
@@ -329,6 +344,11 @@ pub fn write(stream: &mut impl Write, record: &Record) -> io::Result<()> {
                     number(&mut out, u64::from(entry.neuron) << 1 | u64::from(entry.upper));
                     cover(&mut out, &entry.cover);
                 }
+            }
+            number(&mut out, table.ranges.len() as u64);
+            for (layer, ranges) in &table.ranges {
+                number(&mut out, u64::from(*layer));
+                sides(&mut out, ranges);
             }
         }
         Record::Witness(witness) => {
@@ -450,8 +470,17 @@ impl<R: Read> Reader<R> {
         }
     }
 
+    fn sides(&mut self) -> Result<Vec<(u32, f64, f64)>, FormatError> {
+        self.list(|this| {
+            let axis = this.index()?;
+            let mut end = || Ok::<_, FormatError>(f64::from_bits(this.number()?.reverse_bits()));
+            Ok((axis, end()?, end()?))
+        })
+    }
+
     fn step(&mut self) -> Result<Step, FormatError> {
         let (id, refuted, cutting) = (self.number()?, self.claims()?, self.claims()?);
+        let left = self.sides()?;
         let next = match self.bytes()? {
             [0] => Next::Closed,
             [1] => Next::Whole,
@@ -460,7 +489,7 @@ impl<R: Read> Reader<R> {
             [5] => Next::Apart(self.index()?),
             _ => return Err(self.wrong()),
         };
-        Ok(Step { id, refuted, cutting, next })
+        Ok(Step { id, refuted, cutting, left, next })
     }
 
     fn table(&mut self) -> Result<Table, FormatError> {
@@ -474,7 +503,8 @@ impl<R: Read> Reader<R> {
             };
             Ok((layer, this.list(entry)?))
         })?;
-        Ok(Table { id, layers })
+        let ranges = self.list(|this| Ok((this.index()?, this.sides()?)))?;
+        Ok(Table { id, layers, ranges })
     }
 
     fn integer(&mut self) -> Result<UBig, FormatError> {

@@ -8,7 +8,7 @@
 //! is large. Lines above follow from $1 - \sigma(-z)$ for the sigmoid and $-\sigma(-z)$ for tanh.
 
 use super::format::{SLOPE_BITS, WHOLE};
-use super::network::Function;
+pub use super::network::Function;
 use crate::interval::{Dyadic, Interval};
 use crate::transcendental;
 

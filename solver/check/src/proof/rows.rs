@@ -33,9 +33,14 @@ impl Known {
     }
 }
 
-/// The open ReLU whose upper line costs a bound most, and how much.
+/// What is seen on the way.
 #[derive(Clone, Debug, Default)]
-pub struct Costliest(pub Option<(Dyadic, Split)>);
+pub struct Probe {
+    /// The open ReLU whose upper line costs the bound most, and how much.
+    pub costliest: Option<(Dyadic, Split)>,
+    /// The greatest of the bounds that the ranges of one layer give.
+    pub best: Option<Dyadic>,
+}
 
 /// Integers with one exponent.
 #[derive(Clone, Debug)]
@@ -140,14 +145,15 @@ impl Sum {
     }
 
     fn coarsen(&mut self, shift: i64, below: &[i64], exponent: i64) -> Dyadic {
-        let shift = shift.min(63);
-        let mask = if shift == 63 { i64::MAX } else { (1i64 << shift) - 1 };
+        // From 63 places on, what is left of a number is its sign.
+        let places = shift.min(63);
         let mut loss = 0i128;
         for (v, low) in self.values.iter_mut().zip(below) {
-            if *v & mask != 0 {
+            let rest = *v >> places;
+            if shift > 63 && *v != 0 || rest << places != *v {
                 loss += i128::from(*low);
             }
-            *v >>= shift;
+            *v = rest;
         }
         self.exponent += shift;
         power(loss, self.exponent + exponent)
@@ -164,9 +170,6 @@ fn merge(slot: &mut Option<Sum>, mut new: Sum, below: &[i64], g: i64, constant: 
     if gap != 0 {
         let finer = if gap > 0 { &mut new } else { &mut *present };
         let loss = finer.coarsen(gap.abs(), below, g);
-        if gap.abs() > 63 {
-            return Err(Rejection::Range);
-        }
         *constant = constant.minus(&loss);
     }
     for (v, w) in present.values.iter_mut().zip(&new.values) {
@@ -186,7 +189,7 @@ pub fn back(
     view: View<'_>,
     start: Start,
     slopes: &Slopes,
-    mut costliest: Option<&mut Costliest>,
+    mut probe: Option<&mut Probe>,
 ) -> Result<Form, Rejection> {
     let known = view.known;
     valid(slopes)?;
@@ -249,13 +252,10 @@ pub fn back(
                 let range = &view.ranges[r];
                 let given = slopes.alpha.iter().find(|(layer, _)| *layer as usize == r);
                 let mut given = given.map(|(_, of)| of.iter().peekable());
-                let mut chosen = |j: usize, plain: i64| {
-                    let Some(given) = &mut given else { return plain };
+                let mut chosen = |j: usize| -> Option<i64> {
+                    let given = given.as_mut()?;
                     while given.next_if(|(neuron, _)| (*neuron as usize) < j).is_some() {}
-                    given
-                        .peek()
-                        .filter(|(neuron, _)| *neuron as usize == j)
-                        .map_or(plain, |(_, slope)| i64::from(*slope))
+                    given.peek().filter(|(neuron, _)| *neuron as usize == j).map(|(_, slope)| i64::from(*slope))
                 };
                 // The slope that each coefficient takes.
                 let (mut total, sum_exponent, g_here) = (0i128, sum.exponent, frame.exponent[*s]);
@@ -268,18 +268,24 @@ pub fn back(
                         return line.slope;
                     }
                     let (l, u) = (range.lower[j], range.upper[j]);
-                    if l >= 0 {
-                        WHOLE
-                    } else if u <= 0 {
+                    // This lies below a ReLU on any range.
+                    if a > 0
+                        && let Some(slope) = chosen(j)
+                    {
+                        return slope;
+                    }
+                    // A sign may contradict a range that is known: then the input is 0, and the sign counts.
+                    if u <= 0 {
                         0
+                    } else if l >= 0 {
+                        WHOLE
                     } else if a > 0 {
-                        let plain = if u > -l { WHOLE } else { 0 };
-                        chosen(j, plain)
+                        if u > -l { WHOLE } else { 0 }
                     } else {
                         let (l, u, whole) = (i128::from(l), i128::from(u), i128::from(WHOLE));
                         let slope = (u * whole / (u - l)).clamp(0, whole);
                         let cost = i128::from(a) * (-slope * l).max((whole - slope) * u);
-                        if let Some(Costliest(most)) = costliest.as_deref_mut() {
+                        if let Some(Probe { costliest: most, .. }) = probe.as_deref_mut() {
                             let cost = power(-cost, sum_exponent - i64::from(SLOPE_BITS) + g_here);
                             if most.as_ref().is_none_or(|(most, _)| most.minus(&cost).is_negative()) {
                                 let split = Split { layer: r as u32, neuron: j as u32, active: false };
@@ -313,6 +319,15 @@ pub fn back(
                 };
                 constant =
                     constant.plus(&power(total, exponent + g)).plus(&power(intercepts, sum.exponent - INTERCEPT_BITS));
+                if let Some(probe) = probe.as_deref_mut().filter(|_| sums.iter().all(Option::is_none)) {
+                    let least =
+                        |(a, (l, u)): (&i64, (&i64, &i64))| i128::from(*a) * i128::from(if *a > 0 { *l } else { *u });
+                    let sum: i128 = new.values.iter().zip(range.lower.iter().zip(&range.upper)).map(least).sum();
+                    let bound = constant.plus(&power(sum, new.exponent + g));
+                    if probe.best.as_ref().is_none_or(|best| best.minus(&bound).is_negative()) {
+                        probe.best = Some(bound);
+                    }
+                }
                 merge(&mut sums[*s], new, below, g, &mut constant)?;
             }
         }
