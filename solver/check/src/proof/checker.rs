@@ -263,8 +263,9 @@ impl<'a> Checker<'a> {
                 Some(part) => self.step(record.number, &record.step, part.clone()),
                 None => Ok(Vec::new()),
             };
-            let found: Vec<_> = ready.par_iter().map(check).collect::<Result<_, _>>()?;
+            let found: Vec<Result<Vec<Option<Part>>, Rejection>> = ready.par_iter().map(check).collect();
             for ((record, _), children) in ready.into_iter().zip(found) {
+                let children = children?;
                 // A part of which these bounds leave nothing has empty children.
                 let empty = std::iter::repeat_with(|| None);
                 let numbers = record.first..record.first + record.step.next.children();

@@ -274,8 +274,12 @@ pub fn back(
                     {
                         return slope;
                     }
-                    // A sign may contradict a range that is known: then the input is 0, and the sign counts.
-                    if u <= 0 {
+                    // Where a range leaves 0 alone, a sign says which line the search took.
+                    let sign = |split: &&Split| split.layer as usize == r && split.neuron as usize == j;
+                    if l >= 0 && u <= 0 {
+                        let active = view.splits.iter().rev().find(sign).is_some_and(|split| split.active);
+                        if active { WHOLE } else { 0 }
+                    } else if u <= 0 {
                         0
                     } else if l >= 0 {
                         WHOLE
@@ -299,24 +303,18 @@ pub fn back(
                 let (below, g) = (&known.below[*s], frame.exponent[*s]);
                 let exponent = sum.exponent - i64::from(SLOPE_BITS);
                 let entries = sum.values.iter().enumerate();
-                let signs: Vec<(usize, i128)> = signs(view.splits, slopes, r, exponent).collect();
-                let new = if frame.fine || signs.iter().any(|(_, beta)| beta.abs() >> 60 != 0) {
+                let mut new = if frame.fine {
                     let product =
                         |(j, a): (usize, &i64)| if *a == 0 { 0 } else { i128::from(*a) * i128::from(slope(j, *a)) };
-                    let mut products: Vec<i128> = entries.map(product).collect();
-                    signs.into_iter().for_each(|(j, beta)| products[j] += beta);
-                    let (new, loss) = Sum::of(products, exponent, below, g);
+                    let (new, loss) = Sum::of(entries.map(product).collect(), exponent, below, g);
                     constant = constant.minus(&loss);
                     new
                 } else {
-                    // 31 bits and 24; a few multipliers of 60.
+                    // 31 bits and 24.
                     let product = |(j, a): (usize, &i64)| if *a == 0 { 0 } else { a * slope(j, *a) };
-                    let mut values: Vec<i64> = entries.map(product).collect();
-                    for (j, beta) in signs {
-                        values[j] += beta as i64;
-                    }
-                    Sum { exponent, values }
+                    Sum { exponent, values: entries.map(product).collect() }
                 };
+                constant = constant.minus(&signs(view.splits, slopes, r, &mut new, below, g)?);
                 constant =
                     constant.plus(&power(total, exponent + g)).plus(&power(intercepts, sum.exponent - INTERCEPT_BITS));
                 if let Some(probe) = probe.as_deref_mut().filter(|_| sums.iter().all(Option::is_none)) {
@@ -348,23 +346,30 @@ fn valid(slopes: &Slopes) -> Result<(), Rejection> {
     if right { Ok(()) } else { Err(Rejection::Slopes) }
 }
 
-/// What the multipliers $\beta \ge 0$ of the splits in ReLU layer `r` add to the coefficients of its inputs, in units of
-/// $2^e$: on $z \ge 0$ the objective is at least itself less $\beta z$, on $z \le 0$ at least itself plus $\beta z$. Any
-/// multiplier serves, so rounding it costs nothing.
-fn signs<'a>(
-    splits: &'a [Split],
-    slopes: &'a Slopes,
+/// Adds to the coefficients of the inputs of ReLU layer `r` what the multipliers $\beta \ge 0$ of its splits ask for, and
+/// returns how much the function may fall: on $z \ge 0$ the objective is at least itself less $\beta z$, on $z \le 0$ at least
+/// itself plus $\beta z$. Any multiplier serves, so rounding it costs nothing; making room for it does.
+fn signs(
+    splits: &[Split],
+    slopes: &Slopes,
     r: usize,
-    exponent: i64,
-) -> impl Iterator<Item = (usize, i128)> + 'a {
-    const MOST: i128 = 1 << 118;
-    let here =
-        splits.iter().zip(&slopes.beta).filter(move |(split, beta)| split.layer as usize == r && beta.to_bits() > 0);
-    here.filter_map(move |(split, beta)| {
-        let units = decode_f64(*beta).map(|beta| Dyadic::from(beta).floor_at(exponent))?;
-        let units = i128::try_from(units).unwrap_or(MOST).min(MOST);
-        Some((split.neuron as usize, if split.active { -units } else { units }))
-    })
+    sum: &mut Sum,
+    below: &[i64],
+    g: i64,
+) -> Result<Dyadic, Rejection> {
+    const MOST: i64 = 60;
+    let here = splits.iter().zip(&slopes.beta).filter(|(split, beta)| split.layer as usize == r && beta.to_bits() > 0);
+    let here: Vec<(&Split, Dyadic)> =
+        here.filter_map(|(split, beta)| Some((split, Dyadic::from(decode_f64(*beta)?)))).collect();
+    let top = here.iter().filter_map(|(_, beta)| beta.top()).max().unwrap_or(i64::MIN / 2);
+    let room = top - MOST - sum.exponent;
+    let loss = if room > 0 { sum.coarsen(room, below, g) } else { Dyadic::zero() };
+    for (split, beta) in here {
+        let units = i64::try_from(beta.floor_at(sum.exponent)).expect("there is room for it");
+        let value = &mut sum.values[split.neuron as usize];
+        *value = value.checked_add(if split.active { -units } else { units }).ok_or(Rejection::Range)?;
+    }
+    Ok(loss)
 }
 
 impl Form {
