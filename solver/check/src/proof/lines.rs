@@ -19,7 +19,10 @@ pub const INTERCEPT_BITS: i64 = 60;
 const BITS: usize = 72;
 
 /// Steps that look for a tangent.
-const STEPS: usize = 20;
+const STEPS: usize = 34;
+
+/// Bits of the values that this takes.
+const SEARCH_BITS: usize = 48;
 
 /// $s z + t$, with $s$ in units of $2^{-24}$ and $t$ in units of $2^{-60}$.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,13 +35,17 @@ pub struct Line {
 
 /// The values of an increasing function on an interval.
 pub fn image(function: Function, z: &Interval) -> Interval {
+    values(function, z, BITS)
+}
+
+fn values(function: Function, z: &Interval, bits: usize) -> Interval {
     match function {
         Function::Relu => {
             let cut = |v: &Dyadic| if v.is_negative() { Dyadic::zero() } else { v.clone() };
             Interval::new(cut(&z.lower), cut(&z.upper))
         }
-        Function::Sigmoid => transcendental::sigmoid(z, BITS),
-        Function::Tanh => transcendental::tanh(z, BITS),
+        Function::Sigmoid => transcendental::sigmoid(z, bits),
+        Function::Tanh => transcendental::tanh(z, bits),
     }
 }
 
@@ -89,7 +96,7 @@ fn below(function: Function, l: &Dyadic, u: &Dyadic) -> Line {
         let (mut a, mut b) = (l.clone(), zero.clone());
         for _ in 0..STEPS {
             let middle = half(&a, &b);
-            let value = at(function, &middle);
+            let value = values(function, &Interval::point(middle.clone()), SEARCH_BITS);
             let ahead = value.plus(&derivative(function, &value).times(&Interval::point(u.minus(&middle))));
             if ahead.upper.minus(&at_u.lower).is_negative() { a = middle } else { b = middle }
         }
