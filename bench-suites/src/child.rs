@@ -56,8 +56,23 @@ pub fn measure(
     limit: Duration,
     stop: &AtomicBool,
 ) -> Result<Option<Measurement>, BenchError> {
+    measure_with(program, model, property, limit, None, stop)
+}
+
+/// The same, with a certificate.
+///
+/// # Errors
+/// See [`measure`].
+pub fn measure_with(
+    program: &Program,
+    model: &Path,
+    property: &Path,
+    limit: Duration,
+    certificate: Option<&Path>,
+    stop: &AtomicBool,
+) -> Result<Option<Measurement>, BenchError> {
     let begin = Instant::now();
-    let mut child = start(program, model, property, limit)?;
+    let mut child = start(program, model, property, limit, certificate)?;
     let output = drain(child.stdout.take());
     let complaints = drain(child.stderr.take());
     let mut memory = None;
@@ -87,11 +102,20 @@ pub fn measure(
     Ok(Some(judge(status, &output, &complaints, seconds, limit, memory, killed)))
 }
 
-fn start(program: &Program, model: &Path, property: &Path, limit: Duration) -> Result<Child, BenchError> {
+fn start(
+    program: &Program,
+    model: &Path,
+    property: &Path,
+    limit: Duration,
+    certificate: Option<&Path>,
+) -> Result<Child, BenchError> {
     let mut command = Command::new(&program.path);
     command.arg("verify").arg(model).arg(property);
     command.args(["--quiet", "--json", "-", "--timeout", &limit.as_secs_f64().to_string()]);
     command.args(["--threads", &program.threads.to_string()]);
+    if let Some(file) = certificate {
+        command.arg("--certificate").arg(file);
+    }
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command.spawn().map_err(|source| BenchError::Start { program: program.path.clone(), source })
 }

@@ -12,6 +12,7 @@
 //! | the robustness properties of one image | [`local`] |
 //! | experiments on such properties (feature `full`) | `experiment` |
 
+pub mod certified;
 pub mod child;
 pub mod error;
 #[cfg(feature = "full")]

@@ -1,5 +1,6 @@
 //! The results file: one CSV line per instance, on disk as soon as the instance has ended.
 
+use crate::certified::Certified;
 use crate::child::Measurement;
 use crate::error::BenchError;
 use crate::record::VerificationRecord;
@@ -41,6 +42,18 @@ pub struct ResultRow {
     pub detail: String,
     /// The verifier itself failed.
     pub fault: bool,
+    /// Wall-clock seconds of the process that wrote a certificate.
+    #[serde(default)]
+    pub certified: Option<f64>,
+    /// Bytes of the certificate.
+    #[serde(default)]
+    pub certificate: Option<u64>,
+    /// Seconds to check it.
+    #[serde(default)]
+    pub checking: Option<f64>,
+    /// Why the checker refuses it.
+    #[serde(default)]
+    pub refused: String,
 }
 
 impl ResultRow {
@@ -62,6 +75,20 @@ impl ResultRow {
             method: statistics.map_or_else(String::new, |s| s.method.clone()),
             detail: measured.detail.clone(),
             fault: measured.fault,
+            certified: None,
+            certificate: None,
+            checking: None,
+            refused: String::new(),
+        }
+    }
+
+    /// Enters what a certificate cost.
+    pub fn keep(&mut self, certified: Option<Certified>) {
+        if let Some(certified) = certified {
+            self.certified = Some(certified.seconds);
+            self.certificate = Some(certified.bytes);
+            self.checking = Some(certified.checking);
+            self.refused = certified.refused;
         }
     }
 
@@ -154,6 +181,10 @@ mod tests {
             method: "attack".to_owned(),
             detail: "two\nlines".to_owned(),
             fault: false,
+            certified: Some(0.5),
+            certificate: Some(99),
+            checking: None,
+            refused: "why".to_owned(),
         }
     }
 

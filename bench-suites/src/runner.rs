@@ -1,9 +1,11 @@
 //! Runs every instance that is not yet in the results file.
 
+use crate::certified::certify;
 use crate::child::{Measurement, Program, measure};
 use crate::error::BenchError;
 use crate::results::{ResultRow, Results};
 use crate::suite::{Instance, Suite};
+use crate::verdict::Verdict;
 use regex::Regex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -17,6 +19,8 @@ pub struct Settings {
     pub timeout: Option<Duration>,
     /// Only instances whose `suite/network property` matches.
     pub filter: Option<Regex>,
+    /// Whether to verify again what was decided, with a certificate, and to check that.
+    pub certificates: bool,
 }
 
 /// How a run ended.
@@ -64,7 +68,12 @@ pub fn run(
         let Some(measured) = verify(suite, instance, settings, limit, stop)? else {
             return Ok(Summary { rows, interrupted: true });
         };
-        let row = ResultRow::new(suite, instance, limit.as_secs_f64(), &measured);
+        let mut row = ResultRow::new(suite, instance, limit.as_secs_f64(), &measured);
+        if settings.certificates && matches!(measured.verdict, Verdict::Sat | Verdict::Unsat) {
+            let (model, property) = (suite.resolve(&instance.onnx), suite.resolve(&instance.vnnlib));
+            let slack = limit.mul_f64(1.5);
+            row.keep(certify(&settings.program, &model, &property, slack, stop)?);
+        }
         if let Some(results) = &mut results {
             results.append(&row)?;
         }

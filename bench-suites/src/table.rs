@@ -23,6 +23,44 @@ pub struct Line {
     pub seconds: [f64; 3],
     /// Greatest peak memory in bytes.
     pub memory: Option<u64>,
+    /// What certificates cost, where there are any.
+    pub certificates: Option<Certificates>,
+}
+
+/// What the certificates of a suite's `unsat` cost.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Certificates {
+    /// Written and accepted.
+    pub written: usize,
+    /// Accepted.
+    pub accepted: usize,
+    /// Median ratio of the time with a certificate to the time without.
+    pub overhead: f64,
+    /// Median and greatest ratio of the time to check to the time to verify.
+    pub checking: [f64; 2],
+    /// Median and greatest size in bytes.
+    pub bytes: [f64; 2],
+}
+
+impl Certificates {
+    /// Those of `unsat` rows.
+    fn of(rows: &[&ResultRow]) -> Option<Self> {
+        let rows: Vec<&&ResultRow> =
+            rows.iter().filter(|r| r.verdict == Verdict::Unsat && r.certificate.is_some()).collect();
+        let sorted = |value: &dyn Fn(&ResultRow) -> Option<f64>| {
+            let mut values: Vec<f64> = rows.iter().filter_map(|row| value(row)).collect();
+            values.sort_by(f64::total_cmp);
+            values
+        };
+        let ends = |values: Vec<f64>| [median(&values), values.last().copied().unwrap_or(0.0)];
+        (!rows.is_empty()).then(|| Self {
+            written: rows.len(),
+            accepted: rows.iter().filter(|row| row.refused.is_empty()).count(),
+            overhead: median(&sorted(&|row| Some(row.certified? / row.seconds))),
+            checking: ends(sorted(&|row| Some(row.checking? / row.seconds))),
+            bytes: ends(sorted(&|row| Some(row.certificate? as f64))),
+        })
+    }
 }
 
 impl Line {
@@ -40,6 +78,7 @@ impl Line {
             known: rows.iter().filter(|r| r.expected.is_some_and(Verdict::decided)).count(),
             seconds: [median(&seconds), mean(&seconds), seconds.last().copied().unwrap_or(0.0)],
             memory: rows.iter().filter_map(|r| r.memory).max(),
+            certificates: Certificates::of(rows),
         }
     }
 }
@@ -102,6 +141,26 @@ impl fmt::Display for Table {
                 line.suite, line.disagree, line.new
             )?;
         }
+        if self.lines.iter().any(|line| line.certificates.is_some()) {
+            writeln!(
+                f,
+                "\n{:width$} {:>13} {:>9} {:>13} {:>10} {:>10} {:>10}",
+                "unsat", "accepted", "overhead", "check/verify", "greatest", "median kB", "max kB"
+            )?;
+        }
+        for line in &self.lines {
+            let Some(Certificates { written, accepted, overhead, checking, bytes }) = &line.certificates else {
+                continue;
+            };
+            let accepted = format!("{accepted} of {written}");
+            let [checking, most] = checking;
+            let [size, largest] = bytes.map(|b| b / 1e3);
+            writeln!(
+                f,
+                "{:width$} {accepted:>13} {overhead:>9.2} {checking:>13.2} {most:>10.2} {size:>10.1} {largest:>10.1}",
+                line.suite
+            )?;
+        }
         Ok(())
     }
 }
@@ -139,6 +198,10 @@ mod tests {
             method: String::new(),
             detail: String::new(),
             fault: false,
+            certified: Some(1.1 * seconds),
+            certificate: Some(1000),
+            checking: Some(0.5 * seconds),
+            refused: if seconds > 5.0 { "why".to_owned() } else { String::new() },
         }
     }
 
@@ -158,7 +221,10 @@ mod tests {
         assert_eq!((all.suite.as_str(), all.verdicts), ("all", [1, 2, 0, 1, 0]));
         assert_eq!(all.seconds, [3.0, 3.25, 6.0]);
         assert_eq!(all.memory, Some(6 << 20));
-        assert_eq!(table.to_string().lines().count(), 4);
+        let certificates = all.certificates.as_ref().expect("two of them");
+        assert_eq!((certificates.written, certificates.accepted), (2, 1));
+        assert!((certificates.overhead - 1.1).abs() < 1e-12 && certificates.checking == [0.5, 0.5]);
+        assert_eq!(table.to_string().lines().count(), 8);
     }
 
     #[test]

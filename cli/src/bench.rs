@@ -36,6 +36,9 @@ pub struct Arguments {
     /// Skip what the results file already holds.
     #[arg(long, requires = "results")]
     resume: bool,
+    /// Verify again what was decided, with a certificate, and check that; tells what certificates cost.
+    #[arg(long)]
+    certificates: bool,
     /// Worker threads of each verification; 0 takes every core.
     #[arg(long, value_name = "N", default_value_t = 0)]
     threads: usize,
@@ -50,6 +53,7 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
         program: Program { path, threads: arguments.threads },
         timeout: arguments.timeout,
         filter: arguments.filter.clone(),
+        certificates: arguments.certificates,
     };
     let stop = interrupt::listen()?;
     let summary = runner::run(&suites, &settings, results, done, &stop, &mut Lines)?;
@@ -79,6 +83,9 @@ fn conclude(summary: &Summary) -> Result<Exit, CliError> {
         } else if row.fault {
             failed = true;
             output::print(&format!("FAULT: {}: {}\n", name(row), row.detail))?;
+        } else if !row.refused.is_empty() {
+            failed = true;
+            output::print(&format!("REFUSED: {}: {}\n", name(row), row.refused))?;
         }
     }
     if summary.interrupted {
