@@ -1,6 +1,6 @@
 //! Questions that are meant to bring out wrong answers.
 //!
-//! `SECATEUR_TRIALS` multiplies the number of trials; `./test adversarial` takes ten times as many.
+//! `SECATEUR_TRIALS` multiplies the number of trials; `./test adversarial` takes twenty times as many.
 
 use dashu_ratio::RBig;
 use secateur_check::interval::{Dyadic, Interval};
@@ -123,7 +123,7 @@ fn verdicts_on_random_networks_are_the_exact_ones_and_proved() {
 fn spike(centre: &[f32], width: f32) -> Graph {
     let n = centre.len();
     let mut builder = GraphBuilder::new("x", vec![1, n], ElementType::F32);
-    let mut constant = |builder: &mut GraphBuilder, name: &str, shape: Vec<usize>, values: Vec<f32>| {
+    let constant = |builder: &mut GraphBuilder, name: &str, shape: Vec<usize>, values: Vec<f32>| {
         builder.constant(name.to_owned(), Value::F32(Arc::new(Tensor::new(shape, values)))).expect("a constant")
     };
     let signs =

@@ -74,7 +74,17 @@ fn divided(network: &Dense) -> Graph {
         // x ↦ (x_1 + x_2, x_2, …) and back.
         let size = weights.len();
         for (name, entry) in [("forth", 1.0), ("back", -1.0)] {
-            let row = |i: usize| (0..size).map(|j| if i == j { 1.0 } else if (i, j) == (0, 1) { entry } else { 0.0 });
+            let row = |i: usize| {
+                (0..size).map(move |j| {
+                    if i == j {
+                        1.0
+                    } else if (i, j) == (0, 1) {
+                        entry
+                    } else {
+                        0.0
+                    }
+                })
+            };
             let rows: Vec<Vec<f32>> = (0..size).map(|i| row(i).collect()).collect();
             last = product(&mut builder, &format!("{index}{name}"), last, &rows, &vec![0.0; size]);
         }
@@ -147,13 +157,13 @@ fn bounds_stay_the_same() {
             network.graph().expect("fits"),
             permuted(&network, &mut random).graph().expect("fits"),
             scaled(&network, &mut random).graph().expect("fits"),
-            divided(&network),
         ];
         for method in [Method::Crown, Method::AlphaCrown(ascent)] {
             let of = |graph: &Graph, batch: usize| {
                 let network = lower(graph).expect("supported");
                 let boxes = Boxes::one(&corner, &upper, None).repeat(batch);
-                // An identity behind a ReLU asks for tight bounds of every hidden layer; the outputs' are intervals.
+                // Those of the outputs are intervals on top of tight hidden layers; through the more layers of a divided
+                // network intervals would be wider.
                 let (found, _) = bounds::bound(&network, &boxes, method, &[], &|| false);
                 let output = network.output();
                 (found.lower[output].clone(), found.upper[output].clone())
@@ -162,11 +172,17 @@ fn bounds_stay_the_same() {
             let close = |a: &[f64], b: &[f64]| a.iter().zip(b).all(|(a, b)| (a - b).abs() <= 1e-9 * (1.0 + a.abs()));
             for batch in [2, 7] {
                 let (many_l, many_u) = of(&graphs[0], batch);
-                assert!(close(&many_l, &l.repeat(batch)) && close(&many_u, &u.repeat(batch)), "round {round}, {batch} boxes");
+                assert!(
+                    close(&many_l, &l.repeat(batch)) && close(&many_u, &u.repeat(batch)),
+                    "round {round}, {batch} boxes"
+                );
             }
-            for (form, graph) in graphs.iter().enumerate().take(3) {
+            for (form, graph) in graphs.iter().enumerate() {
                 let (other_l, other_u) = of(graph, 1);
-                assert!(close(&other_l, &l) && close(&other_u, &u), "round {round}, form {form}: {other_l:?} and {l:?}");
+                assert!(
+                    close(&other_l, &l) && close(&other_u, &u),
+                    "round {round}, form {form}: {other_l:?} and {l:?}"
+                );
             }
         }
     }

@@ -602,10 +602,7 @@ fn smooth_gap(l: f64, u: f64) -> f64 {
 }
 
 /// How a part goes on, in a certificate: halves share the end that is the upper one of the first.
-fn written<T: Scalar>(
-    next: &Next<InputDomain<T>>,
-    (lower, upper): (&[T], &[T]),
-) -> (Vec<(u32, f64, f64)>, format::Next) {
+fn written<T: Scalar>(next: &Next<InputDomain<T>>, (lower, upper): (&[T], &[T])) -> (format::Sides, format::Next) {
     let Next::Cut(children) = next else { return (Vec::new(), format::Next::Closed) };
     let [first, .., last] = &children.as_slice() else {
         let Some(only) = children.first() else { return (Vec::new(), format::Next::Closed) };
@@ -620,7 +617,7 @@ fn written<T: Scalar>(
 }
 
 /// The sides of a box that moved.
-fn sides<T: Scalar>(now: (&[T], &[T]), before: (&[T], &[T])) -> Vec<(u32, f64, f64)> {
+fn sides<T: Scalar>(now: (&[T], &[T]), before: (&[T], &[T])) -> format::Sides {
     let moved = (0..now.0.len()).filter(|i| now.0[*i] != before.0[*i] || now.1[*i] != before.1[*i]);
     moved.map(|i| (i as u32, now.0[i].to_f64(), now.1[i].to_f64())).collect()
 }

@@ -7,7 +7,7 @@ use crate::alpha;
 use crate::bounds::Bounds;
 use crate::network::{Function, Network};
 use crate::search::Tracer;
-use secateur_check::proof::format::{Entry, Next, Record, Slopes, Split, Step, Table, WHOLE};
+use secateur_check::proof::format::{Entry, Next, Record, Sides, Slopes, Split, Step, Table, WHOLE};
 use secateur_linalg::Scalar;
 
 /// Numbers the parts as the checker will, and hands records to the tracer.
@@ -86,13 +86,13 @@ impl<'a> Scribe<'a> {
 const NARROW: f64 = 1.0 / 256.0;
 
 /// The ranges of narrow inputs of functions.
-fn narrow<T: Scalar>(network: &Network<T>, bounds: &Bounds<T>) -> Vec<(u32, Vec<(u32, f64, f64)>)> {
+fn narrow<T: Scalar>(network: &Network<T>, bounds: &Bounds<T>) -> Vec<(u32, Sides)> {
     let layer = |(number, (_, source, _)): (usize, (usize, usize, Function))| {
         let ends = bounds.lower[source].iter().zip(&bounds.upper[source]).map(|(l, u)| (l.to_f64(), u.to_f64()));
         let ends: Vec<(f64, f64)> = ends.collect();
         let widest = ends.iter().fold(0.0f64, |most, (l, u)| most.max(u - l));
         let open = ends.iter().enumerate().filter(|(_, (l, u))| *l < 0.0 && *u > 0.0 && u - l <= NARROW * widest);
-        let narrow: Vec<(u32, f64, f64)> = open.map(|(j, (l, u))| (j as u32, *l, *u)).collect();
+        let narrow: Sides = open.map(|(j, (l, u))| (j as u32, *l, *u)).collect();
         (number as u32, narrow)
     };
     network.activations().enumerate().map(layer).filter(|(_, narrow)| !narrow.is_empty()).collect()

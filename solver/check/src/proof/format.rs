@@ -119,6 +119,9 @@ pub struct Claim {
     pub rows: Vec<Row>,
 }
 
+/// Lower and upper ends, by input or neuron, ascending.
+pub type Sides = Vec<(u32, f64, f64)>;
+
 /// How a part goes on.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Next {
@@ -156,7 +159,7 @@ pub struct Step {
     pub cutting: Vec<Claim>,
     /// Where the search put the sides that it moved, by input: lower and upper. Slopes are fitted to that box, so no more
     /// is cut than this.
-    pub left: Vec<(u32, f64, f64)>,
+    pub left: Sides,
     /// How it goes on.
     pub next: Next,
 }
@@ -190,7 +193,7 @@ pub struct Table {
     pub layers: Vec<(u32, Vec<Entry>)>,
     /// What the search took as the ranges of narrow inputs of functions, by layer and neuron, ascending: no tighter ones are
     /// taken here, since they would turn the lines that slopes and multipliers are fitted to.
-    pub ranges: Vec<(u32, Vec<(u32, f64, f64)>)>,
+    pub ranges: Vec<(u32, Sides)>,
 }
 
 /// A counterexample.
@@ -470,7 +473,7 @@ impl<R: Read> Reader<R> {
         }
     }
 
-    fn sides(&mut self) -> Result<Vec<(u32, f64, f64)>, FormatError> {
+    fn sides(&mut self) -> Result<Sides, FormatError> {
         self.list(|this| {
             let axis = this.index()?;
             let mut end = || Ok::<_, FormatError>(f64::from_bits(this.number()?.reverse_bits()));
