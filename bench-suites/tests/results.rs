@@ -33,9 +33,10 @@ fn agrees(file: &Path, text: &str) {
 
 #[test]
 fn tables_and_plots_follow_from_the_records() {
-    let mut names: Vec<String> = std::fs::read_dir(root().join("results"))
-        .expect("results")
-        .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+    let mut names: Vec<String> = std::fs::read_dir(root().join("experiments"))
+        .expect("experiments")
+        .map(|entry| entry.expect("an entry").path())
+        .map(|path| path.file_stem().expect("a name").to_string_lossy().into_owned())
         .collect();
     names.sort();
     assert!(names.len() >= 8, "{names:?}");
