@@ -5,7 +5,7 @@ use secateur_bench_suites::results::{ResultRow, Results};
 use secateur_bench_suites::verdict::Verdict;
 use secateur_check::proof::Accepted;
 use secateur_check::proof::format::Digests;
-use secateur_check::{Replay, proof, replay};
+use secateur_check::{Replay, Semantics, proof, replay};
 use secateur_linalg::Tensor;
 use secateur_linalg::random::Random;
 use secateur_nn::graph::{Graph, GraphBuilder};
@@ -307,13 +307,13 @@ fn a_certificate_is_kept_for_a_verdict_and_is_accepted() {
     let certificate = || std::fs::File::open(&file).expect("written");
     let digests = Digests::of(Path::new(&model), Path::new(&spec)).expect("files");
     let property = vnnlib::read(&spec).expect("a property");
-    let accepted = proof::check(&graph, &property, &digests, certificate()).expect("accepted");
+    let accepted = proof::check(&graph, &property, &digests, Semantics::Real, certificate()).expect("accepted");
     assert!(matches!(accepted, Accepted::Unsat { records } if records > 100), "{accepted:?}");
     // The same proof does not show another property of the same network.
     let text = std::fs::read_to_string(&spec).expect("a property").replace("(<= Y_0 Y_4)", "(<= Y_0 Y_0)");
     let other = vnnlib::parse(&text, "other").expect("a property");
-    assert!(proof::check(&graph, &other, &digests, certificate()).is_err());
-    let why = proof::check(&graph, &property, &Digests { property: [0; 32], ..digests }, certificate());
+    assert!(proof::check(&graph, &other, &digests, Semantics::Real, certificate()).is_err());
+    let why = proof::check(&graph, &property, &Digests { property: [0; 32], ..digests }, Semantics::Real, certificate());
     assert!(why.is_err_and(|why| why.to_string().contains("another property")));
     std::fs::remove_file(&file).expect("written");
     let output = run(&["verify", &example("toy.onnx"), &example("toy_sat.vnnlib"), "--certificate", name]);
@@ -322,7 +322,7 @@ fn a_certificate_is_kept_for_a_verdict_and_is_accepted() {
     let graph = onnx::read(&model).expect("a network");
     let digests = Digests::of(Path::new(&model), Path::new(&spec)).expect("files");
     let property = vnnlib::read(&spec).expect("a property");
-    let accepted = proof::check(&graph, &property, &digests, certificate()).expect("accepted");
+    let accepted = proof::check(&graph, &property, &digests, Semantics::Real, certificate()).expect("accepted");
     assert!(matches!(accepted, Accepted::Sat { .. }), "{accepted:?}");
     std::fs::remove_file(&file).expect("written");
     let (model, spec) = (example("acasxu_1_1.onnx"), example("prop_3.vnnlib"));

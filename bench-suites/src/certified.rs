@@ -3,6 +3,7 @@
 use crate::child::{Program, measure_with};
 use crate::error::BenchError;
 use crate::verdict::Verdict;
+use secateur_check::Semantics;
 use secateur_check::proof::check;
 use secateur_check::proof::format::Digests;
 use secateur_nn::{onnx, vnnlib};
@@ -55,5 +56,5 @@ fn why_refused(model: &Path, property: &Path, file: &Path) -> Result<(), String>
     let digests = Digests::of(model, property).map_err(|error| error.to_string())?;
     let property = vnnlib::read(property).map_err(|error| error.to_string())?;
     let file = File::open(file).map_err(|error| format!("no certificate: {error}"))?;
-    check(&graph, &property, &digests, file).map(|_| ()).map_err(|why| why.to_string())
+    check(&graph, &property, &digests, Semantics::Real, file).map(|_| ()).map_err(|why| why.to_string())
 }

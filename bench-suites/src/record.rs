@@ -209,6 +209,14 @@ pub struct SettingsRecord {
     pub branching: String,
     /// Weight of agreement in aligned branching.
     pub alignment: f64,
+    /// What the verdict is about, `real` or `f32`.
+    #[serde(default = "real")]
+    pub semantics: String,
+}
+
+/// What verdicts are about unless the user says otherwise.
+fn real() -> String {
+    "real".to_owned()
 }
 
 /// Counts and bounds of a search.

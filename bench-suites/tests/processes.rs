@@ -38,7 +38,7 @@ fn saying(verdict: Verdict, code: u8) -> String {
         verdict,
         reason: (verdict == Verdict::Unknown).then(|| "why".to_owned()),
         witness: None,
-        settings: SettingsRecord { timeout: None, threads: 1, seed: 0, branching: "auto".to_owned(), alignment: 0.1 },
+        settings: SettingsRecord { timeout: None, threads: 1, seed: 0, branching: "auto".to_owned(), alignment: 0.1, semantics: "real".to_owned() },
         statistics: StatisticsRecord::default(),
         seconds: 0.0,
         peak_memory: Some(12_345),

@@ -11,6 +11,7 @@ use secateur_bench_suites::plot;
 use secateur_bench_suites::record::{
     BoundRecord, SampleRecord, SettingsRecord, StatisticsRecord, UpperRecord, finite, peak_memory,
 };
+use secateur_check::Semantics;
 use secateur_nn::{onnx, vnnlib};
 use secateur_verify::{Branching, Certainty, Interval, Reason, Settings, Until};
 use std::path::{Path, PathBuf};
@@ -96,6 +97,7 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
         seed: arguments.seed,
         branching: arguments.branching,
         alignment: arguments.alignment,
+        semantics: Semantics::Real,
     };
     let until = if arguments.full { Until::Narrow } else { Until::Decided };
     let mut upper = Upper::new(arguments.upper, &graph, model)?;
@@ -171,6 +173,7 @@ fn record(arguments: &Arguments, found: &Interval, upper_bounds: UpperRecord, be
             seed: arguments.seed,
             branching: arguments.branching.to_string(),
             alignment: arguments.alignment,
+            semantics: Semantics::Real.to_string(),
         },
         statistics: StatisticsRecord {
             domains: statistics.domains,

@@ -4,7 +4,8 @@ use crate::error::CliError;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use secateur_check::proof::format::{self, Digests, Record, Witness};
-use secateur_check::{Precision, evaluate};
+use secateur_check::single::execute;
+use secateur_check::{Enclosure, Precision, Semantics, evaluate};
 use secateur_nn::graph::Graph;
 use secateur_verify::{Outcome, Report, Tracer};
 use std::fs::{self, File};
@@ -50,12 +51,24 @@ impl Certificate {
     }
 
     /// Keeps it if it proves the report's verdict.
-    pub fn finish(mut self, graph: &Graph, model: &Path, report: &Report) -> Result<(), CliError> {
+    pub fn finish(
+        mut self,
+        graph: &Graph,
+        model: &Path,
+        semantics: Semantics,
+        report: &Report,
+    ) -> Result<(), CliError> {
         match &report.outcome {
             Outcome::Unsat => {}
             Outcome::Sat(found) => {
                 let fault = |source| CliError::Check { model: model.to_owned(), source };
-                let outputs = evaluate(graph, &found.input, Precision::ROUNDED).map_err(fault)?;
+                let outputs = match semantics {
+                    Semantics::Real => evaluate(graph, &found.input, Precision::ROUNDED).map_err(fault)?,
+                    Semantics::Single => {
+                        let executed = execute(graph, &found.input).map_err(fault)?;
+                        executed.into_iter().map(|y| Enclosure { lower: y.clone(), upper: y }).collect()
+                    }
+                };
                 self.rewind(self.records);
                 self.record(&Record::Witness(Witness { point: found.input.clone(), outputs }));
             }

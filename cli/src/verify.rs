@@ -10,6 +10,7 @@ use secateur_bench_suites::record::{
     SettingsRecord, StatisticsRecord, VerificationRecord, WitnessRecord, finite, peak_memory,
 };
 use secateur_bench_suites::verdict::Verdict;
+use secateur_check::Semantics;
 use secateur_nn::{onnx, vnnlib};
 use secateur_verify::{Branching, Outcome, Report, Settings, Tracer};
 use std::path::{Path, PathBuf};
@@ -43,8 +44,11 @@ pub struct Arguments {
     /// Write the witness of a `sat` verdict to a file as well.
     #[arg(long, value_name = "FILE")]
     counterexample: Option<PathBuf>,
-    /// Write a proof of an `unsat` verdict to a file, for `secateur-check MODEL SPEC FILE`. So far only what input
-    /// splitting decides on networks of affine layers and ReLUs has one.
+    /// What the verdict is about: `real` arithmetic of the stored weights, or every execution in `f32`, in any order of
+    /// summation.
+    #[arg(long, value_name = "NUMBERS", default_value_t = Semantics::Real)]
+    semantics: Semantics,
+    /// Write a proof of the verdict to a file, for `secateur-check MODEL SPEC FILE`.
     #[arg(long, value_name = "FILE")]
     certificate: Option<PathBuf>,
     /// Write a record of the run as JSON to a file, or with `-` to standard output instead of the text.
@@ -88,6 +92,7 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
         seed: arguments.seed,
         branching: arguments.branching,
         alignment: arguments.alignment,
+        semantics: arguments.semantics,
     };
     let mut certificate =
         arguments.certificate.as_deref().map(|file| Certificate::create(file, model, spec)).transpose()?;
@@ -96,7 +101,7 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
         .map_err(|source| CliError::Verify { model: model.clone(), source })?;
     display.clear();
     if let Some(certificate) = certificate {
-        certificate.finish(&graph, model, &report)?;
+        certificate.finish(&graph, model, arguments.semantics, &report)?;
     }
     answer(arguments, &report, begin)
 }
@@ -151,6 +156,7 @@ fn record(arguments: &Arguments, report: &Report, begin: Instant) -> Verificatio
             seed: arguments.seed,
             branching: arguments.branching.to_string(),
             alignment: arguments.alignment,
+            semantics: arguments.semantics.to_string(),
         },
         statistics: StatisticsRecord {
             domains: statistics.domains,

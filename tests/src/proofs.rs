@@ -1,6 +1,7 @@
 //! Proofs: taken down, written, checked and mutated.
 
 use dashu_ratio::RBig;
+use secateur_check::Semantics;
 use secateur_check::proof::format::{
     Claim, Cover, Digests, Entry, Next, Record, Slopes, Split, Step, Table, Witness, begin, finish, write,
 };
@@ -53,7 +54,7 @@ pub fn packed(stream: &[u8]) -> Vec<u8> {
 /// # Errors
 /// Why it refuses.
 pub fn accepted(graph: &Graph, property: &Property, records: &[Record]) -> Result<(), Rejection> {
-    check(graph, property, &NO_FILES, packed(&stream(records)).as_slice()).map(|_| ())
+    check(graph, property, &NO_FILES, Semantics::Real, packed(&stream(records)).as_slice()).map(|_| ())
 }
 
 /// Changes one field of one record, or the order of records.

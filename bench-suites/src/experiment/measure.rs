@@ -184,6 +184,7 @@ pub fn measure(
                 seed: config.seed,
                 branching: *branching,
                 alignment: *alignment,
+                ..Settings::default()
             };
             let mut explorer = NlpCc::new(graph, Params::default())?;
             let observer = Stopping(watcher);

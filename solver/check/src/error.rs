@@ -77,6 +77,20 @@ pub enum CheckError {
         /// Index of the entry.
         index: usize,
     },
+    /// It is not known how the node is executed in single precision ([`crate::semantics::admit`]).
+    #[error("node `{node}`: how {op} is executed in f32 is not known here")]
+    Executed {
+        /// The node.
+        node: String,
+        /// The operator.
+        op: &'static str,
+    },
+    /// A coordinate of the input is no number of type `f32`.
+    #[error("input coordinate {index} is no number of type f32")]
+    InputNotSingle {
+        /// Index of the coordinate.
+        index: usize,
+    },
     /// Numbers of a node need more than [`crate::tensor::MAX_BITS`] bits.
     #[error("node `{node}`: the numbers of {op} spread over too many binary orders of magnitude")]
     Range {

@@ -15,6 +15,7 @@
 //! | entry by entry; windows and axes; moves of entries | [`pointwise`], [`windows`], [`reduction`], [`layout`] |
 //! | a network at a point | [`evaluate()`] |
 //! | is a point a counterexample? | [`replay()`] |
+//! | real numbers or executions in `f32`; one such execution | [`semantics`], [`single`] |
 //! | does a certificate prove that there is none? | [`proof`] |
 
 #![forbid(unsafe_code)]
@@ -31,6 +32,8 @@ pub mod pointwise;
 pub mod proof;
 pub mod reduction;
 pub mod replay;
+pub mod semantics;
+pub mod single;
 pub mod tensor;
 pub mod transcendental;
 pub mod windows;
@@ -38,4 +41,5 @@ pub mod windows;
 pub use error::CheckError;
 pub use evaluate::{Enclosure, Precision, enclose, evaluate};
 pub use float::dyadic;
-pub use replay::{Replay, replay, replay_with};
+pub use replay::{Executed, Replay, replay, replay_executed, replay_with};
+pub use semantics::Semantics;

@@ -2,6 +2,7 @@
 
 use crate::error::CheckError;
 use crate::evaluate::{Enclosure, Precision, evaluate};
+use crate::single::execute;
 use dashu_ratio::RBig;
 use secateur_nn::graph::Graph;
 use secateur_nn::property::{Case, LinearConstraint, Property};
@@ -74,6 +75,35 @@ pub fn replay_with(
         }
     }
     answer
+}
+
+/// A counterexample as executed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Executed {
+    /// Index of the case.
+    pub case: usize,
+    /// Index of the conjunction in the case.
+    pub conjunction: usize,
+    /// The outputs.
+    pub outputs: Vec<RBig>,
+}
+
+/// Whether a point violates a property in one execution in single precision ([`execute`]).
+///
+/// # Errors
+/// See [`execute`].
+pub fn replay_executed(graph: &Graph, property: &Property, point: &[RBig]) -> Result<Option<Executed>, CheckError> {
+    check_sizes(graph, property, point)?;
+    let inside: Vec<usize> = (0..property.cases.len()).filter(|i| property.cases[*i].contains(point)).collect();
+    if inside.is_empty() {
+        return Ok(None);
+    }
+    let outputs = execute(graph, point)?;
+    let enclosures = outputs.iter().map(|y| Enclosure { lower: y.clone(), upper: y.clone() }).collect();
+    Ok(match judge(property, &inside, point, enclosures) {
+        Replay::Violated { case, conjunction, .. } => Some(Executed { case, conjunction, outputs }),
+        _ => None,
+    })
 }
 
 fn check_sizes(graph: &Graph, property: &Property, point: &[RBig]) -> Result<(), CheckError> {

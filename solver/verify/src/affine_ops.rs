@@ -187,7 +187,7 @@ fn moved(to: &mut Lowering<'_>, node: &Node, arguments: &[Lowered], index: Vec<(
     }
     match terms.as_slice() {
         [(k, Linear::Identity { .. })] => Lowered::Layer(*k),
-        _ => Lowered::Layer(to.affine(&node.name, terms, bias)),
+        _ => Lowered::Layer(to.exact(&node.name, terms, bias)),
     }
 }
 
@@ -240,7 +240,7 @@ fn sum(
             return Ok(Lowered::Layer(*k));
         }
     }
-    Ok(Lowered::Layer(to.affine(&node.name, terms, bias)))
+    Ok(Lowered::Layer(to.affine(node, terms, bias)))
 }
 
 /// Whether the variable argument of `node` is read by `node` alone, and was made by an operator that always makes a
@@ -267,7 +267,7 @@ fn scaled(to: &mut Lowering<'_>, node: &Node, value: &Lowered, factors: &[f64], 
     let zero = vec![0.0; factors.len()];
     let source = to.as_layer(value.clone(), &node.name);
     let terms = vec![(source, diagonal(factors))];
-    Lowered::Layer(to.affine_rounded(&node.name, terms, zero.clone(), zero, roundings))
+    Lowered::Layer(to.affine_rounded(node, terms, zero.clone(), zero, roundings))
 }
 
 fn product(
@@ -331,7 +331,7 @@ fn matmul(
         }
         _ => return Err(unsupported(node, " of two variables or two constants")),
     };
-    Ok(Lowered::Layer(to.affine(&node.name, vec![map], vec![0.0; size(node)])))
+    Ok(Lowered::Layer(to.affine(node, vec![map], vec![0.0; size(node)])))
 }
 
 /// $\alpha A B + \beta C$ with a constant $B$ and a single row $A$.
@@ -380,7 +380,7 @@ fn gemm(
     let single = exact(alpha) && exact(beta) && stored.into_iter().all(exact);
     let roundings = usize::from(!single && (alpha, beta) != (1.0, 1.0));
     let magnitude = bias.iter().map(|b: &f64| b.abs()).collect();
-    Ok(Lowered::Layer(to.affine_rounded(&node.name, terms, bias, magnitude, roundings)))
+    Ok(Lowered::Layer(to.affine_rounded(node, terms, bias, magnitude, roundings)))
 }
 
 fn convolution(
@@ -416,7 +416,7 @@ fn convolution(
         _ => return Err(unsupported(node, " unless its bias is a constant")),
     };
     let map = Linear::Convolution(Convolution::new(geometry, w.iter().collect()));
-    Ok(Lowered::Layer(to.affine(&node.name, vec![(*source, map)], bias)))
+    Ok(Lowered::Layer(to.affine(node, vec![(*source, map)], bias)))
 }
 
 /// Channels, height and width of a `1 × C × (H ×) W` shape.
@@ -478,7 +478,7 @@ fn mean(to: &mut Lowering<'_>, node: &Node, value: &Lowered, groups: Vec<(Vec<us
     });
     let map = Linear::sparse(Csr::from_rows(to.layers[source].size, rows));
     let zero = vec![0.0; size(node)];
-    Lowered::Layer(to.affine_rounded(&node.name, vec![(source, map)], zero.clone(), zero, roundings))
+    Lowered::Layer(to.affine_rounded(node, vec![(source, map)], zero.clone(), zero, roundings))
 }
 
 /// $y = \gamma (x - \mu) / \sqrt{v + \epsilon} + \beta$, computed in `f64` and never more than eight
@@ -512,5 +512,5 @@ fn batch_normalization(
     let magnitude =
         (0..size(node)).map(|e| shift.get(channel(e)).abs() + (mean.get(channel(e)) * slope[channel(e)]).abs());
     let terms = vec![(*source, diagonal(&factors))];
-    Ok(Lowered::Layer(to.affine_rounded(&node.name, terms, bias, magnitude.collect(), 8)))
+    Ok(Lowered::Layer(to.affine_rounded(node, terms, bias, magnitude.collect(), 8)))
 }

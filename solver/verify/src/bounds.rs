@@ -434,6 +434,17 @@ fn interval<T: Scalar>(affine: &Affine<T>, bounds: &Bounds<T>, batch: usize, siz
         map.forward(false, &middle, batch, &mut centre);
         map.forward(true, &spread, batch, &mut radius);
     }
+    if !affine.executed.is_exact() {
+        let mut mass = affine.bias_magnitude.repeat(batch);
+        for (source, map) in &affine.terms {
+            let ends = bounds.lower[*source].iter().zip(&bounds.upper[*source]);
+            let most: Vec<T> = ends.map(|(l, u)| l.abs().max(u.abs()) + tiny).collect();
+            map.forward(true, &most, batch, &mut mass);
+        }
+        let safety = 1.0 + 2.0 * gamma::<T>(terms + 6);
+        let (share, more) = (T::round_up(safety * affine.executed.share), T::round_up(safety * affine.executed.more));
+        radius.iter_mut().zip(&mass).for_each(|(r, m)| *r += share * *m + more);
+    }
     for (i, r) in radius.iter_mut().enumerate() {
         *r = *r + factor * (affine.bias_magnitude[i % size] + *r + centre[i].abs()) + tiny;
     }

@@ -142,14 +142,15 @@ impl<T: Scalar> Rows<T> {
                 map.add_row(*j as usize, *sign, out);
             }
         }
-        let factor = T::round_up(gamma::<T>(2 * affine.terms.len() + affine.roundings));
+        let factor = gamma::<T>(2 * affine.terms.len() + affine.roundings) + SAFETY * affine.executed.share;
+        let (factor, more) = (T::round_up(factor), T::round_up(SAFETY * affine.executed.more));
         for (r, (d, j, sign)) in neurons.iter().enumerate() {
             rows.constant[r] = *sign * affine.bias[*j as usize];
             // The layer's own magnitudes are known only after its bounds: sum them here.
-            rows.error[r] = if affine.terms.len() <= 1 && affine.roundings == 0 {
-                T::ZERO
-            } else {
-                factor * magnitudes.row(network, k, *d, *j as usize)
+            let rounded = affine.terms.len() > 1 || affine.roundings > 0 || !affine.executed.is_exact();
+            rows.error[r] = match rounded {
+                true => factor * magnitudes.row(network, k, *d, *j as usize) + more,
+                false => T::ZERO,
             };
         }
         rows
@@ -193,9 +194,10 @@ pub fn back_substitute<T: Scalar>(
         match &network.layers[k].kind {
             Kind::Input => {}
             Kind::Affine(affine) => {
+                let in_all = factor + magnitudes.executed[k];
                 for (r, a) in a.chunks_exact(size.max(1)).enumerate() {
                     let (constant, magnitude) = inner(a, &affine.bias, magnitudes.weighted(k, rows.domain[r]));
-                    rows.add_constant(r, constant, factor * magnitude + underflow);
+                    rows.add_constant(r, constant, in_all * magnitude + underflow);
                 }
                 for (source, map) in &affine.terms {
                     let out = rows.accumulator(*source, map.inputs(), factor, magnitudes);

@@ -113,7 +113,7 @@ pub fn interval_with(
     observer: &dyn Observer,
     explorer: Option<&mut dyn Explorer>,
 ) -> Result<Interval, VerifyError> {
-    let judge = Judge::new(graph, property)?;
+    let judge = Judge::new(graph, property, settings.semantics)?;
     let schedule = Schedule { wait: 1, due: UNIT, exploring: false };
     let explorer = explorer.map(|explorer| explorer as &mut dyn Explorer);
     let mut pursuit =

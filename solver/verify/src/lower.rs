@@ -14,7 +14,9 @@
 use crate::affine_ops;
 use crate::error::VerifyError;
 use crate::linear::{Linear, NOTHING};
-use crate::network::{Affine, Function, Kind, Layer, Network};
+use crate::network::{Affine, Executed, Function, Kind, Layer, Network};
+use crate::rounding::SAFETY;
+use secateur_check::semantics::{self, Effect, Semantics, admit, effect};
 use secateur_linalg::{Csr, Tensor};
 use secateur_nn::graph::{Graph, Node, NodeId};
 use secateur_nn::op::{Op, Value};
@@ -66,14 +68,26 @@ impl Stored {
 pub(crate) struct Lowering<'a> {
     pub(crate) graph: &'a Graph,
     pub(crate) layers: Vec<Layer<f64>>,
+    semantics: Semantics,
 }
 
-/// Lowers a graph.
+/// Lowers a graph to what it computes in real arithmetic.
 ///
 /// # Errors
 /// [`VerifyError::Unsupported`] names the node that has no affine or activation form.
 pub fn lower(graph: &Graph) -> Result<Network<f64>, VerifyError> {
-    let mut lowering = Lowering { graph, layers: Vec::new() };
+    lower_as(graph, Semantics::Real)
+}
+
+/// Lowers a graph; in single precision, layers know how far their execution may be from what they compute.
+///
+/// # Errors
+/// The same; and see [`admit`].
+pub fn lower_as(graph: &Graph, semantics: Semantics) -> Result<Network<f64>, VerifyError> {
+    if semantics == Semantics::Single {
+        admit(graph)?;
+    }
+    let mut lowering = Lowering { graph, layers: Vec::new(), semantics };
     let mut values: Vec<Option<Lowered>> = vec![None; graph.len()];
     for (id, node) in graph.nodes() {
         let arguments: Vec<Lowered> =
@@ -84,7 +98,7 @@ pub fn lower(graph: &Graph) -> Result<Network<f64>, VerifyError> {
     let output = lowering.as_layer(output, &graph.node(graph.output()).name);
     if output + 1 != lowering.layers.len() || output == 0 {
         let size = lowering.layers[output].size;
-        lowering.affine("output", vec![(output, Linear::Identity { size })], vec![0.0; size]);
+        lowering.exact("output", vec![(output, Linear::Identity { size })], vec![0.0; size]);
     }
     let fits = |values: &[f64]| values.iter().all(|v| f64::from(*v as f32) == *v);
     let single_precision = lowering.layers.iter().all(|layer| match &layer.kind {
@@ -134,26 +148,48 @@ impl Lowering<'_> {
     pub(crate) fn as_layer(&mut self, value: Lowered, name: &str) -> usize {
         match value {
             Lowered::Layer(k) => k,
-            Lowered::Constant(stored) => self.affine(name, Vec::new(), stored.iter().collect()),
+            Lowered::Constant(stored) => self.exact(name, Vec::new(), stored.iter().collect()),
         }
     }
 
-    /// Appends an affine layer with stored weights.
-    pub(crate) fn affine(&mut self, name: &str, terms: Vec<(usize, Linear<f64>)>, bias: Vec<f64>) -> usize {
+    /// Appends a node's affine layer with stored weights.
+    pub(crate) fn affine(&mut self, node: &Node, terms: Vec<(usize, Linear<f64>)>, bias: Vec<f64>) -> usize {
         let bias_magnitude = bias.iter().map(|b| b.abs()).collect();
-        self.affine_rounded(name, terms, bias, bias_magnitude, 0)
+        self.affine_rounded(node, terms, bias, bias_magnitude, 0)
     }
 
-    /// Appends an affine layer whose weights saw `roundings` roundings.
+    /// Appends a node's affine layer whose weights saw `roundings` roundings.
     pub(crate) fn affine_rounded(
         &mut self,
-        name: &str,
+        node: &Node,
         terms: Vec<(usize, Linear<f64>)>,
         bias: Vec<f64>,
         bias_magnitude: Vec<f64>,
         roundings: usize,
     ) -> usize {
-        let kind = Kind::Affine(Affine { terms, bias_magnitude, roundings, bias });
+        let longest: usize = terms.iter().map(|(_, map)| map.forward_terms()).sum();
+        let executed = match (self.semantics, effect(&node.op)) {
+            (Semantics::Single, Some(Effect::Sum(more))) => sum_of(longest + more),
+            _ => Executed::default(),
+        };
+        self.push(&node.name, terms, (bias, bias_magnitude), roundings, executed)
+    }
+
+    /// Appends an affine layer that is a part of an operator without rounding.
+    pub(crate) fn exact(&mut self, name: &str, terms: Vec<(usize, Linear<f64>)>, bias: Vec<f64>) -> usize {
+        let bias_magnitude = bias.iter().map(|b| b.abs()).collect();
+        self.push(name, terms, (bias, bias_magnitude), 0, Executed::default())
+    }
+
+    fn push(
+        &mut self,
+        name: &str,
+        terms: Vec<(usize, Linear<f64>)>,
+        (bias, bias_magnitude): (Vec<f64>, Vec<f64>),
+        roundings: usize,
+        executed: Executed,
+    ) -> usize {
+        let kind = Kind::Affine(Affine { terms, bias_magnitude, roundings, bias, executed });
         let Kind::Affine(a) = &kind else { unreachable!("just made") };
         let size = a.bias.len();
         self.layers.push(Layer { name: name.to_owned(), size, kind });
@@ -162,7 +198,14 @@ impl Lowering<'_> {
 
     fn activation(&mut self, node: &Node, argument: &Lowered, function: Function) -> Lowered {
         let source = self.as_layer(argument.clone(), &node.name);
-        Lowered::Layer(self.push_activation(&node.name, source, function))
+        let layer = self.push_activation(&node.name, source, function);
+        if self.semantics == Semantics::Real || function == Function::Relu {
+            return Lowered::Layer(layer);
+        }
+        let size = self.layers[layer].size;
+        let executed = Executed { share: 0.0, more: (semantics::SMOOTH as f64).exp2() };
+        let (terms, zero) = (vec![(layer, Linear::Identity { size })], vec![0.0; size]);
+        Lowered::Layer(self.push(&node.name, terms, (zero.clone(), zero), 0, executed))
     }
 
     fn push_activation(&mut self, name: &str, source: usize, function: Function) -> usize {
@@ -171,7 +214,7 @@ impl Lowering<'_> {
             Kind::Affine(_) => source,
             _ => {
                 let size = self.layers[source].size;
-                self.affine(name, vec![(source, Linear::Identity { size })], vec![0.0; size])
+                self.exact(name, vec![(source, Linear::Identity { size })], vec![0.0; size])
             }
         };
         let size = self.layers[source].size;
@@ -188,7 +231,7 @@ impl Lowering<'_> {
         let exact = 1.0 - rest == slope && rest + slope == 1.0;
         let roundings = usize::from(!exact);
         let terms = vec![(source, diagonal(&vec![slope; size])), (relu, diagonal(&vec![rest; size]))];
-        Lowered::Layer(self.affine_rounded(&node.name, terms, vec![0.0; size], vec![0.0; size], roundings))
+        Lowered::Layer(self.affine_rounded(node, terms, vec![0.0; size], vec![0.0; size], roundings))
     }
 
     fn clip(&mut self, node: &Node, argument: &Lowered, min: Option<f64>, max: Option<f64>) -> Lowered {
@@ -198,14 +241,14 @@ impl Lowering<'_> {
         let mut value = source;
         // max(z, m) = m + relu(z − m), then min(y, M) = M − relu(M − y).
         if let Some(m) = min {
-            let shifted = self.affine(&node.name, vec![(value, identity())], vec![-m; size]);
+            let shifted = self.exact(&node.name, vec![(value, identity())], vec![-m; size]);
             let relu = self.push_activation(&node.name, shifted, Function::Relu);
-            value = self.affine(&node.name, vec![(relu, identity())], vec![m; size]);
+            value = self.exact(&node.name, vec![(relu, identity())], vec![m; size]);
         }
         if let Some(m) = max {
-            let shifted = self.affine(&node.name, vec![(value, diagonal(&vec![-1.0; size]))], vec![m; size]);
+            let shifted = self.exact(&node.name, vec![(value, diagonal(&vec![-1.0; size]))], vec![m; size]);
             let relu = self.push_activation(&node.name, shifted, Function::Relu);
-            value = self.affine(&node.name, vec![(relu, diagonal(&vec![-1.0; size]))], vec![m; size]);
+            value = self.exact(&node.name, vec![(relu, diagonal(&vec![-1.0; size]))], vec![m; size]);
         }
         Lowered::Layer(value)
     }
@@ -227,7 +270,7 @@ impl Lowering<'_> {
         if let (layer, Linear::Identity { .. }) = value {
             return Lowered::Layer(layer);
         }
-        Lowered::Layer(self.affine(&node.name, vec![value], vec![0.0; size]))
+        Lowered::Layer(self.exact(&node.name, vec![value], vec![0.0; size]))
     }
 
     /// $\max(a, b) = b + \max(a - b, 0)$; $\min(a, b) = b - \max(b - a, 0)$.
@@ -241,10 +284,10 @@ impl Lowering<'_> {
     ) -> usize {
         let (plus, minus) = if greatest { (&a, &b) } else { (&b, &a) };
         let difference = vec![plus.clone(), (minus.0, negated(&minus.1))];
-        let difference = self.affine(name, difference, vec![0.0; size]);
+        let difference = self.exact(name, difference, vec![0.0; size]);
         let relu = self.push_activation(name, difference, Function::Relu);
         let step = if greatest { Linear::Identity { size } } else { diagonal(&vec![-1.0; size]) };
-        self.affine(name, vec![b, (relu, step)], vec![0.0; size])
+        self.exact(name, vec![b, (relu, step)], vec![0.0; size])
     }
 
     fn max_pool(
@@ -277,9 +320,18 @@ impl Lowering<'_> {
         }
         match round.remove(0) {
             (layer, Linear::Identity { .. }) => Ok(Lowered::Layer(layer)),
-            term => Ok(Lowered::Layer(self.affine(&node.name, vec![term], vec![0.0; size]))),
+            term => Ok(Lowered::Layer(self.exact(&node.name, vec![term], vec![0.0; size]))),
         }
     }
+}
+
+/// The rounding of a sum whose terms see this many roundings.
+fn sum_of(roundings: usize) -> Executed {
+    let unit = (-semantics::BITS as f64).exp2() * roundings as f64;
+    if roundings > semantics::MOST {
+        return Executed { share: f64::INFINITY, more: f64::INFINITY };
+    }
+    Executed { share: SAFETY * unit / (1.0 - unit), more: SAFETY * (semantics::LOST as f64).exp2() }
 }
 
 /// The error for a node without a lowering.

@@ -29,6 +29,25 @@ pub struct Affine<T> {
     pub bias_magnitude: Vec<T>,
     /// Roundings that the entries of $W_i$ and $b$ have seen; 0 where they are stored.
     pub roundings: usize,
+    /// How far its execution may be from what it computes.
+    pub executed: Executed,
+}
+
+/// How far the execution of an affine layer may be from what it computes ([`secateur_check::semantics`]): a share of
+/// $\sum_i |W_i| |h_i| + |b|$, and more.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Executed {
+    /// $m u / (1 - m u)$.
+    pub share: f64,
+    /// What comes on top.
+    pub more: f64,
+}
+
+impl Executed {
+    /// Whether nothing is rounded.
+    pub fn is_exact(self) -> bool {
+        self == Self::default()
+    }
 }
 
 /// What a layer computes.
@@ -125,6 +144,7 @@ impl<T: Scalar> Network<T> {
             bias: convert(&a.bias),
             bias_magnitude: a.bias_magnitude.iter().map(|b| U::round_up(b.to_f64())).collect(),
             roundings: a.roundings + extra,
+            executed: a.executed,
         };
         let kind = |kind: &Kind<T>| match kind {
             Kind::Input => Kind::Input,

@@ -9,7 +9,7 @@ use std::time::Duration;
 pub struct Witness {
     /// The input, exactly.
     pub input: Vec<RBig>,
-    /// The network's output there, evaluated in f32 on the input rounded to f32.
+    /// The network's output there, executed in f32 on the input rounded to f32.
     pub outputs: Vec<f32>,
 }
 
@@ -22,6 +22,8 @@ pub enum UnknownReason {
         /// How many.
         leaves: u64,
     },
+    /// As executed, numbers may leave the range for which rounding is bounded.
+    Range,
 }
 
 impl fmt::Display for UnknownReason {
@@ -30,6 +32,7 @@ impl fmt::Display for UnknownReason {
             UnknownReason::Unresolved { leaves } => {
                 write!(f, "{leaves} subproblems can be neither refined further nor decided")
             }
+            UnknownReason::Range => f.write_str("as executed in f32, numbers may reach 2^60"),
         }
     }
 }

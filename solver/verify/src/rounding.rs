@@ -20,6 +20,9 @@
 //! more product. Weights that are not stored but computed (batch normalisation, means) or that were
 //! converted to a narrower type count their roundings into $p$.
 //!
+//! A layer as executed in single precision is off by a share of $|W| H + |b|$ too, and its bounds are bounds of what is
+//! executed; so when it is eliminated the same inner product, with a greater factor, pays for both.
+//!
 //! Magnitudes and errors are themselves sums of non-negative numbers and so have a relative error
 //! below $\gamma_n \le 1\,\%$; the factor [`SAFETY`] covers it. Underflow loses at most the smallest
 //! normal number per operation and is covered by [`Magnitudes::underflow`]; in the magnitudes themselves it is
@@ -33,6 +36,9 @@ pub const SAFETY: f64 = 1.05;
 
 /// Sums longer than this, in units of $1/u$, are refused.
 const LONGEST: f64 = 0.01;
+
+/// The share that stands for the rounding of an execution that is off by the same anywhere.
+const EXECUTED: f64 = 1.0 / (1 << 21) as f64;
 
 /// $\gamma_p = p u / (1 - p u)$ for the scalar type, times [`SAFETY`].
 ///
@@ -65,6 +71,8 @@ pub struct Magnitudes<T> {
     weighted: Vec<Vec<T>>,
     /// The $\gamma$ that multiplies the weighted magnitudes when the layer is eliminated.
     pub gamma: Vec<T>,
+    /// The share of the weighted magnitudes by which the layer's execution may be off ([`crate::network::Executed`]).
+    pub executed: Vec<T>,
     /// What underflow can lose when the layer is eliminated.
     pub underflow: Vec<T>,
 }
@@ -72,7 +80,9 @@ pub struct Magnitudes<T> {
 impl<T: Scalar> Magnitudes<T> {
     /// Magnitudes of no layer yet.
     pub fn new(batch: usize) -> Self {
-        Self { batch, values: Vec::new(), weighted: Vec::new(), gamma: Vec::new(), underflow: Vec::new() }
+        let (values, weighted, gamma, executed, underflow) =
+            (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { batch, values, weighted, gamma, executed, underflow }
     }
 
     /// $H_k$: bounds $|h_k|$ entrywise on domain `d`.
@@ -105,6 +115,7 @@ impl<T: Scalar> Magnitudes<T> {
         let layer = &network.layers[k];
         let safety = T::from_f64(SAFETY);
         let (mut mass, mut terms) = (T::ZERO, 2);
+        let mut executed = T::ZERO;
         let weighted = match &layer.kind {
             Kind::Input => Vec::new(),
             Kind::Affine(a) => {
@@ -116,7 +127,13 @@ impl<T: Scalar> Magnitudes<T> {
                     terms = terms.max(map.backward_terms() + 2);
                 }
                 terms += a.terms.len() + a.roundings + layer.size / LANES + LANES;
-                let lost = T::from_f64(T::SMALLEST_NORMAL * (2 * longest + 2) as f64);
+                let mut lost = T::from_f64(T::SMALLEST_NORMAL * (2 * longest + 2) as f64);
+                if !a.executed.is_exact() {
+                    // What comes on top becomes a share of what is added here.
+                    let share = if a.executed.share > 0.0 { a.executed.share } else { EXECUTED };
+                    executed = T::round_up(SAFETY * share);
+                    lost += T::round_up(a.executed.more / share);
+                }
                 weighted.iter().map(|w| (*w + lost) * safety).collect()
             }
             Kind::Activation { source, function } => {
@@ -130,6 +147,7 @@ impl<T: Scalar> Magnitudes<T> {
         self.values.push(lower.iter().zip(upper).map(|(l, u)| l.abs().max(u.abs())).collect());
         self.weighted.push(weighted);
         self.gamma.push(T::round_up(gamma::<T>(terms)));
+        self.executed.push(executed);
         let lost = T::SMALLEST_NORMAL * (terms * (layer.size + 1)) as f64 * (mass.to_f64() * SAFETY + 1.0);
         self.underflow.push(T::round_up(lost.max(T::SMALLEST_NORMAL)));
     }

@@ -1,6 +1,7 @@
 //! What the user chooses about a search.
 
 use crate::error::VerifyError;
+use secateur_check::Semantics;
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
@@ -69,6 +70,8 @@ pub struct Settings {
     pub branching: Branching,
     /// $\lambda$, the weight of agreement in [`Branching::Aligned`].
     pub alignment: f64,
+    /// What the verdict is about.
+    pub semantics: Semantics,
 }
 
 impl Settings {
@@ -79,6 +82,6 @@ impl Settings {
 impl Default for Settings {
     fn default() -> Self {
         let (branching, alignment) = (Branching::Auto, Self::ALIGNMENT);
-        Self { timeout: None, threads: 0, seed: 0, branching, alignment }
+        Self { timeout: None, threads: 0, seed: 0, branching, alignment, semantics: Semantics::Real }
     }
 }

@@ -4,7 +4,7 @@ use crate::attack;
 use crate::bounds::{self, Method};
 use crate::error::VerifyError;
 use crate::input_split::InputSplitting;
-use crate::lower::lower;
+use crate::lower::lower_as;
 use crate::network::Network;
 use crate::portfolio;
 use crate::proof::{Mark, Scribe};
@@ -15,6 +15,7 @@ use crate::settings::Settings;
 use crate::specification::{Region, Specification};
 use crate::witness::Judge;
 use secateur_check::proof::format::{Claim, Next, Step};
+use secateur_check::semantics::{self, Semantics};
 use secateur_linalg::Scalar;
 use secateur_linalg::random::Random;
 use secateur_nn::graph::Graph;
@@ -23,9 +24,9 @@ use secateur_nn::property::Property;
 /// Decides whether some input of the property's box has an unsafe output.
 ///
 /// # Soundness
-/// `Unsat` rests on bounds that hold in real arithmetic of the stored weights ([`crate::rounding`]);
-/// `Sat` on a witness evaluated exactly and in `f32` ([`crate::witness`]). Attacks never close a
-/// subproblem.
+/// `Unsat` rests on bounds that hold in real arithmetic of the stored weights ([`crate::rounding`]), or, with
+/// [`Semantics::Single`], for every execution in `f32` ([`secateur_check::semantics`]); `Sat` on a witness evaluated
+/// exactly and in `f32`, or on one execution in `f32` ([`crate::witness`]). Attacks never close a subproblem.
 ///
 /// # Errors
 /// The network has an operator without bounds, or it and the property do not fit together.
@@ -49,8 +50,9 @@ pub fn verify_traced(
     observer: &dyn Observer,
     tracer: Option<&mut (dyn Tracer + '_)>,
 ) -> Result<Report, VerifyError> {
-    let judge = Judge::new(graph, property)?;
-    let (outcome, statistics) = run(graph, property, settings, observer, &mut Decision { judge: &judge }, tracer)?;
+    let judge = Judge::new(graph, property, settings.semantics)?;
+    let mut decision = Decision { judge: &judge, seed: settings.seed, hunted: 0 };
+    let (outcome, statistics) = run(graph, property, settings, observer, &mut decision, tracer)?;
     Ok(Report { outcome, statistics })
 }
 
@@ -65,7 +67,7 @@ pub(crate) fn run(
 ) -> Result<(Outcome, Statistics), VerifyError> {
     let clock = Clock::start(settings.timeout, observer);
     property.check_against(graph)?;
-    let network = lower(graph)?;
+    let network = lower_as(graph, settings.semantics)?;
     let pool = rayon::ThreadPoolBuilder::new().num_threads(settings.threads).build()?;
     let scribe = tracer.map(|tracer| Scribe::new(tracer, property.cases.len()));
     let mut run = Run { settings, clock, referee, scribe, tally: Tally::default(), method: "attack" };
@@ -83,12 +85,28 @@ pub(crate) fn run(
 /// Asks whether there is a counterexample.
 struct Decision<'a> {
     judge: &'a Judge<'a>,
+    seed: u64,
+    /// Points from which executions were searched.
+    hunted: u64,
 }
+
+/// Searches for executions that start at the best points of a verification, at most.
+const HUNTS: u64 = 8;
 
 impl Referee for Decision<'_> {
     fn see(&mut self, candidate: &Candidate, tally: &mut Tally) -> Result<Option<Witness>, VerifyError> {
+        let better = candidate.margin < tally.upper;
         tally.upper = tally.upper.min(candidate.margin);
-        if candidate.margin > 0.0 { Ok(None) } else { self.judge.confirm(candidate.region, &candidate.input) }
+        if candidate.margin <= 0.0 {
+            return self.judge.confirm(candidate.region, &candidate.input);
+        }
+        if !better || self.hunted == HUNTS || !self.judge.is_near(candidate) {
+            return Ok(None);
+        }
+        // So near that rounding may decide.
+        self.hunted += 1;
+        let mut random = Random::stream(self.seed, u64::MAX - self.hunted);
+        self.judge.hunt(candidate, &mut random)
     }
 
     fn goal(&self, _: &Tally) -> f64 {
@@ -108,6 +126,9 @@ struct Run<'a, 't> {
 impl Run<'_, '_> {
     fn decide(&mut self, network: &Network<f64>, property: &Property) -> Result<Outcome, VerifyError> {
         let specification = Specification::<f64>::new(property);
+        if self.settings.semantics == Semantics::Single && !in_range(network, &specification) {
+            return Ok(Outcome::Unknown(UnknownReason::Range));
+        }
         let quick = portfolio::quick_attack(network);
         for (index, region) in specification.regions.iter().enumerate() {
             if let Some(witness) = self.attack(network, index, region, quick, 0)? {
@@ -353,6 +374,17 @@ impl Run<'_, '_> {
         }
         Some(open)
     }
+}
+
+/// Whether the numbers of all layers, and the sums of magnitudes that they are computed from, are ones whose rounding is
+/// bounded.
+fn in_range(network: &Network<f64>, specification: &Specification<f64>) -> bool {
+    let most = (semantics::TOP as f64).exp2();
+    specification.regions.iter().all(|region| {
+        let (_, magnitudes) = bounds::bound(network, &region.boxes(), Method::Interval, &[], &|| false);
+        let fits = |k: usize| magnitudes.values(k, 0).iter().chain(magnitudes.weighted(k, 0)).all(|v| *v < most);
+        (0..network.layers.len()).all(fits)
+    })
 }
 
 /// The greatest lower bound known of the margin on each disjunct of each region.

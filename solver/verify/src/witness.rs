@@ -3,13 +3,19 @@
 //! A witness is an exact rational input inside the exact box of a case. It must violate the property
 //! twice: in exact arithmetic on the stored weights ([`secateur_check::replay()`]), and as executed in
 //! `f32` on the input rounded to `f32`. Coordinates are `f32` numbers wherever the box holds one.
+//!
+//! Where the question is about executions in `f32`, its coordinates are numbers of that type, and it violates the property
+//! in the execution of [`secateur_check::single`].
 
 use crate::error::VerifyError;
 use crate::report::Witness;
+use crate::search::Candidate;
 use crate::specification::round_up;
 use dashu_ratio::RBig;
-use secateur_check::{Precision, Replay, evaluate, replay};
+use secateur_check::single::execute;
+use secateur_check::{Precision, Replay, Semantics, evaluate, replay, replay_executed};
 use secateur_linalg::Tensor;
+use secateur_linalg::random::Random;
 use secateur_nn::eval::Evaluator;
 use secateur_nn::graph::Graph;
 use secateur_nn::property::{Case, Conjunction, LinearConstraint, Property};
@@ -18,6 +24,7 @@ use secateur_nn::property::{Case, Conjunction, LinearConstraint, Property};
 pub struct Judge<'a> {
     graph: &'a Graph,
     property: &'a Property,
+    semantics: Semantics,
     executed: Evaluator<f32>,
     shape: Vec<usize>,
 }
@@ -36,9 +43,9 @@ impl<'a> Judge<'a> {
     ///
     /// # Errors
     /// The network cannot be evaluated in `f32`.
-    pub fn new(graph: &'a Graph, property: &'a Property) -> Result<Self, VerifyError> {
+    pub fn new(graph: &'a Graph, property: &'a Property, semantics: Semantics) -> Result<Self, VerifyError> {
         let shape = graph.node(graph.input()).shape.clone();
-        Ok(Self { graph, property, executed: Evaluator::new(graph)?, shape })
+        Ok(Self { graph, property, semantics, executed: Evaluator::new(graph)?, shape })
     }
 
     /// The witness at or next to `input` in the box of case `region`, if it is one.
@@ -59,6 +66,9 @@ impl<'a> Judge<'a> {
     }
 
     fn confirm_at(&self, point: Vec<RBig>) -> Result<Option<Witness>, VerifyError> {
+        if self.semantics == Semantics::Single {
+            return self.confirm_executed(&point);
+        }
         let Some(outputs) = self.execute(&point) else { return Ok(None) };
         let holds = |case: &Case| case.contains(&point) && case.unsafe_set.iter().any(|c| holds(c, &point, &outputs));
         if !self.property.cases.iter().any(holds) {
@@ -68,6 +78,64 @@ impl<'a> Judge<'a> {
             Replay::Violated { .. } => Ok(Some(Witness { input: point, outputs })),
             _ => Ok(None),
         }
+    }
+
+    /// The witness at a point, if the execution there violates the property.
+    fn confirm_executed(&self, point: &[RBig]) -> Result<Option<Witness>, VerifyError> {
+        if !point.iter().all(is_single) {
+            return Ok(None);
+        }
+        let Some(found) = replay_executed(self.graph, self.property, point)? else { return Ok(None) };
+        Ok(Some(Witness { input: point.to_vec(), outputs: found.outputs.iter().map(number).collect() }))
+    }
+
+    /// Whether rounding may make a candidate of positive margin a witness.
+    pub fn is_near(&self, candidate: &Candidate) -> bool {
+        let scale = |c: &LinearConstraint| c.bound.to_f64().value().abs();
+        let bounds = self.property.cases[candidate.region].unsafe_set.iter().flatten().map(scale);
+        self.semantics == Semantics::Single && candidate.margin <= NEAR * bounds.fold(1.0, f64::max)
+    }
+
+    /// Looks for an execution that violates the property around a candidate: steps of some units in the last place that
+    /// lower the executed margin are kept.
+    ///
+    /// # Errors
+    /// See [`execute`].
+    pub fn hunt(&self, candidate: &Candidate, random: &mut Random) -> Result<Option<Witness>, VerifyError> {
+        let case = &self.property.cases[candidate.region];
+        let mut best = self.placed(candidate.region, &candidate.input);
+        let products = Self::size(self.graph);
+        let mut least = f64::INFINITY;
+        for turn in 0..(EFFORT / products.max(1)).clamp(16, 4096) {
+            let reach = [0, 1, 4, 16, 256][if turn == 0 { 0 } else { 1 + turn % 4 }];
+            let mut point = best.clone();
+            for (i, x) in point.iter_mut().enumerate().filter(|_| turn > 0) {
+                // About half of the coordinates stay.
+                if random.unit() < 0.5 {
+                    let steps = random.index(2 * reach + 1) as i64 - reach as i64;
+                    *x = place(moved(number(x), steps), &case.lower[i], &case.upper[i]);
+                }
+            }
+            if !case.contains(&point) || !point.iter().all(is_single) {
+                continue;
+            }
+            let outputs = execute(self.graph, &point)?;
+            let margin = executed_margin(case, &point, &outputs);
+            if margin < least {
+                (least, best) = (margin, point);
+            }
+            if least <= 0.0
+                && let Some(witness) = self.confirm_executed(&best)?
+            {
+                return Ok(Some(witness));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Entries of all stored tensors and all nodes: about what an execution costs.
+    fn size(graph: &Graph) -> usize {
+        graph.nodes().map(|(_, node)| node.shape.iter().product::<usize>()).sum()
     }
 
     /// The point at or next to `input` in the box of case `region`, with its margin there; `None` when the
@@ -114,6 +182,42 @@ impl<'a> Judge<'a> {
         let input = point.iter().map(|v| v.to_f64().value() as f32).collect();
         self.executed.forward(&Tensor::new(self.shape.clone(), input)).ok().map(Tensor::into_data)
     }
+}
+
+/// A candidate with a margin of at most this share of the property's largest bound may be a witness by rounding.
+const NEAR: f64 = 1e-4;
+
+/// What a hunt may cost, in entries.
+const EFFORT: usize = 20_000_000;
+
+/// The nearest number of type `f32`.
+fn number(v: &RBig) -> f32 {
+    v.to_f64().value() as f32
+}
+
+/// Whether it is one.
+fn is_single(v: &RBig) -> bool {
+    RBig::try_from(number(v)).is_ok_and(|single| single == *v)
+}
+
+/// The number some units in the last place away.
+fn moved(x: f32, steps: i64) -> f64 {
+    let mut x = x;
+    for _ in 0..steps.unsigned_abs() {
+        x = if steps > 0 { x.next_up() } else { x.next_down() };
+    }
+    f64::from(x)
+}
+
+/// The least over the conjunctions of the greatest of their constraints, as executed.
+fn executed_margin(case: &Case, x: &[RBig], y: &[RBig]) -> f64 {
+    let value = |c: &LinearConstraint| {
+        let inputs = c.inputs.iter().map(|(i, a)| a * &x[*i]);
+        let outputs = c.outputs.iter().map(|(j, b)| b * &y[*j]);
+        inputs.chain(outputs).fold(-c.bound.clone(), |sum, v| sum + v)
+    };
+    let worst = case.unsafe_set.iter().filter_map(|conjunction| conjunction.iter().map(value).max()).min();
+    worst.map_or(f64::INFINITY, |worst| worst.to_f64().value())
 }
 
 /// Shares of the way to its ball's centre that a candidate may move.

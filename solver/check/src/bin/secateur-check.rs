@@ -1,20 +1,27 @@
-//! `secateur-check MODEL SPEC CERT`: does the certificate prove that the property holds?
+//! `secateur-check [--semantics real|f32] MODEL SPEC CERT`: does the certificate prove that the property holds, or that it
+//! does not?
 //!
-//! Prints `accepted` or `rejected: why`. Exit code 0 accepted, 1 rejected, 2 bad input.
+//! With `--semantics f32` the question is about every execution of the network in single precision. Prints `accepted` or `rejected: why`. Exit code 0 accepted, 1 rejected, 2 bad input.
 
 #![deny(clippy::float_arithmetic)]
 
 use secateur_check::proof::format::{Digests, FormatError};
 use secateur_check::proof::{Accepted, Rejection, check};
+use secateur_check::Semantics;
 use secateur_nn::{onnx, vnnlib};
 use std::fs::File;
 use std::path::Path;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let arguments: Vec<_> = std::env::args_os().skip(1).collect();
-    let [model, spec, certificate] = arguments.as_slice() else {
-        eprintln!("usage: secateur-check MODEL SPEC CERT");
+    let mut arguments: Vec<_> = std::env::args_os().skip(1).collect();
+    let mut semantics = Some(Semantics::Real);
+    if arguments.first().is_some_and(|first| first == "--semantics") {
+        semantics = arguments.get(1).and_then(|name| name.to_str()?.parse().ok());
+        arguments.drain(..2.min(arguments.len()));
+    }
+    let (Some(semantics), [model, spec, certificate]) = (semantics, arguments.as_slice()) else {
+        eprintln!("usage: secateur-check [--semantics real|f32] MODEL SPEC CERT");
         eprintln!("exit codes: 0 accepted, 1 rejected, 2 bad input");
         return ExitCode::from(2);
     };
@@ -33,7 +40,7 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    match check(&graph, &property, &digests, file) {
+    match check(&graph, &property, &digests, semantics, file) {
         Ok(accepted) => {
             println!("accepted");
             match accepted {

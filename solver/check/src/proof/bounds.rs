@@ -7,10 +7,11 @@ use super::checker::Rejection;
 use super::format::{Cover, Entry, Slopes, Split, Table, exact};
 use super::lines::{Line, image, lines};
 use super::matrix::{Matrix, power};
-use super::network::{Function, Kind, Network};
+use super::network::{Function, Kind, Layer, Network, Rounding};
 use super::rows::{Start, View, least};
 use crate::evaluate::enclosed;
 use crate::interval::{Dyadic, Interval};
+use crate::semantics;
 use dashu_ratio::RBig;
 use rayon::prelude::*;
 use std::sync::Arc;
@@ -49,6 +50,8 @@ pub struct Known {
     pub below: Vec<Vec<i64>>,
     /// For every layer and term: see [`super::matrix::Matrix::reach`].
     pub reach: Vec<Vec<Vec<i128>>>,
+    /// How far the execution of every entry of an affine layer may be from what it computes; empty for none.
+    pub noise: Vec<Vec<i64>>,
     /// Bounds of the inputs of the functions.
     pub ranges: Ranges,
     /// Lines below and above the functions that are not ReLUs; empty for ReLUs.
@@ -118,9 +121,11 @@ impl Frame {
         table: &Table,
     ) -> Result<Option<Known>, Rejection> {
         let mut all = vec![Range { lower: corners.lower.clone(), upper: corners.upper.clone() }];
-        let mut known = Known { below: vec![below(&all[0].lower)], reach: vec![Vec::new()], ..Known::default() };
+        let (below_input, nothing) = (below(&all[0].lower), Vec::new());
+        let mut known =
+            Known { below: vec![below_input], reach: vec![Vec::new()], noise: vec![nothing], ..Known::default() };
         for (k, layer) in network.layers.iter().enumerate().skip(1) {
-            let (range, reach) = match &layer.kind {
+            let (range, reach, noise) = match &layer.kind {
                 Kind::Input => return Err(Rejection::Range),
                 Kind::Activation(source, function) => {
                     let mut range = all[*source].clone();
@@ -148,10 +153,12 @@ impl Frame {
                     if parent.is_none() {
                         self.exponent.push(exponent);
                     }
-                    (values, Vec::new())
+                    (values, Vec::new(), Vec::new())
                 }
                 Kind::Affine(terms, _) => {
-                    let image = self.image(network, k, &all)?;
+                    let mut image = self.image(network, k, &all)?;
+                    let noise = self.noise(network, k, &all)?;
+                    image.iter_mut().zip(&noise).for_each(|(v, e)| *v = v.plus(&Interval::new(e.negated(), e.clone())));
                     let range = match parent {
                         None => {
                             let (g, range) = settle(&image)?;
@@ -163,9 +170,15 @@ impl Frame {
                     let reach = |(s, map): &(usize, Arc<Matrix>)| {
                         map.reach(|i| all[*s].lower[i].abs().max(all[*s].upper[i].abs()))
                     };
-                    (range, terms.iter().map(reach).collect())
+                    let noise = noise.iter().map(|e| i64::try_from(e.ceil_at(self.exponent[k])));
+                    let noise = noise.collect::<Result<_, _>>().map_err(|_| Rejection::Range)?;
+                    (range, terms.iter().map(reach).collect(), noise)
                 }
             };
+            if network.executed && self.exponent[k] + BITS > semantics::TOP {
+                return Err(Rejection::Range);
+            }
+            known.noise.push(noise);
             known.below.push(below(&range.lower));
             known.reach.push(reach);
             all.push(range);
@@ -202,6 +215,38 @@ impl Frame {
             }
         }
         Ok(sums)
+    }
+
+    /// How far the execution of an affine layer may be from what it computes; empty for none.
+    fn noise(&self, network: &Network, k: usize, all: &[Range]) -> Result<Vec<Dyadic>, Rejection> {
+        let Layer { size, kind: Kind::Affine(terms, _), rounding } = &network.layers[k] else {
+            return Err(Rejection::Range);
+        };
+        let (roundings, magnitude) = match rounding {
+            Rounding::None => return Ok(Vec::new()),
+            Rounding::Smooth => return Ok(vec![Dyadic::power_of_two(semantics::SMOOTH); *size]),
+            Rounding::Sum(roundings, magnitude) => (*roundings, magnitude),
+        };
+        let entry = |o: usize| {
+            let (mut count, mut mass) = (roundings, magnitude[o].clone());
+            for (s, map) in terms {
+                let most = |i: usize| i128::from(all[*s].lower[i].abs().max(all[*s].upper[i].abs()));
+                // 54 bits and 51, as in the image.
+                let products = map.row(o).map(|(i, q)| (i128::from(q.abs()).wrapping_mul(most(i)), most(i)));
+                let (sum, reach) = products.fold((0i128, 0i128), |(a, b), (p, m)| (a.wrapping_add(p), b + m));
+                let sum = 2 * sum + reach * i128::from(map.fine.rounded[o]);
+                mass = mass.plus(&power(sum, map.fine.exponent + self.exponent[*s] - 1));
+                count += map.terms(o);
+            }
+            if count > semantics::MOST || mass.top().is_some_and(|top| top > semantics::TOP) {
+                return Err(Rejection::Range);
+            }
+            // $m u / (1 - m u)$ of it, rounded up.
+            let (count, rest) = (Dyadic::new(count.into(), 0), Dyadic::new(((1usize << semantics::BITS) - count).into(), 0));
+            let share = mass.times(&count).over(&rest, 64).ok_or(Rejection::Range)?;
+            Ok(share.upper.plus(&Dyadic::power_of_two(semantics::LOST)))
+        };
+        (0..*size).into_par_iter().with_min_len(ROWS_AT_ONCE).map(entry).collect()
     }
 
     /// Tightens the entries of layer `k` that matter to the function that reads it by linear bounds; where it is a direct image of the input, intervals are

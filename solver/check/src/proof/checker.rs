@@ -17,7 +17,8 @@ use super::rows::{Form, Probe, Start, Terms, View, back};
 use crate::error::CheckError;
 use crate::evaluate::{Enclosure, enclosed};
 use crate::interval::{Dyadic, Interval, quotients};
-use crate::replay::{Replay, replay};
+use crate::replay::{Executed, Replay, replay, replay_executed};
+use crate::semantics::Semantics;
 use dashu_ratio::RBig;
 use rayon::prelude::*;
 use secateur_nn::graph::Graph;
@@ -138,7 +139,7 @@ struct Waiting {
     first: u64,
 }
 
-/// Checks a certificate about files with these digests.
+/// Checks a certificate about files with these digests, and about real numbers or executions in single precision.
 ///
 /// # Errors
 /// The first thing that is wrong with it.
@@ -146,17 +147,19 @@ pub fn check(
     graph: &Graph,
     property: &Property,
     digests: &Digests,
+    semantics: Semantics,
     certificate: impl Read,
 ) -> Result<Accepted, Rejection> {
     let mut reader = Reader::new(certificate, digests)?;
     let mut record = reader.read()?;
     if let Some(Record::Witness(witness)) = record {
         return match reader.read()? {
-            None => counterexample(graph, property, &witness),
+            None if semantics == Semantics::Real => counterexample(graph, property, &witness),
+            None => executed_counterexample(graph, property, &witness),
             Some(_) => Err(Rejection::Witness("a counterexample is followed by another record")),
         };
     }
-    let network = Network::new(graph)?;
+    let network = Network::new(graph, semantics)?;
     let mut checker = Checker::new(&network, property)?;
     while let Some(next) = record {
         checker.take(next)?;
@@ -183,6 +186,19 @@ fn counterexample(graph: &Graph, property: &Property, witness: &Witness) -> Resu
         Replay::Undecided { .. } => {
             Err(Rejection::Witness("whether the point is a counterexample is too close to call"))
         }
+    }
+}
+
+/// Executes a network once at a point.
+fn executed_counterexample(graph: &Graph, property: &Property, witness: &Witness) -> Result<Accepted, Rejection> {
+    let Some(Executed { case, conjunction, outputs }) = replay_executed(graph, property, &witness.point)? else {
+        return Err(Rejection::Witness("the point is no counterexample as executed in f32"));
+    };
+    let same = |(found, said): (&RBig, &Enclosure)| said.lower == *found && said.upper == *found;
+    if outputs.len() == witness.outputs.len() && outputs.iter().zip(&witness.outputs).all(same) {
+        Ok(Accepted::Sat { case, conjunction })
+    } else {
+        Err(Rejection::Witness("the outputs of the counterexample are not what they are said to be"))
     }
 }
 

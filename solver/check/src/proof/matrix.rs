@@ -162,6 +162,11 @@ impl Matrix {
             && self.fine.values.iter().all(|v| Some(*v) == one)
     }
 
+    /// How many entries output `o` may have.
+    pub fn terms(&self, o: usize) -> usize {
+        self.sparse.as_ref().map_or(self.inputs, |(starts, _)| starts[o + 1] - starts[o])
+    }
+
     /// The inputs and fine entries of output `o`.
     pub fn row(&self, o: usize) -> impl Iterator<Item = (usize, i64)> + '_ {
         let (index, range) = match &self.sparse {

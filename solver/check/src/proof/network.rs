@@ -10,6 +10,9 @@
 //! | Max, Min, MaxPool, Clip | $\max(a, b) = b + \max(a - b, 0)$, pairwise; the rounds of a window are those of a tournament |
 //!
 //! The layers of elementwise functions are numbered in the order in which they come up.
+//!
+//! In single precision ([`crate::semantics`]) every affine layer has a [`Rounding`]; an identity layer after sigmoid and tanh
+//! takes up theirs.
 
 use super::matrix::{Matrix, Numbers, Weight};
 use crate::accumulate::Stored;
@@ -19,6 +22,7 @@ use crate::float::{decode_f32, decode_f64};
 use crate::interval::{Dyadic, Interval};
 use crate::layout::{broadcast_offsets, groups_without, sources};
 use crate::linear::{Operand, Terms, Visitor, linear_terms};
+use crate::semantics::{Effect, Semantics, admit, effect};
 use crate::tensor::DyadicTensor;
 use crate::windows::{counts, taps};
 use dashu_int::IBig;
@@ -49,6 +53,17 @@ pub enum Kind {
     Activation(usize, Function),
 }
 
+/// How far the execution of an affine layer may be from what it computes.
+#[derive(Clone, Debug)]
+pub enum Rounding {
+    /// Not at all.
+    None,
+    /// A sum whose terms see this many roundings more than it has terms; magnitudes of what the bias is computed from.
+    Sum(usize, Vec<Dyadic>),
+    /// $2^{\text{SMOOTH}}$.
+    Smooth,
+}
+
 /// A layer.
 #[derive(Clone, Debug)]
 pub struct Layer {
@@ -56,6 +71,8 @@ pub struct Layer {
     pub size: usize,
     /// What it computes.
     pub kind: Kind,
+    /// How it is executed.
+    pub rounding: Rounding,
 }
 
 /// Layers in topological order; the last is the output.
@@ -65,6 +82,8 @@ pub struct Network {
     pub layers: Vec<Layer>,
     /// For every layer, how many layers of functions come before it.
     earlier: Vec<usize>,
+    /// Whether it is executed in single precision.
+    pub executed: bool,
 }
 
 /// What a node of the graph is here.
@@ -98,8 +117,12 @@ impl Network {
     ///
     /// # Errors
     /// An operator without such a form, by node; stored numbers that are not finite.
-    pub fn new(graph: &Graph) -> Result<Self, CheckError> {
-        let mut to = Builder::default();
+    pub fn new(graph: &Graph, semantics: Semantics) -> Result<Self, CheckError> {
+        let executed = semantics == Semantics::Single;
+        if executed {
+            admit(graph)?;
+        }
+        let mut to = Builder { executed, ..Builder::default() };
         let mut known: Vec<Option<Known<'_>>> = vec![None; graph.len()];
         for (id, node) in graph.nodes() {
             let arguments = graph.arguments(id).iter().filter_map(|a| known[a.index()].clone()).collect::<Vec<_>>();
@@ -118,13 +141,15 @@ impl Network {
             Some(before)
         };
         let earlier = layers.iter().scan(0, count).collect();
-        Ok(Self { layers, earlier })
+        Ok(Self { layers, earlier, executed })
     }
 }
 
 /// The layers so far.
 #[derive(Default)]
 struct Builder {
+    /// Whether layers are executed, with rounding.
+    executed: bool,
     layers: Vec<Layer>,
     /// The biases of affine layers, as they are.
     biases: Vec<Vec<Interval>>,
@@ -141,8 +166,8 @@ impl Builder {
             }
             Op::Reshape { .. } => return Ok(arguments[0].clone()),
             Op::Relu => self.activation(source(&arguments)?, Function::Relu),
-            Op::Sigmoid => self.activation(source(&arguments)?, Function::Sigmoid),
-            Op::Tanh => self.activation(source(&arguments)?, Function::Tanh),
+            Op::Sigmoid => self.smooth(source(&arguments)?, Function::Sigmoid)?,
+            Op::Tanh => self.smooth(source(&arguments)?, Function::Tanh)?,
             Op::LeakyRelu { slope } => {
                 let slope = decode_f32(*slope).map(Dyadic::from).ok_or(Fault::NotFinite(0))?;
                 let source = source(&arguments)?;
@@ -152,7 +177,10 @@ impl Builder {
                     (source, Entries::diagonal(self.layers[source].size, &Interval::point(slope))),
                     (relu, Entries::diagonal(self.layers[source].size, &rest)),
                 ];
-                self.affine(terms, None)?
+                let layer = self.affine(terms, None)?;
+                let size = self.layers[layer].size;
+                self.round(layer, node, vec![Dyadic::zero(); size]);
+                layer
             }
             Op::Clip { min, max } => {
                 let mut value = source(&arguments)?;
@@ -206,29 +234,63 @@ impl Builder {
             _ => {
                 let sizes: Vec<usize> = self.layers.iter().map(|l| l.size).collect();
                 let (mut terms, mut bias) = affine(node, &arguments, shapes, &sizes)?;
+                let mut magnitude = if self.executed { magnitudes(node, &arguments, &bias)? } else { Vec::new() };
+                let mut more = 0;
                 // A constant added to an affine layer is a part of its bias.
                 if let (Op::Add, [(source, map)]) = (&node.op, &terms[..])
-                    && let Kind::Affine(inner, _) = &self.layers[*source].kind
+                    && let Layer { kind: Kind::Affine(inner, _), rounding, .. } = &self.layers[*source]
+                    && !matches!(rounding, Rounding::Smooth)
                     && map.is_identity()
                 {
-                    bias.iter_mut().zip(&self.biases[*source]).for_each(|(b, inner)| *b = b.plus(inner));
+                    let inner_bias = &self.biases[*source];
+                    bias.iter_mut().zip(inner_bias).for_each(|(b, inner)| *b = b.plus(inner));
+                    match rounding {
+                        Rounding::Sum(roundings, all) => {
+                            more = *roundings;
+                            magnitude.iter_mut().zip(all).for_each(|(m, inner)| *m = m.plus(inner));
+                        }
+                        _ => magnitude.iter_mut().zip(inner_bias).for_each(|(m, inner)| *m = m.plus(&size_of(inner))),
+                    }
                     terms.clone_from(inner);
                 }
                 let kind = Kind::Affine(terms, Numbers::new(&bias)?);
-                self.push(node.shape.iter().product(), kind, bias)
+                let layer = self.push(node.shape.iter().product(), kind, bias);
+                self.round(layer, node, magnitude);
+                if let Rounding::Sum(roundings, _) = &mut self.layers[layer].rounding {
+                    *roundings += more;
+                }
+                layer
             }
         };
         Ok(Known::Layer(layer))
     }
 
     fn push(&mut self, size: usize, kind: Kind, bias: Vec<Interval>) -> usize {
-        self.layers.push(Layer { size, kind });
+        self.layers.push(Layer { size, kind, rounding: Rounding::None });
         self.biases.push(bias);
         self.layers.len() - 1
     }
 
     fn activation(&mut self, source: usize, function: Function) -> usize {
         self.push(self.layers[source].size, Kind::Activation(source, function), Vec::new())
+    }
+
+    /// Gives an affine layer the rounding of its node's execution.
+    fn round(&mut self, layer: usize, node: &Node, magnitude: Vec<Dyadic>) {
+        if let (true, Some(Effect::Sum(roundings))) = (self.executed, effect(&node.op)) {
+            self.layers[layer].rounding = Rounding::Sum(roundings, magnitude);
+        }
+    }
+
+    /// A function whose execution is not exact.
+    fn smooth(&mut self, source: usize, function: Function) -> Result<usize, Fault> {
+        let layer = self.activation(source, function);
+        if !self.executed {
+            return Ok(layer);
+        }
+        let executed = self.shift(layer, &one(), Interval::point(Dyadic::zero()))?;
+        self.layers[executed].rounding = Rounding::Smooth;
+        Ok(executed)
     }
 
     fn affine(&mut self, terms: Vec<(usize, Entries)>, bias: Option<Interval>) -> Result<usize, Fault> {
@@ -340,6 +402,27 @@ fn live(layers: Vec<Layer>) -> Vec<Layer> {
         kept.push(layer);
     }
     kept
+}
+
+/// $\max |v|$.
+fn size_of(values: &Interval) -> Dyadic {
+    let negated = values.lower.negated();
+    if negated > values.upper { negated } else { values.upper.clone() }
+}
+
+/// The magnitudes of what the biases of an affine node are computed from.
+fn magnitudes(node: &Node, arguments: &[Known<'_>], bias: &[Interval]) -> Result<Vec<Dyadic>, Fault> {
+    if !matches!(node.op, Op::BatchNormalization { .. }) {
+        return Ok(bias.iter().map(size_of).collect());
+    }
+    // $\beta$ and $\beta - \mu s$, whose difference is the other part.
+    let shift = constant(arguments.get(2).ok_or(Fault::Unsupported)?)?;
+    let offsets = broadcast_offsets(&channels(&node.shape), &node.shape);
+    let both = |(b, c): (&Interval, usize)| {
+        let shift = shift.interval(c);
+        size_of(&shift).plus(&size_of(&b.minus(&shift)))
+    };
+    Ok(bias.iter().zip(offsets).map(both).collect())
 }
 
 fn operand(known: Known<'_>) -> Operand<'_> {

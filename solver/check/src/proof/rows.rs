@@ -218,6 +218,9 @@ pub fn back(
                     total = total.wrapping_add(i128::from(*a).wrapping_mul(b));
                 }
                 constant = constant.plus(&power(total, sum.exponent + bias.exponent));
+                // 51 bits and 51, and the sum over a layer.
+                let executed = a.iter().zip(&known.noise[k]).map(|(a, e)| i128::from(a.abs()) * i128::from(*e));
+                constant = constant.minus(&power(executed.sum(), sum.exponent + g));
                 for (t, (s, map)) in terms.iter().enumerate() {
                     let (below, g) = (&known.below[*s], frame.exponent[*s]);
                     let nonzero = || a.iter().copied().enumerate().filter(|(_, a)| *a != 0);
