@@ -113,13 +113,19 @@ fn damaged_files_are_refused() {
         let whole = packed(&plain);
         check(&graph, &holds, &NO_FILES, Semantics::Real, whole.as_slice()).expect("the whole file");
         for length in 0..whole.len() - 8 {
-            assert!(check(&graph, &holds, &NO_FILES, Semantics::Real, &whole[..length]).is_err(), "cut off at {length}");
+            assert!(
+                check(&graph, &holds, &NO_FILES, Semantics::Real, &whole[..length]).is_err(),
+                "cut off at {length}"
+            );
         }
         for _ in 0..400 {
             let mut damaged = plain.clone();
             let at = MAGIC.len() + random.index(damaged.len() - MAGIC.len());
             damaged[at] ^= 1 << random.index(8);
-            assert!(check(&graph, &fails, &NO_FILES, Semantics::Real, packed(&damaged).as_slice()).is_err(), "byte {at}");
+            assert!(
+                check(&graph, &fails, &NO_FILES, Semantics::Real, packed(&damaged).as_slice()).is_err(),
+                "byte {at}"
+            );
         }
     }
 }

@@ -313,7 +313,8 @@ fn a_certificate_is_kept_for_a_verdict_and_is_accepted() {
     let text = std::fs::read_to_string(&spec).expect("a property").replace("(<= Y_0 Y_4)", "(<= Y_0 Y_0)");
     let other = vnnlib::parse(&text, "other").expect("a property");
     assert!(proof::check(&graph, &other, &digests, Semantics::Real, certificate()).is_err());
-    let why = proof::check(&graph, &property, &Digests { property: [0; 32], ..digests }, Semantics::Real, certificate());
+    let why =
+        proof::check(&graph, &property, &Digests { property: [0; 32], ..digests }, Semantics::Real, certificate());
     assert!(why.is_err_and(|why| why.to_string().contains("another property")));
     std::fs::remove_file(&file).expect("written");
     let output = run(&["verify", &example("toy.onnx"), &example("toy_sat.vnnlib"), "--certificate", name]);

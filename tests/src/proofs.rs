@@ -54,7 +54,20 @@ pub fn packed(stream: &[u8]) -> Vec<u8> {
 /// # Errors
 /// Why it refuses.
 pub fn accepted(graph: &Graph, property: &Property, records: &[Record]) -> Result<(), Rejection> {
-    check(graph, property, &NO_FILES, Semantics::Real, packed(&stream(records)).as_slice()).map(|_| ())
+    accepted_as(Semantics::Real, graph, property, records)
+}
+
+/// What the checker says about real numbers or executions in single precision.
+///
+/// # Errors
+/// Why it refuses.
+pub fn accepted_as(
+    semantics: Semantics,
+    graph: &Graph,
+    property: &Property,
+    records: &[Record],
+) -> Result<(), Rejection> {
+    check(graph, property, &NO_FILES, semantics, packed(&stream(records)).as_slice()).map(|_| ())
 }
 
 /// Changes one field of one record, or the order of records.

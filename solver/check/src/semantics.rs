@@ -141,9 +141,9 @@ fn admitted(node: &Node, arguments: &[&Node]) -> bool {
         (_, Op::Clip { min, max }) => [min, max].into_iter().flatten().all(|v| single(*v)),
         (_, Op::Pad { value, .. }) => single(*value),
         (_, Op::BatchNormalization { epsilon }) => {
-            all(1, &|scale| scale.to_bits() << 1 == 0 || at_most(scale, 20)) && within(*epsilon, 40) && all(4, &|v| {
-                v.is_sign_positive() && at_most(v, 40)
-            })
+            all(1, &|scale| scale.to_bits() << 1 == 0 || at_most(scale, 20))
+                && within(*epsilon, 40)
+                && all(4, &|v| v.is_sign_positive() && at_most(v, 40))
         }
         _ => true,
     }

@@ -105,7 +105,10 @@ impl Single {
         }
         if gap > 64 {
             // What is added is far below half a unit: only its sign can matter.
-            return Self::nearest((i128::from(high.mantissa) << 3) + i128::from(low.mantissa.signum()), high.exponent - 3);
+            return Self::nearest(
+                (i128::from(high.mantissa) << 3) + i128::from(low.mantissa.signum()),
+                high.exponent - 3,
+            );
         }
         Self::nearest((i128::from(high.mantissa) << gap) + i128::from(low.mantissa), low.exponent)
     }
@@ -185,7 +188,9 @@ fn perform(node: &Node, arguments: Vec<Operand<'_>>) -> Result<DyadicTensor, Fau
     let shapes: Vec<&[usize]> = shapes.iter().map(Vec::as_slice).collect();
     let size: usize = node.shape.iter().product();
     let values = match &node.op {
-        Op::MatMul | Op::Gemm { .. } | Op::Conv { .. } | Op::ConvTranspose { .. } => products(node, arguments, &shapes)?,
+        Op::MatMul | Op::Gemm { .. } | Op::Conv { .. } | Op::ConvTranspose { .. } => {
+            products(node, arguments, &shapes)?
+        }
         Op::ReduceSum { axes, .. } | Op::ReduceMean { axes, .. } => {
             let groups = groups_without(shapes[0], axes);
             let mut sums = vec![Some(Single::ZERO); size];
@@ -296,4 +301,3 @@ fn products(node: &Node, arguments: Vec<Operand<'_>>, shapes: &[&[usize]]) -> Re
     };
     sums.sums.into_iter().enumerate().map(|(o, sum)| finish((o, sum)).ok_or(Fault::Domain(o))).collect()
 }
-

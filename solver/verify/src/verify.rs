@@ -51,7 +51,7 @@ pub fn verify_traced(
     tracer: Option<&mut (dyn Tracer + '_)>,
 ) -> Result<Report, VerifyError> {
     let judge = Judge::new(graph, property, settings.semantics)?;
-    let mut decision = Decision { judge: &judge, seed: settings.seed, hunted: 0 };
+    let mut decision = Decision { judge: &judge, seed: settings.seed, hunts: 0, hunted_at: f64::INFINITY };
     let (outcome, statistics) = run(graph, property, settings, observer, &mut decision, tracer)?;
     Ok(Report { outcome, statistics })
 }
@@ -86,26 +86,26 @@ pub(crate) fn run(
 struct Decision<'a> {
     judge: &'a Judge<'a>,
     seed: u64,
-    /// Points from which executions were searched.
-    hunted: u64,
+    /// How often executions were searched around a point.
+    hunts: u64,
+    /// The margin of the last such point.
+    hunted_at: f64,
 }
-
-/// Searches for executions that start at the best points of a verification, at most.
-const HUNTS: u64 = 8;
 
 impl Referee for Decision<'_> {
     fn see(&mut self, candidate: &Candidate, tally: &mut Tally) -> Result<Option<Witness>, VerifyError> {
-        let better = candidate.margin < tally.upper;
+        let better = candidate.margin < 0.5 * self.hunted_at;
         tally.upper = tally.upper.min(candidate.margin);
         if candidate.margin <= 0.0 {
             return self.judge.confirm(candidate.region, &candidate.input);
         }
-        if !better || self.hunted == HUNTS || !self.judge.is_near(candidate) {
+        if !better || !self.judge.is_near(candidate) {
             return Ok(None);
         }
         // So near that rounding may decide.
-        self.hunted += 1;
-        let mut random = Random::stream(self.seed, u64::MAX - self.hunted);
+        self.hunted_at = candidate.margin;
+        self.hunts += 1;
+        let mut random = Random::stream(self.seed, u64::MAX - self.hunts);
         self.judge.hunt(candidate, &mut random)
     }
 

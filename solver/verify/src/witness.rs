@@ -107,7 +107,7 @@ impl<'a> Judge<'a> {
         let products = Self::size(self.graph);
         let mut least = f64::INFINITY;
         for turn in 0..(EFFORT / products.max(1)).clamp(16, 4096) {
-            let reach = [0, 1, 4, 16, 256][if turn == 0 { 0 } else { 1 + turn % 4 }];
+            let reach = if turn == 0 { 0 } else { REACHES[turn % REACHES.len()] };
             let mut point = best.clone();
             for (i, x) in point.iter_mut().enumerate().filter(|_| turn > 0) {
                 // About half of the coordinates stay.
@@ -186,6 +186,9 @@ impl<'a> Judge<'a> {
 
 /// A candidate with a margin of at most this share of the property's largest bound may be a witness by rounding.
 const NEAR: f64 = 1e-4;
+
+/// Steps of a hunt, in units in the last place, at most.
+const REACHES: [usize; 6] = [1, 4, 16, 64, 256, 1024];
 
 /// What a hunt may cost, in entries.
 const EFFORT: usize = 20_000_000;

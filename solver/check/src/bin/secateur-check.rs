@@ -5,9 +5,9 @@
 
 #![deny(clippy::float_arithmetic)]
 
+use secateur_check::Semantics;
 use secateur_check::proof::format::{Digests, FormatError};
 use secateur_check::proof::{Accepted, Rejection, check};
-use secateur_check::Semantics;
 use secateur_nn::{onnx, vnnlib};
 use std::fs::File;
 use std::path::Path;

@@ -242,7 +242,8 @@ impl Frame {
                 return Err(Rejection::Range);
             }
             // $m u / (1 - m u)$ of it, rounded up.
-            let (count, rest) = (Dyadic::new(count.into(), 0), Dyadic::new(((1usize << semantics::BITS) - count).into(), 0));
+            let (count, rest) =
+                (Dyadic::new(count.into(), 0), Dyadic::new(((1usize << semantics::BITS) - count).into(), 0));
             let share = mass.times(&count).over(&rest, 64).ok_or(Rejection::Range)?;
             Ok(share.upper.plus(&Dyadic::power_of_two(semantics::LOST)))
         };
