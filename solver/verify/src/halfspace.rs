@@ -6,8 +6,8 @@
 //! $$ b + \langle w, x \rangle \;\ge\; b + \sum_k \gamma_k c_k
 //!    + \min_{x \in \text{box}} \Big\langle w + \sum_k \gamma_k A_k, x \Big\rangle $$
 //!
-//! on the part of the box inside all of them. The right side is concave in each $\gamma_k$ and is climbed
-//! from the last half-space to the first, each by bisection on the derivative. The objective's own bound
+//! on the part of the box inside all of them. The right side is concave and piecewise linear in each $\gamma_k$; from the last
+//! half-space to the first, each is put where the slope changes sign. The objective's own bound
 //! gives one more half-space: where it exceeds the goal there is nothing to find.
 //!
 //! On networks with few inputs and one wide layer this fixes signs that would otherwise have to be split.
@@ -45,8 +45,8 @@ pub struct Exact {
 /// More than all underflow together can lose, with coordinates of any size that `f32` has.
 const UNDERFLOW: f64 = 1e-200;
 
-/// Steps that bracket the best multiplier, and steps that narrow the bracket.
-const STEPS: (usize, usize) = (6, 8);
+/// A multiplier where more is better, in units of the one that makes masses equal.
+const BEYOND: f64 = 64.0;
 
 impl Exact {
     /// Every such layer of a network.
@@ -136,32 +136,31 @@ fn least(mut a: Vec<f64>, mut d: f64, (lower, upper): (&[f64], &[f64]), spaces: 
     if value.is_nan() { f64::NEG_INFINITY } else { value }
 }
 
-/// The $\gamma \ge 0$ that about maximises $\min_x \langle a + \gamma A, x \rangle + \gamma c$ over the box.
+/// The $\gamma \ge 0$ that about maximises $\min_x \langle a + \gamma A, x \rangle + \gamma c$ over the box: concave and linear
+/// between the $\gamma_i = -a_i / A_i$, where the slope falls by $|A_i| (u_i - l_i)$.
 fn multiplier(a: &[f64], (lower, upper): (&[f64], &[f64]), space: &HalfSpace) -> f64 {
-    let derivative = |gamma: f64| {
-        let mut sum = space.constant;
-        for i in 0..a.len() {
-            let slope = space.coefficients[i];
-            sum += slope * if a[i] + gamma * slope >= 0.0 { lower[i] } else { upper[i] };
+    let mut slope = space.constant;
+    let mut kinks: Vec<(f64, f64)> = Vec::with_capacity(a.len());
+    for (i, of) in space.coefficients.iter().enumerate() {
+        slope += of * if a[i] >= 0.0 { lower[i] } else { upper[i] };
+        if *of != 0.0 && (a[i] >= 0.0) == (*of < 0.0) {
+            kinks.push((-a[i] / of, of.abs() * (upper[i] - lower[i])));
         }
-        sum
-    };
-    if derivative(0.0) <= 0.0 {
+    }
+    if slope <= 0.0 || slope.is_nan() {
         return 0.0;
     }
-    let mass = |v: &[f64]| v.iter().map(|a| a.abs()).sum::<f64>();
-    let (mut low, mut high) = (0.0, mass(a) / mass(&space.coefficients));
-    for _ in 0..STEPS.0 {
-        if derivative(high) <= 0.0 {
-            break;
+    kinks.sort_unstable_by(|x, y| x.0.total_cmp(&y.0));
+    for (at, fall) in &kinks {
+        slope -= fall;
+        if slope <= 0.0 {
+            return if at.is_finite() { *at } else { 0.0 };
         }
-        (low, high) = (high, 4.0 * high);
     }
-    for _ in 0..STEPS.1 {
-        let middle = 0.5 * (low + high);
-        if derivative(middle) > 0.0 { low = middle } else { high = middle }
-    }
-    if low.is_finite() { low } else { 0.0 }
+    // It rises without end: nothing lies inside.
+    let mass = |v: &[f64]| v.iter().map(|a| a.abs()).sum::<f64>();
+    let far = BEYOND * mass(a) / mass(&space.coefficients);
+    if far.is_finite() { far } else { 0.0 }
 }
 
 #[cfg(test)]

@@ -133,7 +133,7 @@ impl Listing {
 
     /// With the multipliers of the splits.
     pub fn with(self, beta: Vec<f64>) -> Slopes {
-        Slopes { alpha: self.alpha, beta }
+        Slopes { alpha: self.alpha, beta, shown: Vec::new() }
     }
 }
 

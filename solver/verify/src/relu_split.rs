@@ -296,10 +296,13 @@ impl<T: Scalar> Splitting for ReluSplitting<'_, T> {
                         let numbers = proof::numbers(self.network);
                         let split = Split { layer: neuron.0, neuron: neuron.1, active: first };
                         let next = format::Next::Relu(proof::split(&numbers, &split));
+                        // The half-space that its objective leaves to the children.
+                        let half_space = || self.row(strongest, 1, d, &node.splits, &bounds, &found);
+                        let cut = || Claim { disjunct: self.disjunct as u32, rows: vec![half_space()] };
                         Box::new(format::Step {
                             id: 0,
                             refuted: Vec::new(),
-                            cutting: Vec::new(),
+                            cutting: if self.exact.is_empty() { Vec::new() } else { vec![cut()] },
                             left: Vec::new(),
                             next,
                         })
@@ -348,9 +351,11 @@ impl<T: Scalar> ReluSplitting<'_, T> {
     /// Solves a subproblem in which nothing is left to split.
     fn leaf(&self, node: &ReluDomain<T>, d: usize, lower: f64, goal: f64, bounds: &Bounds<T>) -> Step<ReluDomain<T>> {
         let bounds = bounds.gather(self.network, &[(d, &[])]);
-        match leaf::solve(self, &bounds, &self.signs(node, &bounds), goal) {
+        let all = self.signs(node, &bounds);
+        match leaf::solve(self, &bounds, &all, goal) {
             Leaf::Refuted(goals, signs) => {
-                let evidence = self.trace.then(|| self.closed(self.exact_claim(&goals, &signs)));
+                let claim = || self.exact_claim(&node.splits, &all, &goals, &signs);
+                let evidence = self.trace.then(|| self.closed(claim()));
                 Step { candidate: None, lower, next: Next::Closed, evidence }
             }
             Leaf::Point(x) => {
@@ -393,25 +398,39 @@ impl<T: Scalar> ReluSplitting<'_, T> {
         if let [only] = weighted.as_mut_slice() {
             only.1 = 1;
         }
-        let row = |(r, weight): (usize, u64)| {
-            let beta = splits.iter().map(|split| {
-                let entries = found.slopes.beta[split.layer as usize].iter();
-                let mine = entries.filter(|(row, j, _)| *row as usize == r && *j == split.neuron);
-                mine.map(|(_, _, v)| v.abs().to_f64()).next().unwrap_or(0.0)
-            });
-            let slopes = proof::slopes(self.network, bounds, d, &found.slopes, r).with(beta.collect());
-            Row { objective: (r % each) as u32, weight, slopes }
-        };
+        let row = |(r, weight): (usize, u64)| self.row(r, weight, d, splits, bounds, found);
         Claim { disjunct: self.disjunct as u32, rows: weighted.into_iter().map(row).collect() }
     }
 
-    /// Why a leaf is refuted: objectives and splits with these multipliers.
-    fn exact_claim(&self, goals: &[f64], signs: &[f64]) -> Claim {
+    /// Row `r` of subproblem `d` as it goes back to the input.
+    fn row(&self, r: usize, weight: u64, d: usize, splits: &[Split], bounds: &Bounds<T>, found: &Optimised<T>) -> Row {
+        let beta = splits.iter().map(|split| {
+            let entries = found.slopes.beta[split.layer as usize].iter();
+            let mine = entries.filter(|(row, j, _)| *row as usize == r && *j == split.neuron);
+            mine.map(|(_, _, v)| v.abs().to_f64()).next().unwrap_or(0.0)
+        });
+        let slopes = proof::slopes(self.network, bounds, d, &found.slopes, r).with(beta.collect());
+        Row { objective: (r % self.objectives.len()) as u32, weight, slopes }
+    }
+
+    /// Why a leaf is refuted: objectives and signs with these multipliers. Signs that are no splits follow from ranges.
+    fn exact_claim(&self, splits: &[Split], all: &[Split], goals: &[f64], signs: &[f64]) -> Claim {
         let most = goals.iter().fold(0.0f64, |most, v| most.max(*v));
         let against = signs.iter().fold(0.0f64, |most, v| most.max(*v));
+        let numbers = proof::numbers(self.network);
+        let multipliers = |unit: f64| {
+            let of = |split: &Split| all.iter().position(|s| (s.layer, s.neuron) == (split.layer, split.neuron));
+            let beta = splits.iter().map(|split| of(split).map_or(0.0, |at| signs[at] / unit)).collect();
+            let mut shown: Vec<(u32, u32, f64)> = Vec::new();
+            for (split, beta) in all.iter().zip(signs).filter(|(_, beta)| **beta > 0.0) {
+                if splits.iter().all(|s| (s.layer, s.neuron) != (split.layer, split.neuron)) {
+                    shown.push((numbers[split.layer as usize], split.neuron, beta / unit));
+                }
+            }
+            format::Slopes { alpha: Vec::new(), beta, shown }
+        };
         if most < NO_SHARE * against {
-            let beta = signs.iter().map(|beta| beta / against).collect();
-            let slopes = format::Slopes { alpha: Vec::new(), beta };
+            let slopes = multipliers(against);
             return Claim { disjunct: self.disjunct as u32, rows: vec![Row { objective: 0, weight: 0, slopes }] };
         }
         let weight = |v: &f64| (v / most * f64::from(1 << 20)).round() as u64;
@@ -420,7 +439,7 @@ impl<T: Scalar> ReluSplitting<'_, T> {
             .map(|(objective, weight)| Row { objective: objective as u32, weight, slopes: format::Slopes::default() })
             .collect();
         if let Some(heaviest) = rows.iter_mut().max_by_key(|row| row.weight) {
-            heaviest.slopes.beta = signs.iter().map(|beta| beta / most).collect();
+            heaviest.slopes = multipliers(most);
         }
         if let [only] = rows.as_mut_slice() {
             only.weight = 1;

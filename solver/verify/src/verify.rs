@@ -288,7 +288,7 @@ impl Run<'_, '_> {
         let mut stuck = 0;
         let mut left = Vec::new();
         let trace = self.scribe.is_some();
-        let exact = if trace { Vec::new() } else { portfolio::exact_layers(network) };
+        let exact = portfolio::exact_layers(network);
         let limit = limit.map(|limit| limit / open.len() as u64);
         for &disjunct in open.iter() {
             let params = portfolio::relu_splitting(self.settings);

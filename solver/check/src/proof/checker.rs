@@ -14,6 +14,7 @@ use super::format::{self, Claim, Digests, FormatError, Next, Reader, Record, Spl
 use super::matrix::power;
 use super::network::Network;
 use super::rows::{Form, Probe, Start, Terms, View, back};
+use super::spaces::{self, Direct, Space, direct};
 use crate::error::CheckError;
 use crate::evaluate::{Enclosure, enclosed};
 use crate::interval::{Dyadic, Interval, quotients};
@@ -25,7 +26,7 @@ use secateur_nn::graph::Graph;
 use secateur_nn::property::{LinearConstraint, Property};
 use std::collections::BTreeMap;
 use std::io::Read;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use thiserror::Error;
 
 /// What was accepted.
@@ -120,6 +121,10 @@ struct Part {
     stale: bool,
     /// Whether its box is smaller than the region's.
     smaller: bool,
+    /// A function that is not positive on it, which together with its splits narrows ranges.
+    space: Option<Arc<Space>>,
+    /// Ranges that were narrowed so.
+    narrowed: Option<Arc<Ranges>>,
 }
 
 /// One case of the property, ready for bounds.
@@ -127,6 +132,10 @@ struct Case {
     frame: Frame,
     /// Objectives of every disjunct: where to start, and whether equality is excluded.
     disjuncts: Vec<Vec<(Start, bool)>>,
+    /// What is known on its box.
+    known: Arc<Known>,
+    /// The layers whose ranges half-spaces narrow; made when first asked for.
+    direct: OnceLock<Vec<Direct>>,
 }
 
 /// A record that is still to be checked.
@@ -227,9 +236,19 @@ impl<'a> Checker<'a> {
             let disjuncts: Vec<Vec<(Start, bool)>> = all.collect::<Result<_, Rejection>>()?;
             let (corners, known) = (Arc::new(corners), Arc::new(known));
             let open: Vec<u32> = (0..disjuncts.len() as u32).collect();
-            let part = Part { case: number, corners, splits: Vec::new(), open, known, stale: false, smaller: false };
+            let part = Part {
+                case: number,
+                corners,
+                splits: Vec::new(),
+                open,
+                known: known.clone(),
+                stale: false,
+                smaller: false,
+                space: None,
+                narrowed: None,
+            };
             parts.insert(number as u64, (!part.open.is_empty()).then_some(part));
-            cases.push(Case { frame, disjuncts });
+            cases.push(Case { frame, disjuncts, known, direct: OnceLock::new() });
         }
         let next = parts.len() as u64;
         Ok(Self { network, cases, parts, next, records: 0, waiting: Vec::new() })
@@ -246,7 +265,7 @@ impl<'a> Checker<'a> {
                 let part = self.parts.remove(&table.id).ok_or(Rejection::Part { record: number, part: table.id })?;
                 let better = |part: Part| {
                     let known = self.known(&part, &table)?;
-                    Ok(known.map(|known| Part { known, stale: false, ..part }))
+                    Ok(known.map(|known| Part { known, stale: false, narrowed: None, ..part }))
                 };
                 let part: Option<Result<_, Rejection>> = part.map(better);
                 self.parts.insert(table.id, part.transpose()?.flatten());
@@ -304,9 +323,12 @@ impl<'a> Checker<'a> {
         let this = Bounding { network: self.network, case, number, id: step.id };
         let fine = Frame { fine: true, ..case.frame.clone() };
         let mut frame = &case.frame;
+        if !this.narrow(&mut part)? {
+            return Ok(Vec::new());
+        }
         if part.stale {
             let Some(known) = self.known(&part, &Table::default())? else { return Ok(Vec::new()) };
-            (part.known, part.stale) = (known, false);
+            (part.known, part.stale, part.narrowed) = (known, false, None);
             // Where coarse weights do not show it, fine ones may.
             if !this.all(frame, &part, &step.refuted)? {
                 frame = &fine;
@@ -320,8 +342,12 @@ impl<'a> Checker<'a> {
             this.prove(frame, &part, &step.refuted)?;
         }
         part.open.retain(|d| step.refuted.iter().all(|claim| claim.disjunct != *d));
-        if !part.open.is_empty() && !step.cutting.is_empty() && !this.cut(frame, &mut part, step)? {
-            return Ok(Vec::new());
+        if !part.open.is_empty() && !step.cutting.is_empty() {
+            match step.next {
+                Next::Relu(_) => this.bound(frame, &mut part, &step.cutting)?,
+                _ if !this.cut(frame, &mut part, step)? => return Ok(Vec::new()),
+                _ => {}
+            }
         }
         this.children(part, step)
     }
@@ -330,7 +356,7 @@ impl<'a> Checker<'a> {
 impl Part {
     /// The ranges of the inputs of its ReLUs; `None` where a split names one that does not exist.
     fn ranges(&self) -> Option<Ranges> {
-        let mut ranges = self.known.ranges.clone();
+        let mut ranges = self.narrowed.as_deref().unwrap_or(&self.known.ranges).clone();
         self.splits.iter().try_for_each(|split| cut(&mut ranges, *split).map(|_| ()))?;
         Some(ranges)
     }
@@ -407,7 +433,8 @@ impl Bounding<'_> {
                 Ok([left, right].into_iter().map(child).collect())
             }
             Next::Relu(first) => {
-                let range = part.known.ranges.get(first.layer as usize);
+                let ranges = part.narrowed.as_deref().unwrap_or(&part.known.ranges);
+                let range = ranges.get(first.layer as usize);
                 let ends =
                     range.and_then(|r| Some((*r.lower.get(first.neuron as usize)?, r.upper[first.neuron as usize])));
                 let (l, u) = ends.ok_or_else(|| self.content("a split is at a ReLU that does not exist"))?;
@@ -571,6 +598,35 @@ impl Bounding<'_> {
             });
         }
         Ok((sum.ok_or_else(|| self.content("a claim without an objective"))?, strict))
+    }
+
+    /// Narrows a part's ranges by its half-spaces, if it has any; says whether something is left.
+    fn narrow(&self, part: &mut Part) -> Result<bool, Rejection> {
+        let Some(space) = part.space.clone() else { return Ok(true) };
+        let layers = match self.case.direct.get() {
+            Some(layers) => layers,
+            None => {
+                let layers = direct(self.network, &self.case.frame, &self.case.known)?;
+                self.case.direct.get_or_init(|| layers)
+            }
+        };
+        let mut ranges = part.ranges().ok_or(Rejection::Table)?;
+        let left = spaces::narrow(&self.case.frame, layers, &part.corners, &space, &part.splits, &mut ranges);
+        part.narrowed = Some(Arc::new(ranges));
+        Ok(left)
+    }
+
+    /// Keeps of a part what a claim about its only disjunct leaves.
+    fn bound(&self, frame: &Frame, part: &mut Part, cutting: &[Claim]) -> Result<(), Rejection> {
+        let [claim] = cutting else { return Err(self.content("several claims cut before a split at a ReLU")) };
+        if part.open != [claim.disjunct] {
+            return Err(self.content("a claim cuts a part with other disjuncts before a split at a ReLU"));
+        }
+        let attempt = self.attempt(frame, part)?;
+        let view = View { known: &part.known, ranges: &attempt.ranges, splits: &attempt.splits };
+        let (form, _) = self.form(frame, view, claim, None)?;
+        part.space = Space::below(&form, &part.known.below[0], frame.exponent[0]).map(Arc::new).or(part.space.take());
+        Ok(())
     }
 
     /// Cuts a part to the box around what the cutting claims leave of each open disjunct, though not further than the

@@ -17,7 +17,7 @@ use std::path::Path;
 use thiserror::Error;
 
 /// What a certificate starts with: its name and the version of its layout.
-pub const MAGIC: &[u8] = b"secateur certificate 2\n";
+pub const MAGIC: &[u8] = b"secateur certificate 3\n";
 
 /// The most entries of a list.
 const LONGEST: u64 = 1 << 24;
@@ -38,7 +38,7 @@ pub enum FormatError {
     #[error("the certificate is damaged or cut off: {0}")]
     Io(#[from] io::Error),
     /// It is something else.
-    #[error("this is not a certificate of version 2")]
+    #[error("this is not a certificate of version 3")]
     Magic,
     /// It is about other files.
     #[error("the certificate is about another {0}")]
@@ -97,6 +97,8 @@ pub struct Slopes {
     pub alpha: Vec<(u32, Vec<(u32, u32)>)>,
     /// Multipliers of the splits, in their order; 0 for those that are left out at the end.
     pub beta: Vec<f64>,
+    /// Multipliers of other signs, which ranges show: layer, neuron, multiplier.
+    pub shown: Vec<(u32, u32, f64)>,
 }
 
 /// One objective's bound.
@@ -155,7 +157,8 @@ pub struct Step {
     pub id: u64,
     /// Disjuncts that are refuted on all of it.
     pub refuted: Vec<Claim>,
-    /// Linear bounds that cut it: where they are positive, their disjunct holds nothing.
+    /// Linear bounds that cut it: where they are positive, their disjunct holds nothing. Before a split at a ReLU it is one, of
+    /// the only open disjunct; from there on half-spaces narrow ranges ([`super::spaces`]).
     pub cutting: Vec<Claim>,
     /// Where the search put the sides that it moved, by input: lower and upper. Slopes are fitted to that box, so no more
     /// is cut than this.
@@ -243,6 +246,12 @@ fn slopes(out: &mut Vec<u8>, slopes: &Slopes) {
     }
     number(out, slopes.beta.len() as u64);
     slopes.beta.iter().for_each(|beta| number(out, beta.to_bits().reverse_bits()));
+    number(out, slopes.shown.len() as u64);
+    for (layer, neuron, beta) in &slopes.shown {
+        number(out, u64::from(*layer));
+        number(out, u64::from(*neuron));
+        number(out, beta.to_bits().reverse_bits());
+    }
 }
 
 fn claims(out: &mut Vec<u8>, claims: &[Claim]) {
@@ -450,7 +459,9 @@ impl<R: Read> Reader<R> {
             Ok((layer, of))
         })?;
         let beta = self.list(|this| Ok(f64::from_bits(this.number()?.reverse_bits())))?;
-        Ok(Slopes { alpha, beta })
+        let float = |this: &mut Self| Ok::<_, FormatError>(f64::from_bits(this.number()?.reverse_bits()));
+        let shown = self.list(|this| Ok((this.index()?, this.index()?, float(this)?)))?;
+        Ok(Slopes { alpha, beta, shown })
     }
 
     fn claims(&mut self) -> Result<Vec<Claim>, FormatError> {

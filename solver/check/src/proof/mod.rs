@@ -11,6 +11,7 @@
 //! | bounds of all layers on a box; lines of the ReLUs | [`bounds`] |
 //! | lines of sigmoid and tanh | [`lines`] |
 //! | an objective taken back to the input | [`rows`] |
+//! | ranges narrowed by half-spaces | [`spaces`] |
 //! | the file | [`mod@format`] |
 //! | every part of the region is closed | [`checker`] |
 
@@ -21,5 +22,6 @@ pub mod lines;
 pub mod matrix;
 pub mod network;
 pub mod rows;
+pub mod spaces;
 
 pub use checker::{Accepted, Rejection, check};

@@ -317,7 +317,7 @@ pub fn back(
                     let product = |(j, a): (usize, &i64)| if *a == 0 { 0 } else { a * slope(j, *a) };
                     Sum { exponent, values: entries.map(product).collect() }
                 };
-                constant = constant.minus(&signs(view.splits, slopes, r, &mut new, below, g)?);
+                constant = constant.minus(&signs(view, slopes, r, &mut new, below, g)?);
                 constant =
                     constant.plus(&power(total, exponent + g)).plus(&power(intercepts, sum.exponent - INTERCEPT_BITS));
                 if let Some(probe) = probe.as_deref_mut().filter(|_| sums.iter().all(Option::is_none)) {
@@ -344,7 +344,8 @@ pub fn back(
 fn valid(slopes: &Slopes) -> Result<(), Rejection> {
     let ascending = |of: &[(u32, u32)]| of.windows(2).all(|pair| pair[0].0 < pair[1].0);
     let fits = |of: &[(u32, u32)]| of.iter().all(|(_, slope)| i64::from(*slope) <= WHOLE);
-    let numbers = slopes.beta.iter().all(|beta| beta.is_finite() && !beta.is_sign_negative());
+    let mut multipliers = slopes.beta.iter().chain(slopes.shown.iter().map(|(_, _, beta)| beta));
+    let numbers = multipliers.all(|beta| beta.is_finite() && !beta.is_sign_negative());
     let right = numbers && slopes.alpha.iter().all(|(_, of)| ascending(of) && fits(of));
     if right { Ok(()) } else { Err(Rejection::Slopes) }
 }
@@ -352,18 +353,21 @@ fn valid(slopes: &Slopes) -> Result<(), Rejection> {
 /// Adds to the coefficients of the inputs of ReLU layer `r` what the multipliers $\beta \ge 0$ of its splits ask for, and
 /// returns how much the function may fall: on $z \ge 0$ the objective is at least itself less $\beta z$, on $z \le 0$ at least
 /// itself plus $\beta z$. Any multiplier serves, so rounding it costs nothing; making room for it does.
-fn signs(
-    splits: &[Split],
-    slopes: &Slopes,
-    r: usize,
-    sum: &mut Sum,
-    below: &[i64],
-    g: i64,
-) -> Result<Dyadic, Rejection> {
+fn signs(view: View<'_>, slopes: &Slopes, r: usize, sum: &mut Sum, below: &[i64], g: i64) -> Result<Dyadic, Rejection> {
     const MOST: i64 = 60;
-    let here = splits.iter().zip(&slopes.beta).filter(|(split, beta)| split.layer as usize == r && beta.to_bits() > 0);
-    let here: Vec<(&Split, Dyadic)> =
-        here.filter_map(|(split, beta)| Some((split, Dyadic::from(decode_f64(*beta)?)))).collect();
+    // A sign that ranges do not show is left out.
+    let shown = |(layer, neuron, beta): &(u32, u32, f64)| {
+        let range = view.ranges.get(*layer as usize)?;
+        let (l, u) = (*range.lower.get(*neuron as usize)?, *range.upper.get(*neuron as usize)?);
+        let beta = if l >= 0 || u <= 0 { *beta } else { 0.0 };
+        Some((Split { layer: *layer, neuron: *neuron, active: l >= 0 }, beta))
+    };
+    let shown: Option<Vec<(Split, f64)>> = slopes.shown.iter().map(shown).collect();
+    let shown = shown.ok_or(Rejection::Slopes)?;
+    let all = view.splits.iter().copied().zip(slopes.beta.iter().copied()).chain(shown);
+    let here = all.filter(|(split, beta)| split.layer as usize == r && beta.to_bits() > 0);
+    let here: Vec<(Split, Dyadic)> =
+        here.filter_map(|(split, beta)| Some((split, Dyadic::from(decode_f64(beta)?)))).collect();
     let top = here.iter().filter_map(|(_, beta)| beta.top()).max().unwrap_or(i64::MIN / 2);
     let room = top - MOST - sum.exponent;
     let loss = if room > 0 { sum.coarsen(room, below, g) } else { Dyadic::zero() };

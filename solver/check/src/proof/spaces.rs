@@ -1,0 +1,176 @@
+//! Ranges of ReLU inputs that are affine functions of the network's input, narrowed by half-spaces.
+//!
+//! A split's sign there is a half-space $F(x) \le 0$, and where a claim's form is positive its disjunct is refuted: that
+//! leaves one more. For any multipliers $\gamma_k \ge 0$, on the part of the box inside all of them,
+//! $$ \pm z_o(x) \;\ge\; A(x) \;\ge\; \min_{x \in \text{box}} \Big( A(x) + \sum_k \gamma_k F_k(x) \Big). $$
+//! The multipliers are found here, from the last half-space to the first, with coarse derivatives. Whatever they are, the sum
+//! is exact.
+//!
+//! # Source
+//! Zhou et al., *Clip-and-verify*, 2025 (linear constraints on intermediate bounds).
+
+use super::bounds::{Corners, Frame, Known, Ranges};
+use super::checker::Rejection;
+use super::format::{Slopes, Split};
+use super::matrix::power;
+use super::network::{Function, Kind, Network};
+use super::rows::{Form, Start, back};
+
+/// Bits of a coefficient.
+const BITS: i64 = 30;
+
+/// More bits for the coefficients of sums.
+const MORE: i64 = 20;
+
+/// The most that a multiplier may be, in units of its sum.
+const MOST: i64 = 1 << 26;
+
+/// Bits that are left out where multipliers are searched.
+const COARSER: i64 = 26;
+
+/// The half-space $\langle a, x \rangle + c \le 0$, or the function itself.
+#[derive(Clone, Debug)]
+pub struct Space {
+    values: Vec<i64>,
+    exponent: i64,
+    /// In units of the coefficients times those of the input.
+    constant: i128,
+}
+
+impl Space {
+    /// A function below a form; `None` where its constant outgrows its coefficients.
+    pub fn below(form: &Form, below: &[i64], g: i64) -> Option<Self> {
+        let all = form.values.iter().fold(0u64, |all, v| all | v.unsigned_abs());
+        let shift = (64 - i64::from(all.leading_zeros()) - BITS).max(0);
+        let mask = (1i64 << shift) - 1;
+        let lost = form.values.iter().zip(below).filter(|(v, _)| **v & mask != 0).map(|(_, b)| i128::from(*b)).sum();
+        let exponent = form.exponent + shift;
+        let constant = form.constant.minus(&power(lost, exponent + g)).floor_at(exponent + g);
+        let constant = i128::try_from(constant).ok().filter(|c| c.unsigned_abs() >> 96 == 0)?;
+        Some(Self { values: form.values.iter().map(|v| v >> shift).collect(), exponent, constant })
+    }
+}
+
+/// A box, and the same with fewer bits.
+struct Sides<'a> {
+    exact: &'a Corners,
+    coarse: Corners,
+}
+
+/// A ReLU layer whose inputs are affine functions of the network's input: functions below $z_o$ and $-z_o$.
+#[derive(Clone, Debug)]
+pub struct Direct {
+    /// The layer, by number.
+    layer: usize,
+    /// Its source.
+    source: usize,
+    entries: Vec<Option<[Space; 2]>>,
+}
+
+/// Every such layer of a network, on a box.
+///
+/// # Errors
+/// [`Rejection::Range`] where numbers grow beyond the integers.
+pub fn direct(network: &Network, frame: &Frame, known: &Known) -> Result<Vec<Direct>, Rejection> {
+    let mut found = Vec::new();
+    for (k, layer) in network.layers.iter().enumerate() {
+        let Kind::Activation(source, Function::Relu) = layer.kind else { continue };
+        let Kind::Affine(terms, _) = &network.layers[source].kind else { continue };
+        if !matches!(terms.as_slice(), [(0, _)]) {
+            continue;
+        }
+        let side = |o: usize, sign: i64| -> Result<Option<Space>, Rejection> {
+            let form = back(network, frame, known.view(), Start::entry(source, o, sign), &Slopes::default(), None)?;
+            Ok(Space::below(&form, &known.below[0], frame.exponent[0]))
+        };
+        let entry = |o: usize| Ok(side(o, 1)?.zip(side(o, -1)?).map(|(below, minus)| [below, minus]));
+        let entries = (0..layer.size).map(entry).collect::<Result<_, Rejection>>()?;
+        found.push(Direct { layer: network.number(k), source, entries });
+    }
+    Ok(found)
+}
+
+/// Narrows the open ranges of these layers to the part of the box on which the signs of the splits hold and a function is
+/// not positive; says whether any point is left.
+pub fn narrow(
+    frame: &Frame,
+    layers: &[Direct],
+    corners: &Corners,
+    function: &Space,
+    splits: &[Split],
+    ranges: &mut Ranges,
+) -> bool {
+    let small = |side: &[i64]| side.iter().map(|v| v >> COARSER).collect();
+    let coarse = Corners { lower: small(&corners.lower), upper: small(&corners.upper) };
+    let sides = Sides { exact: corners, coarse };
+    let side = |split: &Split| {
+        let layer = layers.iter().find(|layer| layer.layer == split.layer as usize)?;
+        // Where $z \ge 0$, a function below $-z$ is not positive.
+        layer.entries.get(split.neuron as usize)?.as_ref().map(|both| &both[usize::from(split.active)])
+    };
+    let spaces: Vec<&Space> = std::iter::once(function).chain(splits.iter().filter_map(side)).collect();
+    for layer in layers {
+        let (g, range) = (frame.exponent[layer.source], &mut ranges[layer.layer]);
+        for (o, both) in layer.entries.iter().enumerate() {
+            let Some(both) = both.as_ref().filter(|_| range.lower[o] < 0 && range.upper[o] > 0) else { continue };
+            let end = |of: &Space| -> i64 {
+                let Some(least) = least(of, &sides, &spaces) else { return i64::MIN };
+                let least = power(least, of.exponent - MORE + frame.exponent[0]).floor_at(g);
+                i64::try_from(least).unwrap_or(i64::MIN)
+            };
+            // What lies far outside says only that nothing is left.
+            range.lower[o] = range.lower[o].max(end(&both[0]).min(range.upper[o] + 1));
+            range.upper[o] =
+                range.upper[o].min(end(&both[1]).checked_neg().unwrap_or(i64::MAX).max(range.lower[o] - 1));
+        }
+    }
+    ranges.iter().all(|range| range.lower.iter().zip(&range.upper).all(|(l, u)| l <= u))
+}
+
+/// A lower bound of a function on the part of the box inside the half-spaces, with [`MORE`] bits; `None` where the integers
+/// do not hold it.
+fn least(of: &Space, sides: &Sides<'_>, spaces: &[&Space]) -> Option<i128> {
+    let mut a: Vec<i64> = of.values.iter().map(|v| v << MORE).collect();
+    let mut constant = of.constant << MORE;
+    for space in spaces.iter().rev() {
+        let gamma = multiplier(&a, sides, space);
+        if gamma > 0 {
+            // 26 bits and 30; 26 and 96.
+            for (a, v) in a.iter_mut().zip(&space.values) {
+                *a = a.checked_add(gamma * v)?;
+            }
+            constant = constant.checked_add(i128::from(gamma) * space.constant)?;
+        }
+    }
+    // 63 bits and 51, and the sum over the inputs.
+    let ends = a.iter().zip(sides.exact.lower.iter().zip(&sides.exact.upper));
+    let sum: i128 = ends.map(|(a, (l, u))| i128::from(*a) * i128::from(if *a > 0 { *l } else { *u })).sum();
+    sum.checked_add(constant)
+}
+
+/// The $\gamma \ge 0$ that about maximises $\min_x \langle a + \gamma A, x \rangle + \gamma c$ over the box: concave and linear
+/// between the $\gamma_i = -a_i / A_i$, where the slope falls by $|A_i| (u_i - l_i)$.
+fn multiplier(a: &[i64], sides: &Sides<'_>, space: &Space) -> i64 {
+    // 30 bits and 25, and the sum over the inputs.
+    let mut slope = (space.constant >> COARSER).clamp(-(1 << 61), 1 << 61) as i64;
+    let mut kinks: Vec<(i64, i64)> = Vec::with_capacity(a.len());
+    for (i, of) in space.values.iter().enumerate() {
+        let (l, u) = (sides.coarse.lower[i], sides.coarse.upper[i]);
+        slope = slope.saturating_add(of * if a[i] >= 0 { l } else { u });
+        if (a[i] >= 0) == (*of < 0) && *of != 0 {
+            kinks.push(((a[i] / of).saturating_abs(), of.abs() * (u - l)));
+        }
+    }
+    if slope <= 0 {
+        return 0;
+    }
+    kinks.sort_unstable();
+    for (at, fall) in &kinks {
+        slope -= fall;
+        if slope <= 0 {
+            return (*at).min(MOST);
+        }
+    }
+    // It rises without end: nothing lies inside.
+    MOST
+}
