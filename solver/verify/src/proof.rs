@@ -150,8 +150,12 @@ pub fn slopes<T: Scalar>(
         let size = network.layers[k].size;
         let Some(of) = found.alpha[k].get(r * size..(r + 1) * size) else { continue };
         let (l, u) = (&bounds.lower[source][d * size..], &bounds.upper[source][d * size..]);
+        let above = &bounds.lines.upper_slope[k][d * size..];
         for j in 0..size {
-            listing.push(number as u32, j as u32, (l[j].to_f64(), u[j].to_f64()), of[j].to_f64());
+            // Where the line above is that of a fixed ReLU, the search takes it below as well.
+            let fixed = above[j] == T::ZERO || above[j] == T::ONE;
+            let slope = if fixed { above[j] } else { of[j] };
+            listing.push(number as u32, j as u32, (l[j].to_f64(), u[j].to_f64()), slope.to_f64());
         }
     }
     listing
