@@ -294,13 +294,7 @@ impl<T: Scalar> InputSplitting<'_, T> {
                 let gone = domain.open.iter().filter(|o| !open.contains(o));
                 let refuted =
                     gone.map(|o| self.claim(*o, d, boxes, bounds, mine.clone(), rows, found, limit)).collect();
-                Box::new(format::Step {
-                    id: 0,
-                    refuted,
-                    cutting: Vec::new(),
-                    left: Vec::new(),
-                    next: format::Next::Closed,
-                })
+                Box::new(format::Step { refuted, ..format::Step::new(format::Next::Closed) })
             });
             if open.is_empty() {
                 steps.push(Step { candidate: None, lower, next: Next::Closed, evidence });

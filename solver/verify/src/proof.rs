@@ -63,7 +63,7 @@ impl<'a> Scribe<'a> {
     /// then on.
     pub fn apart(&mut self, region: usize, disjunct: u32) -> u64 {
         let next = Next::Apart(disjunct);
-        self.step(self.parts[region], Step { id: 0, refuted: Vec::new(), cutting: Vec::new(), left: Vec::new(), next });
+        self.step(self.parts[region], Step::new(next));
         let alone = self.number();
         self.parts[region] = self.number();
         alone
@@ -137,6 +137,11 @@ impl Listing {
     }
 }
 
+/// The slope below a ReLU: where the line above is that of a fixed one, the search takes it below as well.
+pub fn slope<T: Scalar>(above: T, below: T) -> T {
+    if above == T::ZERO || above == T::ONE { above } else { below }
+}
+
 /// The slopes of row `r`, which lies in subproblem `d`, on all layers that have any.
 pub fn slopes<T: Scalar>(
     network: &Network<T>,
@@ -152,10 +157,8 @@ pub fn slopes<T: Scalar>(
         let (l, u) = (&bounds.lower[source][d * size..], &bounds.upper[source][d * size..]);
         let above = &bounds.lines.upper_slope[k][d * size..];
         for j in 0..size {
-            // Where the line above is that of a fixed ReLU, the search takes it below as well.
-            let fixed = above[j] == T::ZERO || above[j] == T::ONE;
-            let slope = if fixed { above[j] } else { of[j] };
-            listing.push(number as u32, j as u32, (l[j].to_f64(), u[j].to_f64()), slope.to_f64());
+            let slope = slope(above[j], of[j]).to_f64();
+            listing.push(number as u32, j as u32, (l[j].to_f64(), u[j].to_f64()), slope);
         }
     }
     listing

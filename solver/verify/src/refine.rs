@@ -214,6 +214,8 @@ impl<T: Scalar> Problem<'_, T> {
             if !splits.iter().any(split) {
                 let of = |side: &[Vec<T>]| side[o.source][o.neuron].to_f64();
                 let ends = (of(&self.bounds.lower), of(&self.bounds.upper));
+                let above = self.bounds.lines.upper_slope[o.layer][o.neuron];
+                let slope = proof::slope(above, *slope);
                 listing.push(self.numbers[o.layer], o.neuron as u32, ends, slope.to_f64());
             }
         }

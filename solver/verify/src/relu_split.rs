@@ -299,13 +299,15 @@ impl<T: Scalar> Splitting for ReluSplitting<'_, T> {
                         // The half-space that its objective leaves to the children.
                         let half_space = || self.row(strongest, 1, d, &node.splits, &bounds, &found);
                         let cut = || Claim { disjunct: self.disjunct as u32, rows: vec![half_space()] };
-                        Box::new(format::Step {
-                            id: 0,
-                            refuted: Vec::new(),
-                            cutting: if self.exact.is_empty() { Vec::new() } else { vec![cut()] },
-                            left: Vec::new(),
-                            next,
-                        })
+                        let space = || {
+                            let space = found.best.half_space(strongest, goal);
+                            space.coefficients.into_iter().chain([space.constant]).collect()
+                        };
+                        let mut step = format::Step::new(next);
+                        if !self.exact.is_empty() {
+                            (step.cutting, step.space) = (vec![cut()], space());
+                        }
+                        Box::new(step)
                     });
                     Step { candidate, lower, next, evidence }
                 }
@@ -366,13 +368,7 @@ impl<T: Scalar> ReluSplitting<'_, T> {
     }
 
     fn closed(&self, claim: Claim) -> Box<format::Step> {
-        Box::new(format::Step {
-            id: 0,
-            refuted: vec![claim],
-            cutting: Vec::new(),
-            left: Vec::new(),
-            next: format::Next::Closed,
-        })
+        Box::new(format::Step { refuted: vec![claim], ..format::Step::new(format::Next::Closed) })
     }
 
     /// Why subproblem `d` is refuted: by its strongest objective, or by several together.

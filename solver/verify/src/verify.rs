@@ -367,7 +367,7 @@ impl Run<'_, '_> {
         }
         if let Some(scribe) = &mut self.scribe {
             let next = if open.is_empty() { Next::Closed } else { Next::Whole };
-            scribe.step(scribe.parts[index], Step { id: 0, refuted, cutting: Vec::new(), left: Vec::new(), next });
+            scribe.step(scribe.parts[index], Step { refuted, ..Step::new(next) });
             if !open.is_empty() {
                 scribe.parts[index] = scribe.number();
             }

@@ -344,7 +344,7 @@ impl<'a> Checker<'a> {
         part.open.retain(|d| step.refuted.iter().all(|claim| claim.disjunct != *d));
         if !part.open.is_empty() && !step.cutting.is_empty() {
             match step.next {
-                Next::Relu(_) => this.bound(frame, &mut part, &step.cutting)?,
+                Next::Relu(_) => this.bound(frame, &mut part, step)?,
                 _ if !this.cut(frame, &mut part, step)? => return Ok(Vec::new()),
                 _ => {}
             }
@@ -617,15 +617,22 @@ impl Bounding<'_> {
     }
 
     /// Keeps of a part what a claim about its only disjunct leaves.
-    fn bound(&self, frame: &Frame, part: &mut Part, cutting: &[Claim]) -> Result<(), Rejection> {
-        let [claim] = cutting else { return Err(self.content("several claims cut before a split at a ReLU")) };
+    fn bound(&self, frame: &Frame, part: &mut Part, step: &format::Step) -> Result<(), Rejection> {
+        let [claim] = step.cutting.as_slice() else {
+            return Err(self.content("several claims cut before a split at a ReLU"));
+        };
         if part.open != [claim.disjunct] {
             return Err(self.content("a claim cuts a part with other disjuncts before a split at a ReLU"));
         }
         let attempt = self.attempt(frame, part)?;
         let view = View { known: &part.known, ranges: &attempt.ranges, splits: &attempt.splits };
         let (form, _) = self.form(frame, view, claim, None)?;
-        part.space = Space::below(&form, &part.known.below[0], frame.exponent[0]).map(Arc::new).or(part.space.take());
+        let g = frame.exponent[0];
+        let own = Space::below(&form, &part.known.below[0], g).map(|own| match step.space.split_last() {
+            Some((constant, coefficients)) => own.widened(coefficients, *constant, &part.corners, g),
+            None => own,
+        });
+        part.space = own.map(Arc::new).or(part.space.take());
         Ok(())
     }
 

@@ -163,8 +163,19 @@ pub struct Step {
     /// Where the search put the sides that it moved, by input: lower and upper. Slopes are fitted to that box, so no more
     /// is cut than this.
     pub left: Sides,
+    /// The half-space that the search took from the cutting claim before a split at a ReLU, coefficients and constant: the
+    /// claim's own is moved out to it, for what follows is fitted to it.
+    pub space: Vec<f64>,
     /// How it goes on.
     pub next: Next,
+}
+
+impl Step {
+    /// Nothing is refuted and nothing is cut.
+    pub fn new(next: Next) -> Self {
+        let (refuted, cutting, left, space) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { id: 0, refuted, cutting, left, space, next }
+    }
 }
 
 /// Parts of a part, for one bound: each half is covered again, or bounded.
@@ -326,6 +337,8 @@ pub fn write(stream: &mut impl Write, record: &Record) -> io::Result<()> {
             claims(&mut out, &step.refuted);
             claims(&mut out, &step.cutting);
             sides(&mut out, &step.left);
+            number(&mut out, step.space.len() as u64);
+            step.space.iter().for_each(|v| number(&mut out, v.to_bits().reverse_bits()));
             match step.next {
                 Next::Closed => out.push(0),
                 Next::Whole => out.push(1),
@@ -495,6 +508,7 @@ impl<R: Read> Reader<R> {
     fn step(&mut self) -> Result<Step, FormatError> {
         let (id, refuted, cutting) = (self.number()?, self.claims()?, self.claims()?);
         let left = self.sides()?;
+        let space = self.list(|this| Ok(f64::from_bits(this.number()?.reverse_bits())))?;
         let next = match self.bytes()? {
             [0] => Next::Closed,
             [1] => Next::Whole,
@@ -503,7 +517,7 @@ impl<R: Read> Reader<R> {
             [5] => Next::Apart(self.index()?),
             _ => return Err(self.wrong()),
         };
-        Ok(Step { id, refuted, cutting, left, next })
+        Ok(Step { id, refuted, cutting, left, space, next })
     }
 
     fn table(&mut self) -> Result<Table, FormatError> {

@@ -11,7 +11,7 @@
 
 use super::bounds::{Corners, Frame, Known, Ranges};
 use super::checker::Rejection;
-use super::format::{Slopes, Split};
+use super::format::{Slopes, Split, exact};
 use super::matrix::power;
 use super::network::{Function, Kind, Network};
 use super::rows::{Form, Start, back};
@@ -51,6 +51,32 @@ impl Space {
     }
 }
 
+impl Space {
+    /// A half-space with these coefficients and constant, moved out until it holds this one; this one where its integers do not
+    /// hold it.
+    pub fn widened(self, coefficients: &[f64], constant: f64, corners: &Corners, g: i64) -> Self {
+        let floor = |v: f64, exponent: i64| exact(v).map(|v| v.floor_at(exponent));
+        let value = |v: &f64| i64::try_from(floor(*v, self.exponent)?).ok().filter(|v| v.unsigned_abs() >> 32 == 0);
+        let values: Option<Vec<i64>> = coefficients.iter().map(value).collect();
+        let constant = floor(constant, self.exponent + g).and_then(|c| i128::try_from(c).ok());
+        let (Some(values), Some(constant)) = (values, constant.filter(|c| c.unsigned_abs() >> 96 == 0)) else {
+            return self;
+        };
+        if values.len() != self.values.len() {
+            return self;
+        }
+        // The least of the difference on the box: 33 bits and 51, and the sum over the inputs.
+        let ends = self.values.iter().zip(&values).zip(corners.lower.iter().zip(&corners.upper));
+        let least = |((a, b), (l, u)): ((&i64, &i64), (&i64, &i64))| {
+            let difference = i128::from(a - b);
+            difference * i128::from(if difference > 0 { *l } else { *u })
+        };
+        let difference = ends.map(least).sum::<i128>() + self.constant - constant;
+        let constant = constant + difference.min(0);
+        if constant.unsigned_abs() >> 96 > 0 { self } else { Self { values, exponent: self.exponent, constant } }
+    }
+}
+
 /// A box, and the same with fewer bits.
 struct Sides<'a> {
     exact: &'a Corners,
@@ -72,6 +98,7 @@ pub struct Direct {
 /// # Errors
 /// [`Rejection::Range`] where numbers grow beyond the integers.
 pub fn direct(network: &Network, frame: &Frame, known: &Known) -> Result<Vec<Direct>, Rejection> {
+    let frame = &Frame { fine: true, ..frame.clone() };
     let mut found = Vec::new();
     for (k, layer) in network.layers.iter().enumerate() {
         let Kind::Activation(source, Function::Relu) = layer.kind else { continue };
