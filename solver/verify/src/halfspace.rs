@@ -45,6 +45,9 @@ pub struct Exact {
 /// More than all underflow together can lose, with coordinates of any size that `f32` has.
 const UNDERFLOW: f64 = 1e-200;
 
+/// Slopes below this share of the sum of magnitudes are none.
+const FLAT: f64 = 1.0 / (1 << 27) as f64;
+
 /// A multiplier where more is better, in units of the one that makes masses equal.
 const BEYOND: f64 = 64.0;
 
@@ -139,21 +142,24 @@ fn least(mut a: Vec<f64>, mut d: f64, (lower, upper): (&[f64], &[f64]), spaces: 
 /// The $\gamma \ge 0$ that about maximises $\min_x \langle a + \gamma A, x \rangle + \gamma c$ over the box: concave and linear
 /// between the $\gamma_i = -a_i / A_i$, where the slope falls by $|A_i| (u_i - l_i)$.
 fn multiplier(a: &[f64], (lower, upper): (&[f64], &[f64]), space: &HalfSpace) -> f64 {
-    let mut slope = space.constant;
+    let (mut slope, mut mass) = (space.constant, space.constant.abs());
     let mut kinks: Vec<(f64, f64)> = Vec::with_capacity(a.len());
     for (i, of) in space.coefficients.iter().enumerate() {
         slope += of * if a[i] >= 0.0 { lower[i] } else { upper[i] };
+        mass += of.abs() * lower[i].abs().max(upper[i].abs());
         if *of != 0.0 && (a[i] >= 0.0) == (*of < 0.0) {
             kinks.push((-a[i] / of, of.abs() * (upper[i] - lower[i])));
         }
     }
-    if slope <= 0.0 || slope.is_nan() {
+    // A slope that rounding may have made counts as none.
+    let flat = FLAT * mass;
+    if slope <= flat || slope.is_nan() {
         return 0.0;
     }
     kinks.sort_unstable_by(|x, y| x.0.total_cmp(&y.0));
     for (at, fall) in &kinks {
         slope -= fall;
-        if slope <= 0.0 {
+        if slope <= flat {
             return if at.is_finite() { *at } else { 0.0 };
         }
     }

@@ -3,8 +3,7 @@
 //! A split's sign there is a half-space $F(x) \le 0$, and where a claim's form is positive its disjunct is refuted: that
 //! leaves one more. For any multipliers $\gamma_k \ge 0$, on the part of the box inside all of them,
 //! $$ \pm z_o(x) \;\ge\; A(x) \;\ge\; \min_{x \in \text{box}} \Big( A(x) + \sum_k \gamma_k F_k(x) \Big). $$
-//! The multipliers are found here, from the last half-space to the first, with coarse derivatives. Whatever they are, the sum
-//! is exact.
+//! The multipliers are found here, from the last half-space to the first; the sum holds whatever they are.
 //!
 //! # Source
 //! Zhou et al., *Clip-and-verify*, 2025 (linear constraints on intermediate bounds).
@@ -20,13 +19,22 @@ use super::rows::{Form, Start, back};
 const BITS: i64 = 30;
 
 /// More bits for the coefficients of sums.
-const MORE: i64 = 20;
+const MORE: i64 = 30;
+
+/// Slopes of fewer bits than this below the sum of magnitudes are none.
+const FLAT: u32 = 27;
 
 /// The most that a multiplier may be, in units of its sum.
-const MOST: i64 = 1 << 26;
+const MOST: i128 = 1 << 38;
 
-/// Bits that are left out where multipliers are searched.
-const COARSER: i64 = 26;
+/// A multiplier where more is better, in units of the one that makes masses equal.
+const BEYOND: i128 = 64;
+
+/// Bits of a constant.
+const CONSTANT: u32 = 88;
+
+/// Bits of a sum's coefficients.
+const SUM: u32 = 69;
 
 /// The half-space $\langle a, x \rangle + c \le 0$, or the function itself.
 #[derive(Clone, Debug)]
@@ -46,7 +54,7 @@ impl Space {
         let lost = form.values.iter().zip(below).filter(|(v, _)| **v & mask != 0).map(|(_, b)| i128::from(*b)).sum();
         let exponent = form.exponent + shift;
         let constant = form.constant.minus(&power(lost, exponent + g)).floor_at(exponent + g);
-        let constant = i128::try_from(constant).ok().filter(|c| c.unsigned_abs() >> 96 == 0)?;
+        let constant = i128::try_from(constant).ok().filter(|c| c.unsigned_abs() >> CONSTANT == 0)?;
         Some(Self { values: form.values.iter().map(|v| v >> shift).collect(), exponent, constant })
     }
 }
@@ -59,7 +67,7 @@ impl Space {
         let value = |v: &f64| i64::try_from(floor(*v, self.exponent)?).ok().filter(|v| v.unsigned_abs() >> 32 == 0);
         let values: Option<Vec<i64>> = coefficients.iter().map(value).collect();
         let constant = floor(constant, self.exponent + g).and_then(|c| i128::try_from(c).ok());
-        let (Some(values), Some(constant)) = (values, constant.filter(|c| c.unsigned_abs() >> 96 == 0)) else {
+        let (Some(values), Some(constant)) = (values, constant.filter(|c| c.unsigned_abs() >> CONSTANT == 0)) else {
             return self;
         };
         if values.len() != self.values.len() {
@@ -73,14 +81,8 @@ impl Space {
         };
         let difference = ends.map(least).sum::<i128>() + self.constant - constant;
         let constant = constant + difference.min(0);
-        if constant.unsigned_abs() >> 96 > 0 { self } else { Self { values, exponent: self.exponent, constant } }
+        if constant.unsigned_abs() >> CONSTANT > 0 { self } else { Self { values, exponent: self.exponent, constant } }
     }
-}
-
-/// A box, and the same with fewer bits.
-struct Sides<'a> {
-    exact: &'a Corners,
-    coarse: Corners,
 }
 
 /// A ReLU layer whose inputs are affine functions of the network's input: functions below $z_o$ and $-z_o$.
@@ -127,9 +129,6 @@ pub fn narrow(
     splits: &[Split],
     ranges: &mut Ranges,
 ) -> bool {
-    let small = |side: &[i64]| side.iter().map(|v| v >> COARSER).collect();
-    let coarse = Corners { lower: small(&corners.lower), upper: small(&corners.upper) };
-    let sides = Sides { exact: corners, coarse };
     let side = |split: &Split| {
         let layer = layers.iter().find(|layer| layer.layer == split.layer as usize)?;
         // Where $z \ge 0$, a function below $-z$ is not positive.
@@ -141,7 +140,7 @@ pub fn narrow(
         for (o, both) in layer.entries.iter().enumerate() {
             let Some(both) = both.as_ref().filter(|_| range.lower[o] < 0 && range.upper[o] > 0) else { continue };
             let end = |of: &Space| -> i64 {
-                let Some(least) = least(of, &sides, &spaces) else { return i64::MIN };
+                let Some(least) = least(of, corners, &spaces) else { return i64::MIN };
                 let least = power(least, of.exponent - MORE + frame.exponent[0]).floor_at(g);
                 i64::try_from(least).unwrap_or(i64::MIN)
             };
@@ -156,48 +155,54 @@ pub fn narrow(
 
 /// A lower bound of a function on the part of the box inside the half-spaces, with [`MORE`] bits; `None` where the integers
 /// do not hold it.
-fn least(of: &Space, sides: &Sides<'_>, spaces: &[&Space]) -> Option<i128> {
-    let mut a: Vec<i64> = of.values.iter().map(|v| v << MORE).collect();
+fn least(of: &Space, corners: &Corners, spaces: &[&Space]) -> Option<i128> {
+    let mut a: Vec<i128> = of.values.iter().map(|v| i128::from(*v) << MORE).collect();
     let mut constant = of.constant << MORE;
     for space in spaces.iter().rev() {
-        let gamma = multiplier(&a, sides, space);
+        let gamma = multiplier(&a, corners, space);
         if gamma > 0 {
-            // 26 bits and 30; 26 and 96.
-            for (a, v) in a.iter_mut().zip(&space.values) {
-                *a = a.checked_add(gamma * v)?;
+            a.iter_mut().zip(&space.values).for_each(|(a, v)| *a += gamma * i128::from(*v));
+            constant = constant.checked_add(gamma.checked_mul(space.constant)?)?;
+            if a.iter().any(|a| a.unsigned_abs() >> SUM > 0) {
+                return None;
             }
-            constant = constant.checked_add(i128::from(gamma) * space.constant)?;
         }
     }
-    // 63 bits and 51, and the sum over the inputs.
-    let ends = a.iter().zip(sides.exact.lower.iter().zip(&sides.exact.upper));
-    let sum: i128 = ends.map(|(a, (l, u))| i128::from(*a) * i128::from(if *a > 0 { *l } else { *u })).sum();
-    sum.checked_add(constant)
+    // 69 bits and 51, and the sum over the inputs.
+    let ends = a.iter().zip(corners.lower.iter().zip(&corners.upper));
+    let products = ends.map(|(a, (l, u))| a * i128::from(if *a > 0 { *l } else { *u }));
+    products.into_iter().try_fold(constant, |sum, product| sum.checked_add(product))
 }
 
 /// The $\gamma \ge 0$ that about maximises $\min_x \langle a + \gamma A, x \rangle + \gamma c$ over the box: concave and linear
 /// between the $\gamma_i = -a_i / A_i$, where the slope falls by $|A_i| (u_i - l_i)$.
-fn multiplier(a: &[i64], sides: &Sides<'_>, space: &Space) -> i64 {
-    // 30 bits and 25, and the sum over the inputs.
-    let mut slope = (space.constant >> COARSER).clamp(-(1 << 61), 1 << 61) as i64;
-    let mut kinks: Vec<(i64, i64)> = Vec::with_capacity(a.len());
+fn multiplier(a: &[i128], corners: &Corners, space: &Space) -> i128 {
+    // 30 bits and 51, and the sum over the inputs.
+    let mut slope = space.constant;
+    let mut mass = space.constant.unsigned_abs();
+    let mut kinks: Vec<(i128, i128)> = Vec::with_capacity(a.len());
     for (i, of) in space.values.iter().enumerate() {
-        let (l, u) = (sides.coarse.lower[i], sides.coarse.upper[i]);
-        slope = slope.saturating_add(of * if a[i] >= 0 { l } else { u });
+        let (l, u) = (corners.lower[i], corners.upper[i]);
+        slope += i128::from(*of) * i128::from(if a[i] >= 0 { l } else { u });
+        mass += u128::from(of.unsigned_abs()) * u128::from(l.unsigned_abs().max(u.unsigned_abs()));
         if (a[i] >= 0) == (*of < 0) && *of != 0 {
-            kinks.push(((a[i] / of).saturating_abs(), of.abs() * (u - l)));
+            kinks.push(((a[i] / i128::from(*of)).abs(), i128::from(of.abs()) * i128::from(u - l)));
         }
     }
-    if slope <= 0 {
+    // A slope that rounding may have made counts as none, here as in the search.
+    let flat = (mass >> FLAT) as i128;
+    if slope <= flat {
         return 0;
     }
     kinks.sort_unstable();
     for (at, fall) in &kinks {
         slope -= fall;
-        if slope <= 0 {
+        if slope <= flat {
             return (*at).min(MOST);
         }
     }
     // It rises without end: nothing lies inside.
-    MOST
+    let all = |v: &mut dyn Iterator<Item = u128>| v.sum::<u128>() as i128;
+    let own = all(&mut space.values.iter().map(|v| u128::from(v.unsigned_abs())));
+    (BEYOND * (all(&mut a.iter().map(|a| a.unsigned_abs())) / own.max(1))).min(MOST)
 }
