@@ -19,7 +19,7 @@ use super::rows::{Form, Start, back};
 const BITS: i64 = 30;
 
 /// More bits for the coefficients of sums.
-const MORE: i64 = 30;
+const MORE: i64 = 24;
 
 /// Slopes of fewer bits than this below the sum of magnitudes are none.
 const FLAT: u32 = 27;
