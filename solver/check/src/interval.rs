@@ -290,6 +290,9 @@ impl Interval {
         if self.is_point() && other.is_point() {
             return Self::point(self.lower.times(&other.lower));
         }
+        if !self.lower.is_negative() && !other.lower.is_negative() {
+            return Self::new(self.lower.times(&other.lower), self.upper.times(&other.upper));
+        }
         let products = [
             self.lower.times(&other.lower),
             self.lower.times(&other.upper),
@@ -308,6 +311,9 @@ impl Interval {
     pub fn over(&self, other: &Self, bits: usize) -> Option<Self> {
         if other.holds_zero() {
             return None;
+        }
+        if !self.lower.is_negative() && !other.lower.is_negative() {
+            return Some(Self::new(self.lower.over(&other.upper, bits)?.lower, self.upper.over(&other.lower, bits)?.upper));
         }
         let mut hull = self.lower.over(&other.lower, bits)?;
         for (a, b) in [(&self.lower, &other.upper), (&self.upper, &other.lower), (&self.upper, &other.upper)] {

@@ -88,6 +88,9 @@ pub fn sigmoid(x: &Interval, bits: usize) -> Interval {
 }
 
 fn sigmoid_point(x: &Dyadic, bits: usize) -> Interval {
+    if bits <= FIXED_BITS {
+        return sigmoid_fixed(x);
+    }
     let working = bits + 4;
     let negative = x.is_negative();
     let magnitude = if negative { x.clone() } else { x.negated() };
@@ -106,6 +109,53 @@ fn sigmoid_point(x: &Dyadic, bits: usize) -> Interval {
         }
         _ => unit,
     }
+}
+
+/// What the enclosures of [`sigmoid_fixed`] are good for.
+const FIXED_BITS: usize = 54;
+
+/// $\lfloor 2^{64} \ln 2 \rfloor$.
+const LN_2: u128 = 0xB172_17F7_D1CF_79AB;
+
+/// The same in fixed point: integers of 64 bits behind the point.
+///
+/// # Soundness
+/// Let $t = |x|$ and $E = e^{-t} = 2^{-n} e^s$ with $s = n \ln 2 - t$ for the least $n$ that has $s > 0$ by the lower bound of
+/// $\ln 2$; then $0 < s < 1$. The series of $e^s$ has positive terms, so rounding each down, or up, bounds the sum; what is left
+/// out is at most twice its first term, since each is less than half of the one before. From $t = 64$ on,
+/// $0 < E < 2^{-64}$. $E / (1 + E)$ increases in $E$, $1 / (1 + E) = 1 - E / (1 + E)$.
+fn sigmoid_fixed(x: &Dyadic) -> Interval {
+    const ONE: u128 = 1 << 64;
+    let negative = x.is_negative();
+    let t = if negative { x.negated() } else { x.clone() };
+    let (lower, upper) = if t.top().is_some_and(|top| top > 6) {
+        (0, 1)
+    } else {
+        // Below 2^71.
+        let fit = |v: IBig| u128::try_from(v).unwrap_or(u128::MAX);
+        let (t_lower, t_upper) = (fit(t.floor_at(-64)), fit(t.ceil_at(-64)));
+        let n = t_upper / LN_2 + 1;
+        let (s_lower, s_upper) = (n * LN_2 - t_upper, n * (LN_2 + 1) - t_lower);
+        let (mut term_lower, mut term_upper) = (s_lower, s_upper);
+        let (mut sum_lower, mut sum_upper) = (ONE, ONE);
+        let mut k = 1u64;
+        while term_upper > 1 {
+            sum_lower += term_lower;
+            sum_upper += term_upper;
+            k += 1;
+            // Both factors are below 2^64, and so is what the small divisor divides.
+            term_lower = (((term_lower * s_lower) >> 64) as u64 / k).into();
+            term_upper = (((term_upper * s_upper) >> 64) as u64 / k + 1).into();
+        }
+        sum_upper += 2 * term_upper;
+        (sum_lower >> n, (sum_upper >> n) + 1)
+    };
+    // E is at most 1 and a little, so that it has 65 bits.
+    let share = |e: u128| (e << 62) / (ONE + e);
+    let (lower, upper) = (share(lower), share(upper) + 1);
+    let (lower, upper) = if negative { (lower, upper) } else { ((1 << 62) - upper, (1 << 62) - lower) };
+    let end = |v: u128| Dyadic::new(v.into(), -62);
+    Interval::new(end(lower), end(upper))
 }
 
 /// $\{\tanh x\}$.

@@ -313,9 +313,15 @@ impl<T: Scalar> InputSplitting<'_, T> {
                     |r: usize| Claim { disjunct: rows[r].disjunct, rows: vec![self.row(r, d, 1, bounds, rows, found)] };
                 evidence.cutting = cutting.map(claim).collect();
             }
+            let open = domain.open.len();
             let next = self.split(domain, d, boxes, bounds, mine, rows, found, goal);
             if let Some(evidence) = &mut evidence {
                 (evidence.left, evidence.next) = written(&next, boxes.corners(d));
+                // What cut nothing need not be shown.
+                let same = matches!(&next, Next::Cut(parts) if parts.iter().all(|part| part.open.len() == open));
+                if same && evidence.left.is_empty() {
+                    evidence.cutting.clear();
+                }
             }
             steps.push(Step { candidate: None, lower, next, evidence });
         }

@@ -5,8 +5,8 @@
 
 use super::checker::Rejection;
 use super::format::{Cover, Entry, Slopes, Split, Table, exact};
-use super::lines::{Line, image, lines};
-use super::matrix::{Matrix, power};
+use super::lines::{Line, image, lines, relu};
+use super::matrix::{Constant, Matrix, power};
 use super::network::{Function, Kind, Layer, Network, Rounding};
 use super::rows::{Start, View, least};
 use crate::evaluate::enclosed;
@@ -54,7 +54,7 @@ pub struct Known {
     pub noise: Vec<Vec<i64>>,
     /// Bounds of the inputs of the functions.
     pub ranges: Ranges,
-    /// Lines below and above the functions that are not ReLUs; empty for ReLUs.
+    /// Lines below and above the functions on these ranges.
     pub lines: Vec<Vec<[Line; 2]>>,
 }
 
@@ -158,15 +158,19 @@ impl Frame {
                 Kind::Affine(terms, _) => {
                     let mut image = self.image(network, k, &all)?;
                     let noise = self.noise(network, k, &all)?;
-                    image.iter_mut().zip(&noise).for_each(|(v, e)| *v = v.plus(&Interval::new(e.negated(), e.clone())));
-                    let range = match parent {
-                        None => {
-                            let (g, range) = settle(&image)?;
-                            self.exponent.push(g);
-                            range
-                        }
-                        Some(_) => at(&image, self.exponent[k])?,
-                    };
+                    for (ends, e) in image.iter_mut().zip(&noise) {
+                        ends.iter_mut().for_each(|end| end.add(&e.negated()));
+                    }
+                    if parent.is_none() {
+                        let ends = |[lower, minus_upper]: &[Constant; 2]| {
+                            Interval::new(lower.value(), minus_upper.value().negated())
+                        };
+                        self.exponent.push(settle(&image.iter().map(ends).collect::<Vec<_>>())?.0);
+                    }
+                    let floor = |end: Constant| end.floor_at(self.exponent[k]).ok_or(Rejection::Range);
+                    let lower = image.iter().map(|ends| floor(ends[0])).collect::<Result<_, _>>()?;
+                    let upper = image.iter().map(|ends| Ok(-floor(ends[1])?)).collect::<Result<_, Rejection>>()?;
+                    let range = Range { lower, upper };
                     let reach = |(s, map): &(usize, Arc<Matrix>)| {
                         map.reach(|i| all[*s].lower[i].abs().max(all[*s].upper[i].abs()))
                     };
@@ -186,32 +190,31 @@ impl Frame {
         Ok(Some(known))
     }
 
-    /// Interval arithmetic through an affine layer.
-    fn image(&self, network: &Network, k: usize, all: &[Range]) -> Result<Vec<Interval>, Rejection> {
+    /// Interval arithmetic through an affine layer: lower ends, and upper ends negated.
+    fn image(&self, network: &Network, k: usize, all: &[Range]) -> Result<Vec<[Constant; 2]>, Rejection> {
         let Kind::Affine(terms, bias) = &network.layers[k].kind else { return Err(Rejection::Range) };
-        let mut sums: Vec<Interval> = (0..network.layers[k].size)
-            .map(|o| {
-                let value = i128::from(bias.values[o]);
-                let above = value + if bias.rounded { 2 } else { 0 };
-                Interval::new(power(value, bias.exponent), power(above, bias.exponent))
-            })
-            .collect();
+        let start = |value: &i64| {
+            let above = i128::from(*value) + if bias.rounded { 2 } else { 0 };
+            [(*value).into(), -above].map(|units| Constant::new(units, bias.exponent))
+        };
+        let mut sums: Vec<[Constant; 2]> = bias.values.iter().map(start).collect();
         for (s, map) in terms {
             let exponent = map.fine.exponent + self.exponent[*s];
-            for (o, sum) in sums.iter_mut().enumerate() {
-                let (mut low, mut high, mut slack) = (0i128, 0i128, 0i128);
+            let reach: Vec<i64> = all[*s].lower.iter().zip(&all[*s].upper).map(|(l, u)| l.abs().max(u.abs())).collect();
+            let whole: i128 = reach.iter().map(|reach| i128::from(*reach)).sum();
+            for (o, [below, above]) in sums.iter_mut().enumerate() {
+                let (mut low, mut high) = (0i128, 0i128);
                 for (i, q) in map.row(o) {
-                    let (l, u) = (i128::from(all[*s].lower[i]), i128::from(all[*s].upper[i]));
-                    let q = i128::from(q);
                     // 54 bits and 51: sums of fewer than 2^20 such products do not wrap.
-                    let (least, most) = if q > 0 { (l, u) } else { (u, l) };
-                    low = low.wrapping_add(q.wrapping_mul(least));
-                    high = high.wrapping_add(q.wrapping_mul(most));
-                    slack += l.abs().max(u.abs());
+                    let (a, b) = (all[*s].lower[i], all[*s].upper[i]);
+                    let (least, most) = if q > 0 { (a, b) } else { (b, a) };
+                    low = low.wrapping_add(i128::from(q).wrapping_mul(i128::from(least)));
+                    high = high.wrapping_add(i128::from(q).wrapping_mul(i128::from(most)));
                 }
-                let slack = slack * i128::from(map.fine.rounded[o]);
-                let (low, high) = (power(2 * low - slack, exponent - 1), power(2 * high + slack, exponent - 1));
-                *sum = sum.plus(&Interval::new(low, high));
+                let rounded = i128::from(map.fine.rounded[o]);
+                let slack = if rounded == 0 { 0 } else { rounded * map.reached(o, &reach, whole) };
+                below.plus(2 * low - slack, exponent - 1);
+                above.plus(-2 * high - slack, exponent - 1);
             }
         }
         Ok(sums)
@@ -399,11 +402,12 @@ pub fn cut(ranges: &mut Ranges, split: Split) -> Option<(i64, i64)> {
 /// Bits behind the point of the values of sigmoid and tanh.
 const VALUE_BITS: i64 = 50;
 
-/// The values of a function on ranges with exponent `g`, their exponent, and lines for those that need them.
+/// The values of a function on ranges with exponent `g`, their exponent, and lines.
 fn apply(function: Function, range: &Range, g: i64) -> Result<(i64, Range, Vec<[Line; 2]>), Rejection> {
     if function == Function::Relu {
         let cut = |side: &[i64]| side.iter().map(|v| (*v).max(0)).collect();
-        return Ok((g, Range { lower: cut(&range.lower), upper: cut(&range.upper) }, Vec::new()));
+        let lines = range.lower.iter().zip(&range.upper).map(|(l, u)| relu(*l, *u, false)).collect();
+        return Ok((g, Range { lower: cut(&range.lower), upper: cut(&range.upper) }, lines));
     }
     let end = |v: i64| Dyadic::new(v.into(), g);
     let entry = |(l, u): (&i64, &i64)| {

@@ -1,4 +1,4 @@
-//! Lines below and above sigmoid and tanh on an interval, in integers.
+//! Lines below and above ReLU, sigmoid and tanh on an interval, in integers.
 //!
 //! The functions are convex left of 0 and concave right of it. For any slope $s$ and any point $p \le 0$ of $[l, u]$,
 //! $\sigma(z) - s z$ is at least
@@ -15,16 +15,23 @@ use crate::transcendental;
 /// Bits behind the point of an intercept.
 pub const INTERCEPT_BITS: i64 = 60;
 
-/// Bits of the values of the functions.
-const BITS: usize = 72;
+/// Bits behind the unit of a range of the intercept of a ReLU's line.
+pub const RELU_BITS: i64 = 10;
 
-/// Steps that look for a tangent.
+/// Bits of the values of the functions.
+const BITS: usize = 50;
+
+/// Steps that look for a tangent, at most.
 const STEPS: usize = 34;
 
 /// Bits of the values that this takes.
 const SEARCH_BITS: usize = 48;
 
-/// $s z + t$, with $s$ in units of $2^{-24}$ and $t$ in units of $2^{-60}$.
+/// Bits behind the point of its last step.
+const SEARCH_END: i64 = 26;
+
+/// $s z + t$, with $s$ in units of $2^{-24}$ and $t$ in units of $2^{-60}$, or of $2^{g - 10}$ for a ReLU that reads a layer with
+/// exponent $g$.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Line {
     /// $s$.
@@ -72,6 +79,29 @@ pub fn lines(function: Function, l: &Dyadic, u: &Dyadic) -> [Line; 2] {
     [below(function, l, u), Line { slope: mirrored.slope, intercept }]
 }
 
+/// The lines of a ReLU on $[l, u]$, which has at most 51 bits: below 0 or 1, whichever leaves the smaller area; above $s z + \max(-s l, (1 - s) u)$
+/// for any $s \in [0, 1]$, here that of the chord. A ReLU whose input can only be 0 may be taken for either.
+pub fn relu(l: i64, u: i64, active: bool) -> [Line; 2] {
+    let line = |slope, intercept| Line { slope, intercept };
+    if u <= 0 && (l < 0 || !active) {
+        return [line(0, 0); 2];
+    }
+    if l >= 0 {
+        return [line(WHOLE, 0); 2];
+    }
+    let (wide, whole) = (i128::from(u) - i128::from(l), i128::from(WHOLE));
+    let slope = (i128::from(u) * whole / wide).clamp(0, whole);
+    let cost = (-slope * i128::from(l)).max((whole - slope) * i128::from(u));
+    // Rounded up to 61 bits.
+    let intercept = (cost >> (i64::from(SLOPE_BITS) - RELU_BITS)) + 1;
+    [line(if u > -l { WHOLE } else { 0 }, 0), line(slope as i64, intercept as i64)]
+}
+
+fn half(a: &Dyadic, b: &Dyadic) -> Dyadic {
+    let sum = a.plus(b);
+    Dyadic::new(sum.mantissa, sum.exponent - 1)
+}
+
 fn below(function: Function, l: &Dyadic, u: &Dyadic) -> Line {
     let zero = Dyadic::zero();
     let (at_l, at_u) = (at(function, l), at(function, u));
@@ -80,10 +110,6 @@ fn below(function: Function, l: &Dyadic, u: &Dyadic) -> Line {
     let chord = Interval::point(at_u.lower.minus(&at_l.lower)).over(&Interval::point(width), BITS);
     let chord = chord.map_or(0, |chord| units(&chord.lower));
     let slope_at = |p: &Dyadic| units(&derivative(function, &at(function, p)).lower);
-    let half = |a: &Dyadic, b: &Dyadic| {
-        let sum = a.plus(b);
-        Dyadic::new(sum.mantissa, sum.exponent - 1)
-    };
     let convex = l.is_negative();
     let (point, slope) = if convex && (u.is_negative() || u.is_zero()) {
         let middle = half(l, u);
@@ -92,16 +118,9 @@ fn below(function: Function, l: &Dyadic, u: &Dyadic) -> Line {
     } else if !convex || slope_at(l) >= chord {
         (l.clone(), chord)
     } else {
-        // The tangent at `a`, continued to u, passes below the function there.
-        let (mut a, mut b) = (l.clone(), zero.clone());
-        for _ in 0..STEPS {
-            let middle = half(&a, &b);
-            let value = values(function, &Interval::point(middle.clone()), SEARCH_BITS);
-            let ahead = value.plus(&derivative(function, &value).times(&Interval::point(u.minus(&middle))));
-            if ahead.upper.minus(&at_u.lower).is_negative() { a = middle } else { b = middle }
-        }
-        let slope = slope_at(&a);
-        (a, slope)
+        let point = tangent(function, l, u, &at_u.lower);
+        let slope = slope_at(&point);
+        (point, slope)
     };
     let s = Interval::point(Dyadic::new(slope.into(), -i64::from(SLOPE_BITS)));
     let height = |z: &Dyadic, value: &Interval| value.minus(&s.times(&Interval::point(z.clone()))).lower;
@@ -126,6 +145,40 @@ fn below(function: Function, l: &Dyadic, u: &Dyadic) -> Line {
         i64::try_from(least.floor_at(-INTERCEPT_BITS)).unwrap_or(i64::MIN)
     });
     Line { slope, intercept }
+}
+
+/// About the point left of 0 whose tangent meets the function at $u$: the zero of
+/// $g(p) = \sigma(p) + \sigma'(p) (u - p) - \sigma(u)$, by Newton's method between points where $g$ has either sign.
+fn tangent(function: Function, l: &Dyadic, u: &Dyadic, at_u: &Dyadic) -> Dyadic {
+    let cut = |v: Dyadic| Dyadic::new(v.floor_at(-(SEARCH_BITS as i64)), -(SEARCH_BITS as i64));
+    let (mut a, mut b) = (l.clone(), Dyadic::zero());
+    let mut point = half(&a, &b);
+    for _ in 0..STEPS {
+        let value = values(function, &Interval::point(point.clone()), SEARCH_BITS).lower;
+        let first = cut(derivative(function, &Interval::point(value.clone())).lower);
+        let bend = match function {
+            // -2 h σ'
+            Function::Tanh => Dyadic::new(-value.mantissa.clone(), value.exponent + 1),
+            // (1 - 2 h) σ'
+            _ => Dyadic::one().minus(&Dyadic::new(value.mantissa.clone(), value.exponent + 1)),
+        };
+        let ahead = u.minus(&point);
+        let gap = cut(value.plus(&first.times(&ahead)).minus(at_u));
+        let rise = cut(first.times(&bend).times(&ahead));
+        let (whole, size) = if gap.is_negative() { (&mut a, gap.negated()) } else { (&mut b, gap.clone()) };
+        *whole = point.clone();
+        let step = if rise.is_zero() { None } else { size.over(&rise, SEARCH_BITS) };
+        let next = step.map(|step| if gap.is_negative() { point.plus(&step.lower) } else { point.minus(&step.lower) });
+        let inside = next.map(cut).filter(|next| a < *next && *next < b);
+        let next = inside.unwrap_or_else(|| half(&a, &b));
+        let moved = next.minus(&point);
+        let close = moved.is_zero() || moved.top().is_some_and(|top| top < -SEARCH_END);
+        point = next;
+        if close {
+            break;
+        }
+    }
+    point
 }
 
 #[cfg(test)]

@@ -201,6 +201,14 @@ impl Matrix {
         self.row(o).for_each(|(i, q)| sum[i] += a * i128::from(q));
     }
 
+    /// The sum of `most` over the inputs that output `o` reads, where `whole` is that over all.
+    pub fn reached(&self, o: usize, most: &[i64], whole: i128) -> i128 {
+        let of = |(starts, index): &(Vec<usize>, Vec<u32>)| {
+            index[starts[o]..starts[o + 1]].iter().map(|i| i128::from(most[*i as usize])).sum()
+        };
+        self.sparse.as_ref().map_or(whole, of)
+    }
+
     /// For every row, the sum of `most` over the inputs that it reads; one sum where all rows read everything, none where
     /// no entry was rounded.
     pub fn reach(&self, most: impl Fn(usize) -> i64) -> Vec<i128> {
@@ -252,4 +260,72 @@ impl Numbers {
 /// $m\,2^e$.
 pub fn power(m: i128, exponent: i64) -> Dyadic {
     Dyadic::new(m.into(), exponent)
+}
+
+/// A sum of numbers $m\,2^e$, rounded down.
+#[derive(Clone, Copy, Debug)]
+pub struct Constant {
+    units: i128,
+    exponent: i64,
+}
+
+impl Constant {
+    /// Bits that are kept, at least.
+    const BITS: i64 = 124;
+
+    /// $m\,2^e$.
+    pub fn new(units: i128, exponent: i64) -> Self {
+        Self { units, exponent }
+    }
+
+    /// A number, or one a little below.
+    pub fn of(value: &Dyadic) -> Self {
+        let value = value.clone().round_down(Self::BITS as usize);
+        let units = i128::try_from(value.mantissa).expect("so many bits fit");
+        Self { units, exponent: value.exponent }
+    }
+
+    /// Adds $m\,2^e$, $|m| < 2^{127}$.
+    pub fn plus(&mut self, m: i128, exponent: i64) {
+        if m == 0 {
+            return;
+        }
+        if self.units == 0 {
+            (self.units, self.exponent) = (m, exponent);
+            return;
+        }
+        let top = |m: i128, e: i64| e + 128 - i64::from(m.unsigned_abs().leading_zeros());
+        let finest = top(self.units, self.exponent).max(top(m, exponent)) - Self::BITS;
+        let to = self.exponent.min(exponent).max(finest);
+        // What is raised has at most so many bits there.
+        let at = |m: i128, from: i64| if from >= to { m << (from - to) } else { m >> (to - from).min(127) };
+        (self.units, self.exponent) = (at(self.units, self.exponent) + at(m, exponent), to);
+    }
+
+    /// Adds a number, or one a little below.
+    pub fn add(&mut self, value: &Dyadic) {
+        let Self { units, exponent } = Self::of(value);
+        self.plus(units, exponent);
+    }
+
+    /// Takes $m\,2^e$ away.
+    pub fn minus(&mut self, (m, exponent): (i128, i64)) {
+        self.plus(-m, exponent);
+    }
+
+    /// The greatest multiple of $2^e$ that is not above.
+    pub fn floor_at(self, exponent: i64) -> Option<i64> {
+        let shift = exponent - self.exponent;
+        if shift >= 0 {
+            return i64::try_from(self.units >> shift.min(127)).ok();
+        }
+        let units = i64::try_from(self.units).ok()?;
+        let room = i64::from(units.unsigned_abs().leading_zeros());
+        if units == 0 || -shift < room { Some(units << -shift.max(-63)) } else { None }
+    }
+
+    /// The sum.
+    pub fn value(self) -> Dyadic {
+        power(self.units, self.exponent)
+    }
 }

@@ -9,8 +9,8 @@
 use super::bounds::{Corners, Frame, Known, Ranges};
 use super::checker::Rejection;
 use super::format::{SLOPE_BITS, Slopes, Split, WHOLE};
-use super::lines::INTERCEPT_BITS;
-use super::matrix::{COARSE, FINE, power};
+use super::lines::{INTERCEPT_BITS, Line, RELU_BITS, relu};
+use super::matrix::{COARSE, Constant, FINE, power};
 use super::network::{Function, Kind, Network};
 use crate::float::decode_f64;
 use crate::interval::Dyadic;
@@ -89,11 +89,11 @@ impl Start {
 
 impl Terms {
     /// All coefficients of the layer, and how much the function may fall because they lie below the true ones.
-    fn dense(&self, below: &[i64], g: i64) -> (Sum, Dyadic) {
+    fn dense(&self, below: &[i64], g: i64) -> (Sum, (i128, i64)) {
         let mut values = vec![0i64; below.len()];
         self.values.iter().for_each(|(i, v)| values[*i] = *v);
         let loss: i128 = self.values.iter().map(|(i, _)| i128::from(below[*i]) * i128::from(self.away)).sum();
-        (Sum { exponent: self.exponent, values }, power(loss, self.exponent + g))
+        (Sum { exponent: self.exponent, values }, (loss, self.exponent + g))
     }
 }
 
@@ -121,30 +121,30 @@ fn coefficient_bits(fine: bool, size: usize) -> i64 {
 
 impl Sum {
     /// Integers of at most 60 bits, and how much the function may fall.
-    fn of(values: Vec<i128>, exponent: i64, below: &[i64], g: i64) -> (Self, Dyadic) {
+    fn of(values: Vec<i128>, exponent: i64, below: &[i64], g: i64) -> (Self, (i128, i64)) {
         let all = values.iter().fold(0u128, |all, v| all | v.unsigned_abs());
         let shift = 128 - i64::from(all.leading_zeros()) - 60;
         if shift <= 0 {
-            return (Self { exponent, values: values.into_iter().map(|v| v as i64).collect() }, Dyadic::zero());
+            return (Self { exponent, values: values.into_iter().map(|v| v as i64).collect() }, (0, 0));
         }
         let mask = (1i128 << shift) - 1;
         let lost = values.iter().zip(below).filter(|(v, _)| *v & mask != 0).map(|(_, low)| i128::from(*low));
         let exponent = exponent + shift;
-        let loss = power(lost.sum(), exponent + g);
+        let loss = (lost.sum(), exponent + g);
         (Self { exponent, values: values.into_iter().map(|v| (v >> shift) as i64).collect() }, loss)
     }
 
     /// Shortens the integers to `most` bits; returns how much the function may fall.
-    fn shorten(&mut self, most: i64, below: &[i64], exponent: i64) -> Dyadic {
+    fn shorten(&mut self, most: i64, below: &[i64], exponent: i64) -> (i128, i64) {
         let all = self.values.iter().fold(0u64, |all, v| all | v.unsigned_abs());
         let shift = bits(all) - most;
         if shift <= 0 {
-            return Dyadic::zero();
+            return (0, 0);
         }
         self.coarsen(shift, below, exponent)
     }
 
-    fn coarsen(&mut self, shift: i64, below: &[i64], exponent: i64) -> Dyadic {
+    fn coarsen(&mut self, shift: i64, below: &[i64], exponent: i64) -> (i128, i64) {
         // From 63 places on, what is left of a number is its sign.
         let places = shift.min(63);
         let mut loss = 0i128;
@@ -156,12 +156,18 @@ impl Sum {
             *v = rest;
         }
         self.exponent += shift;
-        power(loss, self.exponent + exponent)
+        (loss, self.exponent + exponent)
     }
 }
 
 /// Adds integers to a layer's; what is lost to shortening is taken from the constant.
-fn merge(slot: &mut Option<Sum>, mut new: Sum, below: &[i64], g: i64, constant: &mut Dyadic) -> Result<(), Rejection> {
+fn merge(
+    slot: &mut Option<Sum>,
+    mut new: Sum,
+    below: &[i64],
+    g: i64,
+    constant: &mut Constant,
+) -> Result<(), Rejection> {
     let Some(present) = slot else {
         *slot = Some(new);
         return Ok(());
@@ -169,8 +175,7 @@ fn merge(slot: &mut Option<Sum>, mut new: Sum, below: &[i64], g: i64, constant: 
     let gap = present.exponent - new.exponent;
     if gap != 0 {
         let finer = if gap > 0 { &mut new } else { &mut *present };
-        let loss = finer.coarsen(gap.abs(), below, g);
-        *constant = constant.minus(&loss);
+        constant.minus(finer.coarsen(gap.abs(), below, g));
     }
     for (v, w) in present.values.iter_mut().zip(&new.values) {
         *v = v.checked_add(*w).ok_or(Rejection::Range)?;
@@ -193,14 +198,14 @@ pub fn back(
 ) -> Result<Form, Rejection> {
     let known = view.known;
     valid(slopes)?;
-    let mut constant = start.constant;
+    let mut constant = Constant::of(&start.constant);
     let mut sums: Vec<Option<Sum>> = vec![None; start.layer + 1];
     let (sum, loss) = start.terms.dense(&known.below[start.layer], frame.exponent[start.layer]);
-    constant = constant.minus(&loss);
+    constant.minus(loss);
     sums[start.layer] = Some(sum);
     if let Some(terms) = start.input {
         let (sum, loss) = terms.dense(&known.below[0], frame.exponent[0]);
-        constant = constant.minus(&loss);
+        constant.minus(loss);
         merge(&mut sums[0], sum, &known.below[0], frame.exponent[0], &mut constant)?;
     }
     for k in (1..=start.layer).rev() {
@@ -210,17 +215,17 @@ pub fn back(
             Kind::Input => return Err(Rejection::Range),
             Kind::Affine(terms, bias) => {
                 let most = coefficient_bits(frame.fine, network.layers[k].size);
-                constant = constant.minus(&sum.shorten(most, below, g));
+                constant.minus(sum.shorten(most, below, g));
                 let a = &sum.values;
                 let mut total = 0i128;
                 for (a, b) in a.iter().zip(&bias.values) {
                     let b = i128::from(*b) + if bias.rounded && *a < 0 { 2 } else { 0 };
                     total = total.wrapping_add(i128::from(*a).wrapping_mul(b));
                 }
-                constant = constant.plus(&power(total, sum.exponent + bias.exponent));
+                constant.plus(total, sum.exponent + bias.exponent);
                 // 51 bits and 51, and the sum over a layer.
                 let executed = a.iter().zip(&known.noise[k]).map(|(a, e)| i128::from(a.abs()) * i128::from(*e));
-                constant = constant.minus(&power(executed.sum(), sum.exponent + g));
+                constant.minus((executed.sum(), sum.exponent + g));
                 for (t, (s, map)) in terms.iter().enumerate() {
                     let (below, g) = (&known.below[*s], frame.exponent[*s]);
                     let nonzero = || a.iter().copied().enumerate().filter(|(_, a)| *a != 0);
@@ -228,7 +233,7 @@ pub fn back(
                         let mut values = vec![0i128; network.layers[*s].size];
                         nonzero().for_each(|(o, a)| map.add_fine(o, a, &mut values));
                         let (new, loss) = Sum::of(values, sum.exponent + map.fine.exponent, below, g);
-                        constant = constant.minus(&loss);
+                        constant.minus(loss);
                         (new, (&map.fine.rounded, map.fine.exponent))
                     } else {
                         let mut values = vec![0i64; network.layers[*s].size];
@@ -242,66 +247,73 @@ pub fn back(
                     // 61 bits and the sum of a row's magnitudes.
                     let slack = match reach[..] {
                         [] => 0,
-                        [all] => nonzero().map(away).sum::<i128>() * all,
+                        [all] if frame.fine => nonzero().map(away).sum::<i128>() * all,
+                        // 31 bits and two, and the sum over a layer.
+                        [all] => {
+                            let units = a.iter().zip(rounded).map(|(a, away)| a.unsigned_abs() * u64::from(*away));
+                            i128::from(units.fold(0, u64::wrapping_add)) * all
+                        }
                         _ => nonzero().map(|(o, a)| away((o, a)) * reach[o]).sum(),
                     };
-                    constant = constant.minus(&power(slack, sum.exponent + exponent - 1 + g));
+                    constant.minus((slack, sum.exponent + exponent - 1 + g));
                     merge(&mut sums[*s], new, below, g, &mut constant)?;
                 }
             }
             Kind::Activation(s, function) => {
-                constant = constant.minus(&sum.shorten(coefficient_bits(frame.fine, network.layers[k].size), below, g));
+                constant.minus(sum.shorten(coefficient_bits(frame.fine, network.layers[k].size), below, g));
                 let r = network.number(k);
                 let range = &view.ranges[r];
                 let given = slopes.alpha.iter().find(|(layer, _)| *layer as usize == r);
+                // Whether the lines are those of the box.
+                let plain = given.is_none()
+                    && probe.is_none()
+                    && view.splits.is_empty()
+                    && std::ptr::eq(view.ranges, &known.ranges);
                 let mut given = given.map(|(_, of)| of.iter().peekable());
                 let mut chosen = |j: usize| -> Option<i64> {
                     let given = given.as_mut()?;
                     while given.next_if(|(neuron, _)| (*neuron as usize) < j).is_some() {}
                     given.peek().filter(|(neuron, _)| *neuron as usize == j).map(|(_, slope)| i64::from(*slope))
                 };
-                // The slope that each coefficient takes.
-                let (mut total, sum_exponent, g_here) = (0i128, sum.exponent, frame.exponent[*s]);
-                let (lines, mut intercepts) = (&known.lines[r], 0i128);
+                let (lines, here) = (&known.lines[r], &known.ranges[r]);
+                let unit = if *function == Function::Relu { frame.exponent[*s] - RELU_BITS } else { -INTERCEPT_BITS };
+                let unit = sum.exponent + unit;
+                // The sign that the splits give a neuron whose range leaves 0 alone.
+                let sign = |j: usize| {
+                    let mut last = view.splits.iter().rev().filter(|s| s.layer as usize == r && s.neuron as usize == j);
+                    last.next().is_some_and(|split| split.active)
+                };
+                let mut intercepts = 0i128;
+                // The slope that a coefficient takes.
                 let mut slope = |j: usize, a: i64| -> i64 {
-                    if *function != Function::Relu {
-                        let line = &lines[j][usize::from(a < 0)];
-                        // 50 bits and 62.
-                        intercepts += i128::from(a) * i128::from(line.intercept);
-                        return line.slope;
-                    }
-                    let (l, u) = (range.lower[j], range.upper[j]);
-                    // This lies below a ReLU on any range.
-                    if a > 0
-                        && let Some(slope) = chosen(j)
-                    {
-                        return slope;
-                    }
-                    // Where a range leaves 0 alone, a sign says which line the search took.
-                    let sign = |split: &&Split| split.layer as usize == r && split.neuron as usize == j;
-                    if l >= 0 && u <= 0 {
-                        let active = view.splits.iter().rev().find(sign).is_some_and(|split| split.active);
-                        if active { WHOLE } else { 0 }
-                    } else if u <= 0 {
-                        0
-                    } else if l >= 0 {
-                        WHOLE
-                    } else if a > 0 {
-                        if u > -l { WHOLE } else { 0 }
-                    } else {
-                        let (l, u, whole) = (i128::from(l), i128::from(u), i128::from(WHOLE));
-                        let slope = (u * whole / (u - l)).clamp(0, whole);
-                        let cost = i128::from(a) * (-slope * l).max((whole - slope) * u);
-                        if let Some(Probe { costliest: most, .. }) = probe.as_deref_mut() {
-                            let cost = power(-cost, sum_exponent - i64::from(SLOPE_BITS) + g_here);
-                            if most.as_ref().is_none_or(|(most, _)| most.minus(&cost).is_negative()) {
-                                let split = Split { layer: r as u32, neuron: j as u32, active: false };
-                                *most = Some((cost, split));
-                            }
+                    let mut line = lines[j][usize::from(a < 0)];
+                    if *function == Function::Relu {
+                        // This lies below a ReLU on any range.
+                        if a > 0
+                            && let Some(slope) = chosen(j)
+                        {
+                            return slope;
                         }
-                        total += cost;
-                        slope as i64
+                        let (l, u) = (range.lower[j], range.upper[j]);
+                        let either = l >= 0 && u <= 0 && !view.splits.is_empty();
+                        if either || l != here.lower[j] || u != here.upper[j] {
+                            line = relu(l, u, either && sign(j))[usize::from(a < 0)];
+                        }
                     }
+                    // 50 bits and 62.
+                    let cost = i128::from(a).wrapping_mul(i128::from(line.intercept));
+                    intercepts = intercepts.wrapping_add(cost);
+                    if let Some(Probe { costliest: most, .. }) = probe.as_deref_mut()
+                        && *function == Function::Relu
+                        && cost < 0
+                    {
+                        let cost = power(-cost, unit);
+                        if most.as_ref().is_none_or(|(most, _)| most.minus(&cost).is_negative()) {
+                            let split = Split { layer: r as u32, neuron: j as u32, active: false };
+                            *most = Some((cost, split));
+                        }
+                    }
+                    line.slope
                 };
                 let (below, g) = (&known.below[*s], frame.exponent[*s]);
                 let exponent = sum.exponent - i64::from(SLOPE_BITS);
@@ -310,21 +322,27 @@ pub fn back(
                     let product =
                         |(j, a): (usize, &i64)| if *a == 0 { 0 } else { i128::from(*a) * i128::from(slope(j, *a)) };
                     let (new, loss) = Sum::of(entries.map(product).collect(), exponent, below, g);
-                    constant = constant.minus(&loss);
+                    constant.minus(loss);
                     new
+                } else if plain {
+                    let product = |(a, line): (&i64, &[Line; 2])| {
+                        let line = line[usize::from(*a < 0)];
+                        intercepts = intercepts.wrapping_add(i128::from(*a).wrapping_mul(i128::from(line.intercept)));
+                        a.wrapping_mul(line.slope)
+                    };
+                    Sum { exponent, values: sum.values.iter().zip(lines).map(product).collect() }
                 } else {
                     // 31 bits and 24.
                     let product = |(j, a): (usize, &i64)| if *a == 0 { 0 } else { a * slope(j, *a) };
                     Sum { exponent, values: entries.map(product).collect() }
                 };
-                constant = constant.minus(&signs(view, slopes, r, &mut new, below, g)?);
-                constant =
-                    constant.plus(&power(total, exponent + g)).plus(&power(intercepts, sum.exponent - INTERCEPT_BITS));
+                constant.minus(signs(view, slopes, r, &mut new, below, g)?);
+                constant.plus(intercepts, unit);
                 if let Some(probe) = probe.as_deref_mut().filter(|_| sums.iter().all(Option::is_none)) {
                     let least =
                         |(a, (l, u)): (&i64, (&i64, &i64))| i128::from(*a) * i128::from(if *a > 0 { *l } else { *u });
                     let sum: i128 = new.values.iter().zip(range.lower.iter().zip(&range.upper)).map(least).sum();
-                    let bound = constant.plus(&power(sum, new.exponent + g));
+                    let bound = constant.value().plus(&power(sum, new.exponent + g));
                     if probe.best.as_ref().is_none_or(|best| best.minus(&bound).is_negative()) {
                         probe.best = Some(bound);
                     }
@@ -337,7 +355,8 @@ pub fn back(
     let mut sum = sums[0].take().unwrap_or_else(none);
     // Room for a weight of 20 bits and a sum.
     let loss = sum.shorten(40, &known.below[0], frame.exponent[0]);
-    Ok(Form { values: sum.values, exponent: sum.exponent, constant: constant.minus(&loss) })
+    constant.minus(loss);
+    Ok(Form { values: sum.values, exponent: sum.exponent, constant: constant.value() })
 }
 
 /// Whether slopes and multipliers are what they have to be.
@@ -353,8 +372,11 @@ fn valid(slopes: &Slopes) -> Result<(), Rejection> {
 /// Adds to the coefficients of the inputs of ReLU layer `r` what the multipliers $\beta \ge 0$ of its splits ask for, and
 /// returns how much the function may fall: on $z \ge 0$ the objective is at least itself less $\beta z$, on $z \le 0$ at least
 /// itself plus $\beta z$. Any multiplier serves, so rounding it costs nothing; making room for it does.
-fn signs(view: View<'_>, slopes: &Slopes, r: usize, sum: &mut Sum, below: &[i64], g: i64) -> Result<Dyadic, Rejection> {
+fn signs(view: View<'_>, slopes: &Slopes, r: usize, sum: &mut Sum, below: &[i64], g: i64) -> Result<(i128, i64), Rejection> {
     const MOST: i64 = 60;
+    if view.splits.is_empty() && slopes.shown.is_empty() {
+        return Ok((0, 0));
+    }
     // A sign that ranges do not show is left out.
     let shown = |(layer, neuron, beta): &(u32, u32, f64)| {
         let range = view.ranges.get(*layer as usize)?;
@@ -370,7 +392,7 @@ fn signs(view: View<'_>, slopes: &Slopes, r: usize, sum: &mut Sum, below: &[i64]
         here.filter_map(|(split, beta)| Some((split, Dyadic::from(decode_f64(beta)?)))).collect();
     let top = here.iter().filter_map(|(_, beta)| beta.top()).max().unwrap_or(i64::MIN / 2);
     let room = top - MOST - sum.exponent;
-    let loss = if room > 0 { sum.coarsen(room, below, g) } else { Dyadic::zero() };
+    let loss = if room > 0 { sum.coarsen(room, below, g) } else { (0, 0) };
     for (split, beta) in here {
         let units = i64::try_from(beta.floor_at(sum.exponent)).expect("there is room for it");
         let value = &mut sum.values[split.neuron as usize];
