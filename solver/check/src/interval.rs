@@ -313,7 +313,10 @@ impl Interval {
             return None;
         }
         if !self.lower.is_negative() && !other.lower.is_negative() {
-            return Some(Self::new(self.lower.over(&other.upper, bits)?.lower, self.upper.over(&other.lower, bits)?.upper));
+            return Some(Self::new(
+                self.lower.over(&other.upper, bits)?.lower,
+                self.upper.over(&other.lower, bits)?.upper,
+            ));
         }
         let mut hull = self.lower.over(&other.lower, bits)?;
         for (a, b) in [(&self.lower, &other.upper), (&self.upper, &other.lower), (&self.upper, &other.upper)] {

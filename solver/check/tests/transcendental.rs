@@ -119,3 +119,38 @@ proptest! {
         }
     }
 }
+
+/// At few bits, sigmoid and tanh are computed in fixed point: the value of 200 bits lies inside.
+#[test]
+fn fixed_point_encloses_the_values_of_many_bits() {
+    let mut state = 1_u64;
+    let mut draw = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state >> 11
+    };
+    let mut arguments: Vec<Dyadic> = (0..4000)
+        .map(|_| {
+            let mantissa = draw() as i64 - (1 << 52);
+            // From 2^-90 to 2^12.
+            Dyadic::new(mantissa.into(), -142 + (draw() % 102) as i64)
+        })
+        .collect();
+    // Close to multiples of ln 2, and to where values are taken for 0 and 1.
+    for multiple in 0..100_i64 {
+        for offset in -3..=3 {
+            let near = IBig::from(0x58B9_0BFB_E8E7_BCD5_i64) * IBig::from(multiple) + IBig::from(offset);
+            arguments.extend([near.clone(), -near].map(|near| Dyadic::new(near, -63)));
+        }
+    }
+    arguments
+        .extend((-3..=3).flat_map(|offset| [64_i64, -64].map(|end| Dyadic::new(((end << 20) + offset).into(), -20))));
+    for x in arguments {
+        let x = Interval::point(x);
+        for (function, bits) in [("sigmoid", 54), ("sigmoid", 1), ("tanh", 52)] {
+            let (found, close) = (enclose(function, &x, bits), enclose(function, &x, 200));
+            assert!(found.lower <= close.lower && close.upper <= found.upper, "{function} at {x:?}: {found:?}");
+            let width = found.upper.minus(&found.lower);
+            assert!(width < Dyadic::power_of_two(-54), "{function} at {x:?} has width {width:?}");
+        }
+    }
+}

@@ -372,7 +372,14 @@ fn valid(slopes: &Slopes) -> Result<(), Rejection> {
 /// Adds to the coefficients of the inputs of ReLU layer `r` what the multipliers $\beta \ge 0$ of its splits ask for, and
 /// returns how much the function may fall: on $z \ge 0$ the objective is at least itself less $\beta z$, on $z \le 0$ at least
 /// itself plus $\beta z$. Any multiplier serves, so rounding it costs nothing; making room for it does.
-fn signs(view: View<'_>, slopes: &Slopes, r: usize, sum: &mut Sum, below: &[i64], g: i64) -> Result<(i128, i64), Rejection> {
+fn signs(
+    view: View<'_>,
+    slopes: &Slopes,
+    r: usize,
+    sum: &mut Sum,
+    below: &[i64],
+    g: i64,
+) -> Result<(i128, i64), Rejection> {
     const MOST: i64 = 60;
     if view.splits.is_empty() && slopes.shown.is_empty() {
         return Ok((0, 0));
