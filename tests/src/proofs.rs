@@ -102,7 +102,25 @@ fn some<'a, T>(list: &'a mut [T], random: &mut Random) -> Option<&'a mut T> {
 }
 
 fn mutate_step(step: &mut Step, random: &mut Random) {
-    match random.index(9) {
+    let extreme = [0.0, f64::NAN, f64::INFINITY, -1e300, 1e18, 5e-324][random.index(6)];
+    match random.index(12) {
+        9 => {
+            let value = if random.index(3) == 0 { extreme } else { random.normal() };
+            match some(&mut step.space, random) {
+                Some(v) => *v = if random.index(2) == 0 { value } else { *v * (1.0 + 0.1 * value) },
+                None => step.space.push(value),
+            }
+        }
+        10 => match some(&mut step.left, random) {
+            Some((axis, lower, upper)) => match random.index(4) {
+                0 => *axis = random.index(3) as u32,
+                1 => std::mem::swap(lower, upper),
+                2 => *lower += 0.3 * random.normal(),
+                _ => *upper = extreme,
+            },
+            None => step.left.push((random.index(3) as u32, random.uniform(-1.0, 0.0), random.uniform(0.0, 1.0))),
+        },
+        11 => step.cutting.extend(step.refuted.clone()),
         0 => step.id = near(step.id, random),
         1 => step.next = Next::Closed,
         2 => step.next = Next::Whole,
@@ -153,7 +171,20 @@ fn mutate_witness(witness: &mut Witness, random: &mut Random) {
 }
 
 fn mutate_slopes(slopes: &mut Slopes, random: &mut Random) {
-    match random.index(4) {
+    match random.index(6) {
+        4 => {
+            let beta = [0.0, -1.0, f64::NAN, 1e300, 1e9, random.normal().abs()][random.index(6)];
+            slopes.shown.push((random.index(3) as u32, random.index(7) as u32, beta));
+        }
+        5 => {
+            if let Some((layer, neuron, beta)) = some(&mut slopes.shown, random) {
+                match random.index(3) {
+                    0 => *layer = random.index(3) as u32,
+                    1 => *neuron = random.index(7) as u32,
+                    _ => *beta *= 4.0 * random.normal(),
+                }
+            }
+        }
         0 => slopes.alpha.push((random.index(3) as u32, vec![(random.index(6) as u32, random.index(1 << 25) as u32)])),
         1 => slopes.alpha.clear(),
         2 => {
@@ -172,8 +203,17 @@ fn mutate_table(table: &mut Table, random: &mut Random) {
     if random.index(4) == 0 {
         table.id = near(table.id, random);
     }
+    if table.ranges.is_empty() {
+        table.ranges.push((random.index(3) as u32, vec![(random.index(7) as u32, -1e-3, 1e-3)]));
+    }
     if let Some((layer, ranges)) = some(&mut table.ranges, random) {
-        match random.index(3) {
+        match random.index(4) {
+            3 => {
+                if let Some((_, lower, upper)) = some(ranges, random) {
+                    let far = [1e-9, 1.0, 1e6, 1e18, 1e300, f64::NAN][random.index(6)];
+                    (*lower, *upper) = (if random.index(2) == 0 { -far } else { far }, far);
+                }
+            }
             0 => *layer = random.index(4) as u32,
             1 => ranges.clear(),
             _ => ranges.iter_mut().for_each(|(_, l, u)| std::mem::swap(l, u)),

@@ -64,7 +64,7 @@ impl FromStr for Semantics {
 /// Values, and sums of magnitudes, are below $2^{\text{TOP}}$.
 pub const TOP: i64 = 60;
 
-/// A flushed result is off by less than $2^{\text{LOST}}$ in a sum.
+/// Flushed results put a sum off by less than $2^{\text{LOST}}$.
 pub const LOST: i64 = -60;
 
 /// Sigmoid and tanh are off by at most $2^{\text{SMOOTH}}$.
@@ -136,13 +136,19 @@ fn admitted(node: &Node, arguments: &[&Node]) -> bool {
         (_, Op::Constant(value)) => !matches!(value, Value::F64(_)),
         _ if node.element != ElementType::F32 => false,
         (_, Op::Cast(_)) => arguments.iter().all(|a| a.element == ElementType::F32),
-        (_, Op::Gemm { alpha, beta, .. }) => [alpha, beta].into_iter().all(|f| within(*f, 20)),
+        (_, Op::Gemm { alpha, beta, .. }) => {
+            // A factor that goes to the weights, or to what they are multiplied with, must not flush either.
+            let weights = if stored(1).is_some() { 1 } else { 0 };
+            let plain = *alpha == 1.0 || all(weights, &|w| w == 0.0 || within(w, 40));
+            plain && [alpha, beta].into_iter().all(|f| within(*f, 20))
+        }
         (_, Op::Div) => all(1, &|c| within(c, 100)),
         (_, Op::Clip { min, max }) => [min, max].into_iter().flatten().all(|v| single(*v)),
         (_, Op::Pad { value, .. }) => single(*value),
         (_, Op::BatchNormalization { epsilon }) => {
             all(1, &|scale| scale.to_bits() << 1 == 0 || at_most(scale, 20))
                 && within(*epsilon, 40)
+                && all(3, &|mean| at_most(mean, 60))
                 && all(4, &|v| v.is_sign_positive() && at_most(v, 40))
         }
         _ => true,

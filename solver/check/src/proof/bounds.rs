@@ -169,8 +169,13 @@ impl Frame {
                     }
                     let floor = |end: Constant| end.floor_at(self.exponent[k]).ok_or(Rejection::Range);
                     let lower = image.iter().map(|ends| floor(ends[0])).collect::<Result<_, _>>()?;
-                    let upper = image.iter().map(|ends| Ok(-floor(ends[1])?)).collect::<Result<_, Rejection>>()?;
+                    let negated = |ends: &[Constant; 2]| floor(ends[1])?.checked_neg().ok_or(Rejection::Range);
+                    let upper = image.iter().map(negated).collect::<Result<_, _>>()?;
                     let range = Range { lower, upper };
+                    // A table's ranges may be wider than what the exponents were made for.
+                    if range.lower.iter().chain(&range.upper).any(|v| v.unsigned_abs() >> (BITS + 1) > 0) {
+                        return Err(Rejection::Range);
+                    }
                     let reach = |(s, map): &(usize, Arc<Matrix>)| {
                         map.reach(|i| all[*s].lower[i].abs().max(all[*s].upper[i].abs()))
                     };
@@ -205,7 +210,7 @@ impl Frame {
             for (o, [below, above]) in sums.iter_mut().enumerate() {
                 let (mut low, mut high) = (0i128, 0i128);
                 for (i, q) in map.row(o) {
-                    // 54 bits and 51: sums of fewer than 2^20 such products do not wrap.
+                    // 54 bits and 51: sums of fewer than 2^20 such products do not wrap, and no row has more.
                     let (a, b) = (all[*s].lower[i], all[*s].upper[i]);
                     let (least, most) = if q > 0 { (a, b) } else { (b, a) };
                     low = low.wrapping_add(i128::from(q).wrapping_mul(i128::from(least)));

@@ -109,6 +109,9 @@ const HALVINGS: (u32, u32) = (4, 6);
 /// Records that are read before they are checked side by side.
 const READ_AHEAD: usize = 512;
 
+/// Entries of lists in such records.
+const ENTRIES: u64 = 1 << 20;
+
 /// A part of a region.
 #[derive(Clone)]
 struct Part {
@@ -171,7 +174,7 @@ pub fn check(
     let network = Network::new(graph, semantics)?;
     let mut checker = Checker::new(&network, property)?;
     while let Some(next) = record {
-        checker.take(next)?;
+        checker.take(next, reader.entries())?;
         record = reader.read()?;
     }
     checker.settle()?;
@@ -220,6 +223,8 @@ struct Checker<'a> {
     next: u64,
     records: u64,
     waiting: Vec<Waiting>,
+    /// Entries of the lists of those.
+    entries: u64,
 }
 
 impl<'a> Checker<'a> {
@@ -251,11 +256,11 @@ impl<'a> Checker<'a> {
             cases.push(Case { frame, disjuncts, known, direct: OnceLock::new() });
         }
         let next = parts.len() as u64;
-        Ok(Self { network, cases, parts, next, records: 0, waiting: Vec::new() })
+        Ok(Self { network, cases, parts, next, records: 0, waiting: Vec::new(), entries: 0 })
     }
 
     /// Takes up a record. How many children a part has is the record's to say, so their numbers are known at once.
-    fn take(&mut self, record: Record) -> Result<(), Rejection> {
+    fn take(&mut self, record: Record, entries: u64) -> Result<(), Rejection> {
         self.records += 1;
         let number = self.records;
         match record {
@@ -275,13 +280,15 @@ impl<'a> Checker<'a> {
                 let first = self.next;
                 self.next += step.next.children();
                 self.waiting.push(Waiting { number, step, first });
-                if self.waiting.len() >= READ_AHEAD { self.settle() } else { Ok(()) }
+                self.entries += entries;
+                if self.waiting.len() >= READ_AHEAD || self.entries >= ENTRIES { self.settle() } else { Ok(()) }
             }
         }
     }
 
     /// Checks the records that are waiting, in rounds: those whose parts are there go side by side.
     fn settle(&mut self) -> Result<(), Rejection> {
+        self.entries = 0;
         while !self.waiting.is_empty() {
             let (mut ready, mut later) = (Vec::new(), Vec::new());
             for record in std::mem::take(&mut self.waiting) {

@@ -19,7 +19,7 @@ use thiserror::Error;
 /// What a certificate starts with: its name and the version of its layout.
 pub const MAGIC: &[u8] = b"secateur certificate 3\n";
 
-/// The most entries of a list.
+/// The most entries of the lists and covers of a record.
 const LONGEST: u64 = 1 << 24;
 
 /// The most splits that lie above a leaf of a cover.
@@ -399,6 +399,8 @@ pub fn finish(stream: &mut impl Write) -> io::Result<()> {
 pub struct Reader<R: Read> {
     stream: BufReader<MultiGzDecoder<R>>,
     count: u64,
+    /// Entries of the lists of the present record.
+    entries: u64,
 }
 
 impl<R: Read> Reader<R> {
@@ -420,7 +422,12 @@ impl<R: Read> Reader<R> {
                 return Err(FormatError::Digest(what));
             }
         }
-        Ok(Self { stream, count: 0 })
+        Ok(Self { stream, count: 0, entries: 0 })
+    }
+
+    /// How many entries the lists and covers of the last record have, all together.
+    pub fn entries(&self) -> u64 {
+        self.entries
     }
 
     fn wrong(&self) -> FormatError {
@@ -454,7 +461,8 @@ impl<R: Read> Reader<R> {
 
     fn list<T>(&mut self, mut entry: impl FnMut(&mut Self) -> Result<T, FormatError>) -> Result<Vec<T>, FormatError> {
         let length = self.number()?;
-        if length > LONGEST {
+        self.entries = self.entries.saturating_add(length);
+        if self.entries > LONGEST {
             return Err(self.wrong());
         }
         (0..length).map(|_| entry(self)).collect()
@@ -487,6 +495,10 @@ impl<R: Read> Reader<R> {
     }
 
     fn cover(&mut self, depth: u32) -> Result<Cover, FormatError> {
+        self.entries += 1;
+        if self.entries > LONGEST {
+            return Err(self.wrong());
+        }
         match self.bytes()? {
             [0] => Ok(Cover::Leaf(self.slopes()?)),
             [1] if depth < DEEPEST => {
@@ -570,6 +582,7 @@ impl<R: Read> Reader<R> {
             return if self.stream.read(&mut rest)? == 0 { Ok(None) } else { Err(self.wrong()) };
         }
         self.count += 1;
+        self.entries = 0;
         match tag {
             1 => Ok(Some(Record::Step(self.step()?))),
             2 => Ok(Some(Record::Table(self.table()?))),

@@ -140,20 +140,23 @@ fn below(function: Function, l: &Dyadic, u: &Dyadic) -> Line {
         candidates.push(height(u, &at_u));
     }
     let least = candidates.into_iter().reduce(|a, b| if a.minus(&b).is_negative() { a } else { b });
-    let intercept = least.map_or(-1 << INTERCEPT_BITS, |least| {
-        // All lines of these slopes pass through (0, σ(0)) less a share of the range: |t| < 4.
-        i64::try_from(least.floor_at(-INTERCEPT_BITS)).unwrap_or(i64::MIN)
-    });
-    Line { slope, intercept }
+    let units = |v: &Dyadic| i64::try_from(v.floor_at(-INTERCEPT_BITS)).ok().filter(|t| t.unsigned_abs() >> 62 == 0);
+    match least.as_ref().and_then(units) {
+        Some(intercept) => Line { slope, intercept },
+        // The function increases.
+        None => Line { slope: 0, intercept: units(&at_l.lower).unwrap_or(-1 << INTERCEPT_BITS) },
+    }
 }
 
 /// About the point left of 0 whose tangent meets the function at $u$: the zero of
 /// $g(p) = \sigma(p) + \sigma'(p) (u - p) - \sigma(u)$, by Newton's method between points where $g$ has either sign.
 fn tangent(function: Function, l: &Dyadic, u: &Dyadic, at_u: &Dyadic) -> Dyadic {
     let cut = |v: Dyadic| Dyadic::new(v.floor_at(-(SEARCH_BITS as i64)), -(SEARCH_BITS as i64));
-    let (mut a, mut b) = (l.clone(), Dyadic::zero());
+    // Further left, tangents have no slope to speak of.
+    let far = Dyadic::new((-64).into(), 0);
+    let (mut a, mut b) = (if *l < far { far } else { l.clone() }, Dyadic::zero());
     let mut point = half(&a, &b);
-    for _ in 0..STEPS {
+    for count in 1..=STEPS {
         let value = values(function, &Interval::point(point.clone()), SEARCH_BITS).lower;
         let first = cut(derivative(function, &Interval::point(value.clone())).lower);
         let bend = match function {
@@ -169,7 +172,8 @@ fn tangent(function: Function, l: &Dyadic, u: &Dyadic, at_u: &Dyadic) -> Dyadic 
         *whole = point.clone();
         let step = if rise.is_zero() { None } else { size.over(&rise, SEARCH_BITS) };
         let next = step.map(|step| if gap.is_negative() { point.plus(&step.lower) } else { point.minus(&step.lower) });
-        let inside = next.map(cut).filter(|next| a < *next && *next < b);
+        // Where Newton's steps stay on one side, halving goes on.
+        let inside = next.map(cut).filter(|next| count % 4 > 0 && a < *next && *next < b);
         let next = inside.unwrap_or_else(|| half(&a, &b));
         let moved = next.minus(&point);
         let close = moved.is_zero() || moved.top().is_some_and(|top| top < -SEARCH_END);

@@ -13,6 +13,9 @@ pub const COARSE: i64 = 25;
 /// Bits of a fine weight.
 pub const FINE: i64 = 53;
 
+/// Rows have fewer entries, so that sums over them do not wrap.
+pub const LONGEST: usize = 1 << 20;
+
 /// A matrix, row by row, one row per output.
 #[derive(Clone, Debug)]
 pub struct Matrix {
@@ -113,8 +116,11 @@ impl Matrix {
     /// A matrix from rows of (input, weight), at most one weight per input.
     ///
     /// # Errors
-    /// [`Fault::Range`] where a weight is not known to a unit.
+    /// [`Fault::Range`] where a weight is not known to a unit, and for rows of [`LONGEST`] entries.
     pub fn new(inputs: usize, rows: Vec<Vec<(u32, Weight)>>) -> Result<Self, Fault> {
+        if rows.iter().any(|row| row.len() >= LONGEST) {
+            return Err(Fault::Range);
+        }
         let top = rows.iter().flatten().filter_map(|(_, w)| w.top()).max().unwrap_or(0);
         let count: usize = rows.iter().map(Vec::len).sum();
         let dense = 2 * count >= rows.len() * inputs;

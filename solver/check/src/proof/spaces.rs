@@ -30,6 +30,9 @@ const MOST: i128 = 1 << 38;
 /// A multiplier where more is better, in units of the one that makes masses equal.
 const BEYOND: i128 = 64;
 
+/// The most inputs.
+const INPUTS: usize = 64;
+
 /// Bits of a constant.
 const CONSTANT: u32 = 88;
 
@@ -95,13 +98,16 @@ pub struct Direct {
     entries: Vec<Option<[Space; 2]>>,
 }
 
-/// Every such layer of a network, on a box.
+/// Every such layer of a network, on a box; none of networks of more than [`INPUTS`] inputs.
 ///
 /// # Errors
 /// [`Rejection::Range`] where numbers grow beyond the integers.
 pub fn direct(network: &Network, frame: &Frame, known: &Known) -> Result<Vec<Direct>, Rejection> {
     let frame = &Frame { fine: true, ..frame.clone() };
     let mut found = Vec::new();
+    if network.inputs() > INPUTS {
+        return Ok(found);
+    }
     for (k, layer) in network.layers.iter().enumerate() {
         let Kind::Activation(source, Function::Relu) = layer.kind else { continue };
         let Kind::Affine(terms, _) = &network.layers[source].kind else { continue };
