@@ -41,7 +41,10 @@ fn ask(name: &str, graph: &Graph, property: &Property, branching: Branching, lim
     if outcome == Outcome::Unsat {
         match accepted(graph, property, &kept.0) {
             Ok(()) => {}
-            Err(Rejection::Bound { .. }) => refused = true,
+            Err(why @ Rejection::Bound { .. }) => {
+                println!("{name}: {why}");
+                refused = true;
+            }
             Err(why) => panic!("{name}: {why}"),
         }
     }

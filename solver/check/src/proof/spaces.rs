@@ -36,6 +36,9 @@ const INPUTS: usize = 64;
 /// Bits of a constant.
 const CONSTANT: u32 = 88;
 
+/// Bits of a form's constant, less than those to leave room for what shortening takes.
+const CONSTANT_BITS: i64 = 86;
+
 /// Bits of a sum's coefficients.
 const SUM: u32 = 69;
 
@@ -49,10 +52,14 @@ pub struct Space {
 }
 
 impl Space {
-    /// A function below a form; `None` where its constant outgrows its coefficients.
+    /// A function below a form, with fewer bits where its constant is large; `None` where it is that alone.
     pub fn below(form: &Form, below: &[i64], g: i64) -> Option<Self> {
         let all = form.values.iter().fold(0u64, |all, v| all | v.unsigned_abs());
-        let shift = (64 - i64::from(all.leading_zeros()) - BITS).max(0);
+        let shift = 64 - i64::from(all.leading_zeros()) - BITS;
+        let shift = form.constant.top().map_or(shift, |top| shift.max(top - form.exponent - g - CONSTANT_BITS)).max(0);
+        if shift > 62 {
+            return None;
+        }
         let mask = (1i64 << shift) - 1;
         let lost = form.values.iter().zip(below).filter(|(v, _)| **v & mask != 0).map(|(_, b)| i128::from(*b)).sum();
         let exponent = form.exponent + shift;
