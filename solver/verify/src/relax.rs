@@ -27,6 +27,10 @@ pub fn relax<T: Scalar>(function: Function, l: T, u: T) -> Line<T> {
     }
 }
 
+/// Where a ReLU's line below turns from slope 0 to 1, as $u / (-l)$: aside of 1, so that rounding does not decide on symmetric
+/// intervals. The checker of certificates turns at the same place.
+const EVEN: f64 = 1.0 + 1.0 / 1024.0;
+
 /// ReLU: the chord above; below, the slope 0 or 1 that leaves the smaller area.
 ///
 /// # Soundness
@@ -49,7 +53,7 @@ pub fn relu<T: Scalar>(l: T, u: T) -> Line<T> {
     let touch = (-slope * l).max((T::ONE - slope) * u);
     let inflate = T::ONE + T::from_f64(8.0 * T::UNIT_ROUNDOFF);
     let intercept = touch * inflate + T::from_f64(T::SMALLEST_NORMAL);
-    let lower_slope = if u > -l { T::ONE } else { T::ZERO };
+    let lower_slope = if u > -l * T::from_f64(EVEN) { T::ONE } else { T::ZERO };
     Line { lower_slope, lower_intercept: T::ZERO, upper_slope: slope, upper_intercept: intercept }
 }
 

@@ -79,7 +79,7 @@ pub fn lines(function: Function, l: &Dyadic, u: &Dyadic) -> [Line; 2] {
     [below(function, l, u), Line { slope: mirrored.slope, intercept }]
 }
 
-/// The lines of a ReLU on $[l, u]$, which has at most 51 bits: below 0 or 1, whichever leaves the smaller area; above $s z + \max(-s l, (1 - s) u)$
+/// The lines of a ReLU on $[l, u]$, which has at most 51 bits: below 0 or 1, whichever leaves (about) the smaller area; above $s z + \max(-s l, (1 - s) u)$
 /// for any $s \in [0, 1]$, here that of the chord. A ReLU whose input can only be 0 may be taken for either.
 pub fn relu(l: i64, u: i64, active: bool) -> [Line; 2] {
     let line = |slope, intercept| Line { slope, intercept };
@@ -94,7 +94,9 @@ pub fn relu(l: i64, u: i64, active: bool) -> [Line; 2] {
     let cost = (-slope * i128::from(l)).max((whole - slope) * i128::from(u));
     // Rounded up to 61 bits.
     let intercept = (cost >> (i64::from(SLOPE_BITS) - RELU_BITS)) + 1;
-    [line(if u > -l { WHOLE } else { 0 }, 0), line(slope as i64, intercept as i64)]
+    // A little aside of where the areas are the same, so that rounding does not decide on symmetric ranges.
+    let identity = i128::from(u) << 10 > -i128::from(l) * 1025;
+    [line(if identity { WHOLE } else { 0 }, 0), line(slope as i64, intercept as i64)]
 }
 
 fn half(a: &Dyadic, b: &Dyadic) -> Dyadic {
