@@ -100,7 +100,11 @@ fn verdicts_on_random_networks_are_the_exact_ones_and_proved() {
         let property = Property { inputs, outputs: 2, cases: vec![case] };
         let rule = rules[random.index(rules.len())];
         let name = format!("network {round} by {rule:?}");
-        if let Ok(only) = std::env::var("DBGX") && only.split(' ').all(|o| o.parse::<usize>().unwrap() != round) { continue; }
+        if let Ok(only) = std::env::var("DBGX")
+            && only.split(' ').all(|o| o.parse::<usize>().unwrap() != round)
+        {
+            continue;
+        }
         let (outcome, is_refused) = ask(&name, &graph, &property, rule, Duration::from_millis(1500));
         refused += usize::from(is_refused);
         match outcome {
@@ -120,7 +124,7 @@ fn verdicts_on_random_networks_are_the_exact_ones_and_proved() {
     assert!(operators.len() >= 18, "{operators:?}");
     assert!(undecided * 10 < sat + unsat, "sat {sat}, unsat {unsat}, undecided {undecided}");
     // Bounds of the checker differ from those of the search in the seventh digit; margins here are as small.
-    assert!(refused * 100 <= unsat, "{refused} proofs of {unsat} are refused");
+    assert!(refused * 500 <= unsat, "{refused} proofs of {unsat} are refused");
 }
 
 /// $\max\big(1 - \sum_i |x_i - c_i| / w, 0\big)$ and a second output that is always 0: no gradient leads to the spike.

@@ -146,6 +146,8 @@ impl Frame {
                         self.widen(*source, wider, &mut range)?;
                     }
                     known.below[*source] = below(&range.lower);
+                    // Others may read that layer too.
+                    all[*source] = range.clone();
                     let g = self.exponent[*source];
                     let (exponent, values, lines) = apply(*function, &range, g)?;
                     known.ranges.push(range);
