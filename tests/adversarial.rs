@@ -97,7 +97,7 @@ fn verdicts_on_random_networks_are_the_exact_ones_and_proved() {
         let (lower, upper) = corners;
         let inputs = lower.len();
         let case = Case { lower, upper, ball: None, unsafe_set };
-        let property = Property { inputs, outputs: 2, cases: vec![case] };
+        let property = Property { inputs, outputs: 2, cases: vec![case], declared: None };
         let rule = rules[random.index(rules.len())];
         let name = format!("network {round} by {rule:?}");
         if let Ok(only) = std::env::var("DBGX")
@@ -163,7 +163,7 @@ fn reaches(inputs: usize, level: RBig) -> Property {
         ball: None,
         unsafe_set: vec![vec![constraint]],
     };
-    Property { inputs, outputs: 1, cases: vec![case] }
+    Property { inputs, outputs: 1, cases: vec![case], declared: None }
 }
 
 #[test]

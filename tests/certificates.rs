@@ -34,7 +34,7 @@ fn property(bounds: &[(usize, RBig)]) -> Property {
     };
     let unsafe_set = bounds.iter().map(at_most).collect();
     let case = Case { lower: vec![-one(), -one()], upper: vec![one(), one()], ball: None, unsafe_set };
-    Property { inputs: 2, outputs: 3, cases: vec![case] }
+    Property { inputs: 2, outputs: 3, cases: vec![case], declared: None }
 }
 
 /// Splitting inputs, splitting ReLUs.

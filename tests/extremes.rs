@@ -22,7 +22,7 @@ fn property(ends: &[(RBig, RBig)], input: Vec<(usize, RBig)>, output: i8, bound:
     let (lower, upper) = ends.iter().cloned().unzip();
     let constraint = LinearConstraint { inputs: input, outputs: vec![(0, RBig::from(output))], bound, strict: false };
     let case = Case { lower, upper, ball: None, unsafe_set: vec![vec![constraint]] };
-    Property { inputs: ends.len(), outputs: 1, cases: vec![case] }
+    Property { inputs: ends.len(), outputs: 1, cases: vec![case], declared: None }
 }
 
 /// The only disjunct is refuted by its only objective.
@@ -130,4 +130,20 @@ fn a_flushed_factor_counts() {
         let property = property(&ends, Vec::new(), 1, power(sum - 1));
         refused("factor", Semantics::Single, &graph, &property, &[refuted()]);
     }
+}
+
+/// A stored double that the network rounds to `f32` is not that double.
+#[test]
+fn a_narrowed_constant_is_not_taken_for_exact() {
+    let mut builder = GraphBuilder::new("x", vec![1, 1], ElementType::F32);
+    let wide = Value::F64(Arc::new(Tensor::new(vec![1], vec![0.1])));
+    let wide = builder.constant("wide", wide).expect("a constant");
+    let narrow = builder.add("narrow", Op::Cast(ElementType::F32), &[wide]).expect("fits");
+    let x = builder.input();
+    let y = builder.add("y", Op::Mul, &[x, narrow]).expect("fits");
+    let graph = builder.finish(y).expect("a network");
+    // Of type f32, the number is .100000001490…
+    let bound = -RBig::from_parts(1_000_000_007.into(), 10_000_000_000_u64.into());
+    let property = property(&[(RBig::ONE, RBig::ONE)], Vec::new(), -1, bound);
+    refused("cast", Semantics::Real, &graph, &property, &[refuted()]);
 }

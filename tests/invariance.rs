@@ -100,7 +100,7 @@ fn property(bounds: &[RBig]) -> Property {
     };
     let unsafe_set = bounds.iter().enumerate().map(at_most).collect();
     let case = Case { lower: vec![-RBig::ONE; 2], upper: vec![RBig::ONE; 2], ball: None, unsafe_set };
-    Property { inputs: 2, outputs: 3, cases: vec![case] }
+    Property { inputs: 2, outputs: 3, cases: vec![case], declared: None }
 }
 
 #[test]

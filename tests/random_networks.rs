@@ -34,7 +34,7 @@ fn above(output: usize, other: usize, bound: RBig) -> LinearConstraint {
 fn property(conjunction: Vec<LinearConstraint>) -> Property {
     let case =
         Case { lower: vec![-one(), -one()], upper: vec![one(), one()], ball: None, unsafe_set: vec![conjunction] };
-    Property { inputs: 2, outputs: 3, cases: vec![case] }
+    Property { inputs: 2, outputs: 3, cases: vec![case], declared: None }
 }
 
 /// The exact verdict, unless it changes within the margin.

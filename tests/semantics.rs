@@ -215,7 +215,7 @@ fn what_an_execution_reaches_is_never_unsat() {
                 ball: None,
                 unsafe_set: vec![vec![at_least(0, bound)]],
             };
-            let property = Property { inputs: lower.len(), outputs: 2, cases: vec![case] };
+            let property = Property { inputs: lower.len(), outputs: 2, cases: vec![case], declared: None };
             let mut kept = Kept::default();
             let report = verify_traced(&graph, &property, &settings, &Silent, Some(&mut kept)).expect("supported");
             (property, report.outcome, kept.0)

@@ -42,7 +42,7 @@ pub fn property(
     };
     let ball = norm.map(|norm| Ball { norm, centre: centre.to_vec(), radius: radius.clone() });
     let case = Case { lower, upper, ball, unsafe_set: others.iter().map(beaten).collect() };
-    Property { inputs: centre.len(), outputs, cases: vec![case] }
+    Property { inputs: centre.len(), outputs, cases: vec![case], declared: None }
 }
 
 #[cfg(test)]

@@ -101,6 +101,16 @@ pub enum NnError {
         /// How many the property has.
         found: usize,
     },
+    /// A property declares another shape than the network has.
+    #[error("the property declares an {what} of shape {found:?}, the network has {expected:?}")]
+    Shapes {
+        /// Input or output.
+        what: &'static str,
+        /// The network's.
+        expected: Vec<usize>,
+        /// The property's.
+        found: Vec<usize>,
+    },
     /// A tensor to be computed with is not one of floats.
     #[error("node `{node}`: expected floats, found {element:?}")]
     NotReal {

@@ -88,14 +88,27 @@ pub struct Property {
     /// The property is violated when any of these is. Never empty: readers refuse constraints that
     /// contradict each other on every branch.
     pub cases: Vec<Case>,
+    /// The shapes of input and output, where the property declares them.
+    pub declared: Option<[Vec<usize>; 2]>,
 }
 
 impl Property {
-    /// Checks that the property speaks about as many inputs and outputs as the network has.
+    /// Checks that the property speaks about as many inputs and outputs as the network has; where it declares shapes, they
+    /// are the network's, or flat. Extents of 1 do not count.
     ///
     /// # Errors
-    /// [`NnError::Sizes`] with both numbers.
+    /// [`NnError::Sizes`] with both numbers, [`NnError::Shapes`] with both shapes.
     pub fn check_against(&self, graph: &Graph) -> Result<(), NnError> {
+        let ports = [("input", graph.input()), ("output", graph.output())];
+        for ((what, port), declared) in ports.into_iter().zip(self.declared.iter().flatten()) {
+            let expected = &graph.node(port).shape;
+            let long = |shape: &[usize]| shape.iter().copied().filter(|n| *n != 1).collect::<Vec<usize>>();
+            let (ours, theirs) = (long(expected), long(declared));
+            let same = ours == theirs || theirs.len() == 1;
+            if !same && ours.iter().product::<usize>() == theirs.iter().product::<usize>() {
+                return Err(NnError::Shapes { what, expected: expected.clone(), found: declared.clone() });
+            }
+        }
         let entries = |id| graph.node(id).shape.iter().product();
         let sizes = [("input", entries(graph.input()), self.inputs), ("output", entries(graph.output()), self.outputs)];
         match sizes.into_iter().find(|(_, expected, found)| expected != found) {

@@ -256,3 +256,27 @@ fn sizes_are_checked_against_the_network() {
     let error = boxed("").check_against(&graph(3)).unwrap_err();
     assert!(matches!(error, NnError::Sizes { what: "input", expected: 3, found: 2 }));
 }
+
+#[test]
+fn declared_shapes_are_those_of_the_network() {
+    let network = |shape: Vec<usize>| {
+        let builder = secateur_nn::graph::GraphBuilder::new("x", shape, secateur_nn::op::ElementType::F32);
+        let x = builder.input();
+        builder.finish(x).expect("a network")
+    };
+    let declared = |shape: &str| {
+        let text = format!(
+            "(vnnlib-version <2.0>)(declare-network f (declare-input X real {shape}) (declare-output Y real {shape}))
+             (assert (>= X[0,0] 0)) (assert (<= X[0,0] 1)) (assert (>= Y[0,0] 2))"
+        );
+        let rest = (1..6).map(|i| format!("(assert (>= X[{0},{1}] 0)) (assert (<= X[{0},{1}] 1))", i / 2, i % 2));
+        read(&(text + &rest.collect::<String>()))
+    };
+    let property = declared("[3, 2]");
+    for fits in [vec![3, 2], vec![1, 3, 2], vec![3, 1, 2]] {
+        property.check_against(&network(fits)).expect("the same");
+    }
+    let error = property.check_against(&network(vec![2, 3])).expect_err("another").to_string();
+    assert_eq!(error, "the property declares an input of shape [3, 2], the network has [2, 3]");
+    assert!(property.check_against(&network(vec![7])).is_err());
+}

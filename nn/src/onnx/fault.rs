@@ -255,6 +255,15 @@ pub enum OnnxFault {
         /// The tensor.
         tensor: String,
     },
+    /// A tensor has its entries in two fields, or in segments.
+    #[error("tensor `{tensor}` is stored in segments or in two fields at once, which is not supported")]
+    TensorParts {
+        /// The tensor.
+        tensor: String,
+    },
+    /// The file defines operators.
+    #[error("functions that a model defines are not supported")]
+    Functions,
     /// A tensor is stored sparsely.
     #[error("sparse initializers are not supported")]
     SparseData,

@@ -206,17 +206,18 @@ fn binary(op: &Op, arguments: &[&Value], shape: &[usize]) -> Option<Value> {
     }
 }
 
-/// An integer operation; `None` on overflow and on division by zero.
+/// An integer operation; `None` on division by zero, and where 32 bits would overflow: the file may mean numbers that wrap.
 fn integer(op: &Op, a: i64, b: i64) -> Option<i64> {
-    match op {
+    let result = match op {
         Op::Add => a.checked_add(b),
         Op::Sub => a.checked_sub(b),
         Op::Mul => a.checked_mul(b),
         Op::Div => a.checked_div(b),
-        Op::Min => Some(a.min(b)),
-        Op::Max => Some(a.max(b)),
+        Op::Min => return Some(a.min(b)),
+        Op::Max => return Some(a.max(b)),
         _ => None,
-    }
+    };
+    result.filter(|v| i32::try_from(*v).is_ok())
 }
 
 /// A float operation whose result is exact; `None` when it would round.
@@ -230,8 +231,9 @@ fn exact(op: &Op, a: f32, b: f32) -> Option<f32> {
         Op::Sub => (x - y, x - (x - y) == y && (x - y) + y == x),
         Op::Mul => (x * y, true),
         Op::Div => (x / y, (x / y).mul_add(y, -x) == 0.0),
-        Op::Min => (x.min(y), true),
-        Op::Max => (x.max(y), true),
+        // These would drop what is not a number.
+        Op::Min => (x.min(y), !x.is_nan() && !y.is_nan()),
+        Op::Max => (x.max(y), !x.is_nan() && !y.is_nan()),
         _ => return None,
     };
     let rounded = result as f32;
@@ -253,7 +255,9 @@ fn unary(op: &Op, value: &Value) -> Option<Value> {
             Some(Value::F32(Arc::new(Tensor::new(tensor.shape().to_vec(), data))))
         }
         Value::I64(tensor) if matches!(op, Op::Neg) => {
-            let data = tensor.data().iter().map(|v| v.checked_neg()).collect::<Option<_>>()?;
+            // Of 32 bits, the least number has none.
+            let negated = |v: &i64| v.checked_neg().filter(|v| *v != 1 << 31);
+            let data = tensor.data().iter().map(negated).collect::<Option<_>>()?;
             Some(Value::I64(Arc::new(Tensor::new(tensor.shape().to_vec(), data))))
         }
         _ => None,

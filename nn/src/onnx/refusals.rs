@@ -113,6 +113,14 @@ fn nodes_that_are_not_understood_are_refused_by_name() {
             "mode = reflect is not supported",
         ),
         (one(node("Resize", &["x"], &["y"], vec![text("mode", "cubic")]), vec![]), "mode = cubic"),
+        (
+            one(
+                node("Resize", &["x"], &["y"], vec![text("coordinate_transformation_mode", "tf_crop_and_resize")]),
+                vec![],
+            ),
+            "coordinate_transformation_mode = tf_crop_and_resize",
+        ),
+        (one(node("Resize", &["x"], &["y"], vec![text("nearest_mode", "nearest")]), vec![]), "nearest_mode = nearest"),
         (one(node("Cast", &["x"], &["y"], vec![int("to", 10)]), vec![]), "to = 10"),
         (one(node("Conv", &["x", "w"], &["y"], vec![]), w()), "kernel_shape"),
         (one(node("MatMul", &["x", "w"], &["y"], vec![]), w()), "found argument shapes [[1, 3], [4, 3, 1, 1]]"),
@@ -124,6 +132,14 @@ fn nodes_that_are_not_understood_are_refused_by_name() {
         assert!(found.contains(expected), "{found} | {expected}");
         assert!(found.contains("`y`"), "{found} does not name the node");
     }
+}
+
+#[test]
+fn models_that_define_operators_are_refused() {
+    let mut bytes = relu().encode_to_vec();
+    parse(&bytes, "file.onnx").expect("a network");
+    bytes.extend([0xca, 0x01, 0x02, 0x0a, 0x00]);
+    assert!(matches!(fault_of(&bytes), OnnxFault::Functions));
 }
 
 #[test]

@@ -110,6 +110,13 @@ impl Rule {
         let text = |found: Option<String>, default: &str| found.unwrap_or_else(|| default.to_owned());
         let coordinates = text(call.attributes.text("coordinate_transformation_mode")?, "half_pixel");
         let rounding = text(call.attributes.text("nearest_mode")?, "round_prefer_floor");
+        // Others move entries even where nothing is enlarged.
+        if !["asymmetric", "align_corners", "half_pixel", "pytorch_half_pixel"].contains(&&*coordinates) {
+            return Err(call.place.setting("coordinate_transformation_mode", coordinates));
+        }
+        if !["floor", "ceil", "round_prefer_floor", "round_prefer_ceil"].contains(&&*rounding) {
+            return Err(call.place.setting("nearest_mode", rounding));
+        }
         Ok(Self { coordinates, rounding })
     }
 

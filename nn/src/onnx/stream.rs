@@ -37,6 +37,7 @@ pub fn model(source: impl BufRead) -> Result<Model, OnnxFault> {
         match walk.field(PART)? {
             (7, Payload::Bytes(length)) => graph(&mut walk, length, &mut model)?,
             (8, Payload::Bytes(length)) => model.opsets.push(walk.message("operator set", length)?),
+            (25, Payload::Bytes(_)) => return Err(OnnxFault::Functions),
             (_, payload) => walk.skip(payload, PART)?,
         }
     }

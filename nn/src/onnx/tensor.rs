@@ -1,4 +1,7 @@
 //! Stored tensors as values.
+//!
+//! Of the integers, those of 32 and 64 bits with a sign are read: arithmetic on others would wrap where that of 64 bits
+//! does not.
 
 use super::fault::OnnxFault;
 use super::proto::{TensorProto, element};
@@ -12,6 +15,17 @@ pub fn value(name: &str, stored: TensorProto) -> Result<Value, OnnxFault> {
     let tensor = || name.to_owned();
     if stored.data_location != 0 || !stored.external_data.is_empty() {
         return Err(OnnxFault::ExternalData { tensor: tensor() });
+    }
+    let fields = [
+        stored.float_data.len(),
+        stored.int32_data.len(),
+        stored.int64_data.len(),
+        stored.double_data.len(),
+        stored.uint64_data.len(),
+        stored.raw_data.as_ref().map_or(0, |raw| raw.len()),
+    ];
+    if stored.segment.is_some() || fields.iter().filter(|length| **length > 0).count() > 1 {
+        return Err(OnnxFault::TensorParts { tensor: tensor() });
     }
     let extents: Option<Vec<usize>> = stored.dims.iter().map(|d| usize::try_from(*d).ok()).collect();
     let Some((shape, count)) = extents.and_then(|s| shape::entries(&s).map(|n| (s, n))) else {
@@ -56,35 +70,11 @@ impl Source<'_> {
     fn integers(&self) -> Result<Vec<i64>, OnnxFault> {
         match self.stored.data_type {
             element::INT64 => self.entries(i64::from_le_bytes, |s| &s.int64_data, |v| Some(*v)),
-            element::INT32 => self.small(i32::from_le_bytes),
-            element::INT16 => self.small(i16::from_le_bytes),
-            element::INT8 => self.small(i8::from_le_bytes),
-            element::UINT16 => self.small(u16::from_le_bytes),
-            element::UINT8 => self.small(u8::from_le_bytes),
-            element::UINT32 => {
-                let narrow = |v: &u64| u32::try_from(*v).ok().map(i64::from);
-                self.entries(|b| i64::from(u32::from_le_bytes(b)), |s| &s.uint64_data, narrow)
-            }
-            element::UINT64 => {
-                let words = self.entries(u64::from_le_bytes, |s| &s.uint64_data, |v| Some(*v))?;
-                let narrow = |(index, value): (usize, u64)| {
-                    let range =
-                        OnnxFault::TensorRange { tensor: self.name.to_owned(), index, value: value.to_string() };
-                    i64::try_from(value).map_err(|_| range)
-                };
-                words.into_iter().enumerate().map(narrow).collect()
+            element::INT32 => {
+                self.entries(|b| i64::from(i32::from_le_bytes(b)), |s| &s.int32_data, |v| Some(i64::from(*v)))
             }
             code => Err(OnnxFault::TensorElement { tensor: self.name.to_owned(), code }),
         }
-    }
-
-    /// Integers of at most 32 bits, which are stored as `int32_data`.
-    fn small<T: Into<i64> + TryFrom<i32>, const N: usize>(
-        &self,
-        decode: impl Fn([u8; N]) -> T,
-    ) -> Result<Vec<i64>, OnnxFault> {
-        let narrow = |v: &i32| T::try_from(*v).ok().map(Into::into);
-        self.entries(|bytes| decode(bytes).into(), |s| &s.int32_data, narrow)
     }
 
     /// The entries from the raw bytes where there are some, else from the typed field.
@@ -163,10 +153,9 @@ mod tests {
             (raw(element::FLOAT16, &[0, 0x3c, 0, 0xc0]), floats.clone()),
             (words(element::FLOAT16, vec![0x3c00, 0xc000]), floats.clone()),
             (raw(element::BFLOAT16, &[0x80, 0x3f, 0, 0xc0]), floats),
-            (raw(element::INT8, &[255, 1]), integers(-1, 1)),
-            (raw(element::UINT8, &[255, 1]), integers(255, 1)),
-            (words(element::INT16, vec![-3, 4]), integers(-3, 4)),
-            (TensorProto { data_type: element::UINT32, uint64_data: vec![7, 8], ..base.clone() }, integers(7, 8)),
+            (raw(element::INT32, &[255, 255, 255, 255, 1, 0, 0, 0]), integers(-1, 1)),
+            (words(element::INT32, vec![-3, 4]), integers(-3, 4)),
+            (TensorProto { data_type: element::INT64, int64_data: vec![7, 8], ..base.clone() }, integers(7, 8)),
             (words(element::BOOL, vec![1, 0]), Value::Bool(Arc::new(Tensor::vector(vec![true, false])))),
         ];
         for (stored, expected) in table {
@@ -189,7 +178,17 @@ mod tests {
         assert!(matches!(value("t", elsewhere), Err(OnnxFault::ExternalData { .. })));
         let strings = TensorProto { data_type: 8, ..float(&[2]) };
         assert!(matches!(value("t", strings), Err(OnnxFault::TensorElement { code: 8, .. })));
-        let wide = TensorProto { dims: vec![1], data_type: element::INT8, int32_data: vec![300], ..Default::default() };
-        assert!(matches!(value("t", wide), Err(OnnxFault::TensorRange { .. })));
+        let half =
+            TensorProto { data_type: element::FLOAT16, int32_data: vec![1 << 17], raw_data: None, ..float(&[1]) };
+        assert!(matches!(value("t", half), Err(OnnxFault::TensorRange { .. })));
+        // Arithmetic on integers without a sign, or of fewer bits, would wrap.
+        for code in [2, 3, 4, 5, 12, 13] {
+            let narrow = TensorProto { data_type: code, ..float(&[1]) };
+            assert!(matches!(value("t", narrow), Err(OnnxFault::TensorElement { .. })));
+        }
+        let both = TensorProto { float_data: vec![1.0, 2.0], ..float(&[2]) };
+        assert!(matches!(value("t", both), Err(OnnxFault::TensorParts { .. })));
+        let part = TensorProto { segment: Some(vec![8, 0].into()), ..float(&[2]) };
+        assert!(matches!(value("t", part), Err(OnnxFault::TensorParts { .. })));
     }
 }

@@ -118,7 +118,7 @@ impl Cases {
             Ok(Case { lower, upper, ball: None, unsafe_set })
         };
         let cases = found.into_iter().map(finish).collect::<Result<_, _>>()?;
-        Ok(Property { inputs, outputs, cases })
+        Ok(Property { inputs, outputs, cases, declared: declarations.shapes() })
     }
 
     /// How a branch changes the common bounds, and its other constraints; an error where it cannot hold.

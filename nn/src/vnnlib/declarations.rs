@@ -36,6 +36,11 @@ struct Tensor {
 }
 
 impl Declarations {
+    /// The shapes of input and output, which version 2.0 declares.
+    pub fn shapes(&self) -> Option<[Vec<usize>; 2]> {
+        self.network.as_ref().map(|network| [network.input.shape.clone(), network.output.shape.clone()])
+    }
+
     /// `(vnnlib-version <2.0>)`
     pub fn version(&mut self, version: &Expression) -> Result<(), At> {
         let text = version.word("a version")?;

@@ -38,7 +38,7 @@ fn constraint(outputs: &[(usize, i32)], bound: RBig, strict: bool) -> LinearCons
 
 fn property(inputs: usize, outputs: usize, upper: f64, unsafe_set: Vec<Vec<LinearConstraint>>) -> Property {
     let case = Case { lower: vec![exact(0.0); inputs], upper: vec![exact(upper); inputs], ball: None, unsafe_set };
-    Property { inputs, outputs, cases: vec![case] }
+    Property { inputs, outputs, cases: vec![case], declared: None }
 }
 
 #[test]

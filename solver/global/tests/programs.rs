@@ -55,7 +55,7 @@ fn property(constraints: usize) -> Property {
     let all = [below(vec![(0, RBig::ONE), (1, -RBig::ONE)], RBig::ZERO), below(vec![(0, RBig::ONE)], tenth)];
     let unsafe_set = vec![all[..constraints].to_vec()];
     let case = Case { lower: vec![-RBig::ONE; 4], upper: vec![RBig::ONE; 4], ball: None, unsafe_set };
-    Property { inputs: 4, outputs: 2, cases: vec![case] }
+    Property { inputs: 4, outputs: 2, cases: vec![case], declared: None }
 }
 
 struct Question {

@@ -50,7 +50,7 @@ fn property(ends: &[(f64, f64)], outputs: usize, unsafe_set: Vec<Conjunction>) -
         ball: None,
         unsafe_set,
     };
-    Property { inputs: ends.len(), outputs, cases: vec![case] }
+    Property { inputs: ends.len(), outputs, cases: vec![case], declared: None }
 }
 
 fn ask_within(graph: &Graph, property: &Property, branching: Branching, milliseconds: u64) -> Outcome {

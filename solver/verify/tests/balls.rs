@@ -48,7 +48,7 @@ fn question(inputs: usize, ends: (f64, f64), norm: Norm, radius: f64, bound: RBi
             strict: false,
         }]],
     };
-    Property { inputs, outputs: 1, cases: vec![case] }
+    Property { inputs, outputs: 1, cases: vec![case], declared: None }
 }
 
 fn ask(graph: &Graph, property: &Property, branching: Branching) -> Outcome {

@@ -26,8 +26,8 @@ use crate::semantics::{Effect, Semantics, admit, effect};
 use crate::tensor::DyadicTensor;
 use crate::windows::{counts, taps};
 use dashu_int::IBig;
-use secateur_nn::graph::{Graph, Node};
-use secateur_nn::op::{Op, Value, Window};
+use secateur_nn::graph::{Graph, Node, NodeId};
+use secateur_nn::op::{ElementType, Op, Value, Window};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -127,6 +127,10 @@ impl Network {
         for (id, node) in graph.nodes() {
             let arguments = graph.arguments(id).iter().filter_map(|a| known[a.index()].clone()).collect::<Vec<_>>();
             let shapes: Vec<&[usize]> = graph.arguments(id).iter().map(|a| graph.node(*a).shape.as_slice()).collect();
+            let narrows = |a: &NodeId| graph.node(*a).element == ElementType::F64;
+            if node.op == Op::Cast(ElementType::F32) && graph.arguments(id).iter().any(narrows) {
+                return Err(Fault::Unsupported.at(&node.name, node.op.name()));
+            }
             let value = to.node(node, arguments, &shapes).map_err(|fault| fault.at(&node.name, node.op.name()))?;
             known[id.index()] = Some(value);
         }
@@ -612,6 +616,9 @@ fn affine(node: &Node, arguments: &[Known<'_>], shapes: &[&[usize]], sizes: &[us
             let (extents, positions) = (&shapes[0][2..], &node.shape[2..]);
             let (entries, count): (usize, usize) = (extents.iter().product(), positions.iter().product());
             let divisors = counts(window, extents, positions, *count_include_pad);
+            if let Some(empty) = divisors.iter().position(|divisor| *divisor == 0) {
+                return Err(Fault::Domain(empty));
+            }
             let mut rows: Rows = vec![Vec::new(); size];
             for (p, i) in taps(window, extents, positions).into_iter().flatten() {
                 let divisor = Interval::point(Dyadic::new(divisors[p].into(), 0));
