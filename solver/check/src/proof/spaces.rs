@@ -105,7 +105,7 @@ pub struct Direct {
     entries: Vec<Option<[Space; 2]>>,
 }
 
-/// Every such layer of a network, on a box; none of networks of more than [`INPUTS`] inputs.
+/// Every such layer of a network, on a box; none of networks of more than 64 inputs.
 ///
 /// # Errors
 /// [`Rejection::Range`] where numbers grow beyond the integers.
