@@ -96,7 +96,9 @@ impl Encoding {
                 Kind::Activation { source, function: Function::Relu } => {
                     encoding.relus(network, k, *source, &root.bounds)
                 }
-                Kind::Activation { .. } => return Err(GlobalError::NotPiecewiseLinear { layer: layer.name.clone() }),
+                Kind::Activation { .. } | Kind::Product(_) => {
+                    return Err(GlobalError::NotPiecewiseLinear { layer: layer.name.clone() });
+                }
             };
             encoding.layers.push(columns);
         }
@@ -286,6 +288,9 @@ fn needs_columns(network: &Network<f64>) -> Vec<bool> {
             // A sum of affine layers would spell each of them out once for every entry.
             Kind::Affine(affine) => affine.terms.iter().for_each(|(source, _)| readers[*source] += 2),
             Kind::Activation { source, .. } => readers[*source] += 1,
+            Kind::Product(product) => {
+                [&product.left, &product.right].into_iter().for_each(|factor| readers[factor.source] += 1)
+            }
         }
     }
     readers.into_iter().map(|readers| readers > 1).collect()

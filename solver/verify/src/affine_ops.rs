@@ -48,7 +48,9 @@ pub(crate) fn lower(
             let factors = (f64::from(*alpha), f64::from(*beta));
             gemm(to, node, arguments, shapes, factors, (*trans_a, *trans_b))
         }
-        Op::Conv { window, groups } => convolution(to, node, arguments, shapes, window, *groups),
+        Op::Conv { window, groups } => convolution(to, node, arguments, shapes, window, *groups, false),
+        Op::ConvTranspose { window, groups, .. } => convolution(to, node, arguments, shapes, window, *groups, true),
+        Op::Where => chosen(to, node, arguments, shapes),
         Op::BatchNormalization { epsilon } => batch_normalization(to, node, arguments, shapes, f64::from(*epsilon)),
         Op::AveragePool { window, count_include_pad, .. } => {
             let entries = windows(node, &shapes[0], window)?;
@@ -189,6 +191,22 @@ fn moved(to: &mut Lowering<'_>, node: &Node, arguments: &[Lowered], index: Vec<(
         [(k, Linear::Identity { .. })] => Lowered::Layer(*k),
         _ => Lowered::Layer(to.exact(&node.name, terms, bias)),
     }
+}
+
+/// Entries of the one value or of the other, as a constant says.
+fn chosen(
+    to: &mut Lowering<'_>,
+    node: &Node,
+    arguments: &[Lowered],
+    shapes: &[Vec<usize>],
+) -> Result<Lowered, VerifyError> {
+    let Lowered::Constant(condition) = &arguments[0] else {
+        return Err(unsupported(node, " unless its condition is a constant"));
+    };
+    let [c, a, b] = [0, 1, 2].map(|k| broadcast_index(&shapes[k], &node.shape));
+    let entry = |j: usize| if condition.get(c[j] as usize) != 0.0 { (0, a[j]) } else { (1, b[j]) };
+    let index = (0..size(node)).map(entry).collect();
+    Ok(moved(to, node, &arguments[1..], index))
 }
 
 /// A value broadcast to the node's shape.
@@ -390,11 +408,17 @@ fn convolution(
     shapes: &[Vec<usize>],
     window: &Window,
     groups: usize,
+    transposed: bool,
 ) -> Result<Lowered, VerifyError> {
     let [Lowered::Layer(source), Lowered::Constant(w), rest @ ..] = arguments else {
         return Err(unsupported(node, " unless its kernel is a constant"));
     };
-    let (input, output) = (planes(node, &shapes[0])?, planes(node, &node.shape)?);
+    let (mut input, mut output) = (planes(node, &shapes[0])?, planes(node, &node.shape)?);
+    let positions = output[1] * output[2];
+    if transposed {
+        // The convolution whose transpose it is goes the other way.
+        std::mem::swap(&mut input, &mut output);
+    }
     let pair = |v: &[usize], fill: usize| match v {
         [x] => [fill, *x],
         [y, x] => [*y, *x],
@@ -409,13 +433,13 @@ fn convolution(
         pads: pair(&window.pads_begin, 0),
         dilations: pair(&window.dilations, 1),
     };
-    let positions = output[1] * output[2];
     let bias = match rest {
         [] => vec![0.0; size(node)],
         [Lowered::Constant(b)] => b.iter().flat_map(|b| std::iter::repeat_n(b, positions)).collect(),
         _ => return Err(unsupported(node, " unless its bias is a constant")),
     };
-    let map = Linear::Convolution(Convolution::new(geometry, w.iter().collect()));
+    let map = Convolution::new(geometry, w.iter().collect());
+    let map = if transposed { Linear::Transposed(map) } else { Linear::Convolution(map) };
     Ok(Lowered::Layer(to.affine(node, vec![(*source, map)], bias)))
 }
 

@@ -14,8 +14,9 @@
 //! Xu et al., *Fast and complete*, 2021; Wang et al., *Beta-CROWN*, 2021.
 
 use crate::bounds::{Bounds, Boxes};
-use crate::crown::{InputBound, Lines, Multipliers, Rows, back_substitute};
+use crate::crown::{EVEN_SHARE, InputBound, Lines, Multipliers, Rows, back_substitute};
 use crate::network::{Function, Kind, Network};
+use crate::relax::Plane;
 use crate::rounding::Magnitudes;
 use secateur_linalg::Scalar;
 
@@ -92,6 +93,9 @@ impl<T: Scalar> Slopes<T> {
                 let row = |d: &u32| &lines.lower_slope[k][*d as usize * size..(*d as usize + 1) * size];
                 slopes.alpha[k] = domain.iter().flat_map(row).copied().collect();
             }
+        }
+        for (k, _) in network.products().filter(|(k, _)| !lines.planes[*k].is_empty()) {
+            slopes.alpha[k] = vec![T::from_f64(EVEN_SHARE); domain.len() * network.layers[k].size];
         }
         for (r, d) in domain.iter().enumerate() {
             for split in splits.get(*d as usize).copied().unwrap_or_default() {
@@ -219,13 +223,34 @@ impl<'a, T: Scalar> Ascent<'a, T> {
         let values = self.relaxed_forward(boxes, rows, bound, slopes);
         let decay = params.decay.powi(step as i32);
         let adam = Adam::<T>::new(step);
+        let rate = T::from_f64(params.alpha_rate * decay);
+        for (k, product) in self.network.products() {
+            if slopes.alpha[k].is_empty() || bound.tape[k].is_empty() {
+                continue;
+            }
+            let size = self.network.layers[k].size;
+            let sizes = self.network.factor_sizes(product);
+            let (first, second) = &mut self.alpha_moments[k];
+            for (r, d) in rows.domain.iter().enumerate() {
+                for j in 0..size {
+                    let (at, a) = (r * size + j, bound.tape[k][r * size + j]);
+                    let (x, y) = product.factors(&values, r, j, sizes);
+                    let planes = &self.bounds.lines.planes[k][*d as usize * size + j];
+                    let [one, other] = if a >= T::ZERO { &planes.below } else { &planes.above };
+                    let height = |p: &Plane<T>| p.left * x + p.right * y + p.intercept;
+                    let gradient = a * (height(other) - height(one));
+                    let move_by = rate * adam.direction(gradient, &mut first[at], &mut second[at]);
+                    let share = &mut slopes.alpha[k][at];
+                    *share = rounded_slope((*share + move_by).max(T::ZERO).min(T::ONE));
+                }
+            }
+        }
         for (k, source, _) in self.network.activations() {
             if slopes.alpha[k].is_empty() || bound.tape[k].is_empty() {
                 continue;
             }
             let size = self.network.layers[k].size;
             let (lower, upper) = (&self.bounds.lower[source], &self.bounds.upper[source]);
-            let rate = T::from_f64(params.alpha_rate * decay);
             let (first, second) = &mut self.alpha_moments[k];
             for (r, d) in rows.domain.iter().enumerate() {
                 let (at, from) = (r * size, *d as usize * size);
@@ -276,6 +301,23 @@ impl<'a, T: Scalar> Ascent<'a, T> {
                         map.forward(false, &values[*source], count, &mut y);
                     }
                     y
+                }
+                Kind::Product(product) => {
+                    let mut out = vec![T::ZERO; count * size];
+                    let sizes = self.network.factor_sizes(product);
+                    for (r, d) in rows.domain.iter().enumerate() {
+                        let (at, from) = (r * size, *d as usize * size);
+                        let Some(tape) = bound.tape[k].get(at..at + size) else { continue };
+                        for j in 0..size {
+                            let (x, y) = product.factors(&values, r, j, sizes);
+                            let planes = &lines.planes[k][from + j];
+                            let pair = if tape[j] >= T::ZERO { &planes.below } else { &planes.above };
+                            let share = slopes.alpha[k].get(at + j).copied().unwrap_or(T::from_f64(EVEN_SHARE));
+                            let plane = Plane::mixed(pair, share);
+                            out[at + j] = plane.left * x + plane.right * y + plane.intercept;
+                        }
+                    }
+                    out
                 }
                 Kind::Activation { source, .. } => {
                     let mut out = vec![T::ZERO; count * size];

@@ -8,10 +8,10 @@
 use crate::alpha::{self, Optimised, Slopes, Split};
 use crate::ball::{Ball, Set};
 use crate::crown::{InputBound, Lines, Multipliers, Rows, back_substitute};
-use crate::network::{Affine, Function, Kind, Layer, Network};
+use crate::network::{Affine, Kind, Layer, Network};
 use crate::proof;
 use crate::refine;
-use crate::relax;
+use crate::relax::{self, Planes};
 use crate::rounding::{Magnitudes, gamma};
 use rayon::prelude::*;
 use secateur_check::proof::format::{Cover, Entry};
@@ -158,6 +158,7 @@ impl<T: Scalar> Bounds<T> {
             lower_intercept: pick(&self.lines.lower_intercept, &all),
             upper_slope: pick(&self.lines.upper_slope, &all),
             upper_intercept: pick(&self.lines.upper_intercept, &all),
+            planes: self.planes(network, picks),
         };
         let (lower, upper) = (pick(&self.lower, &|k| read[k]), pick(&self.upper, &|k| read[k]));
         let mut gathered =
@@ -176,6 +177,17 @@ impl<T: Scalar> Bounds<T> {
             }
         }
         gathered
+    }
+}
+
+impl<T: Scalar> Bounds<T> {
+    /// The planes of some domains of the batch.
+    fn planes(&self, network: &Network<T>, picks: &[(usize, &[Split])]) -> Vec<Vec<Planes<T>>> {
+        let layer = |(planes, layer): (&Vec<Planes<T>>, &Layer<T>)| {
+            let size = if planes.is_empty() { 0 } else { layer.size };
+            picks.iter().flat_map(|(d, _)| planes[d * size..(d + 1) * size].iter().copied()).collect()
+        };
+        self.lines.planes.iter().zip(&network.layers).map(layer).collect()
     }
 }
 
@@ -210,9 +222,8 @@ pub fn bound_traced<T: Scalar>(
     stop: Stop<'_>,
     mut table: Option<&mut Vec<(u32, Vec<Entry>)>>,
 ) -> (Bounds<T>, Magnitudes<T>) {
-    let numbers = proof::numbers(network);
     let layers = network.layers.len();
-    let read = network.preactivations();
+    let (read, curved) = (network.preactivations(), network.curved());
     let mut magnitudes = Magnitudes::new(boxes.batch);
     let influence = vec![Influence::default(); layers];
     let (lower, upper, lines) = (Vec::new(), Vec::new(), Lines::new(layers));
@@ -225,7 +236,12 @@ pub fn bound_traced<T: Scalar>(
             Kind::Activation { source, function } => {
                 let (l, u) = (&bounds.lower[*source], &bounds.upper[*source]);
                 bounds.lines.set(k, *function, l, u);
-                image(*function, l, u)
+                l.iter().zip(u).map(|(l, u)| relax::image(*function, *l, *u)).unzip()
+            }
+            Kind::Product(product) => {
+                let sizes = network.factor_sizes(product);
+                bounds.lines.set_product(k, product, &bounds.lower, &bounds.upper, sizes);
+                product.ranges(&bounds.lower, &bounds.upper, sizes).map(|(x, y)| relax::product_image(x, y)).unzip()
             }
         };
         if read[k] {
@@ -240,7 +256,7 @@ pub fn bound_traced<T: Scalar>(
                 bounds.influence[k] = direct(layer, &bounds.axes, boxes.batch, &lower, &upper);
             }
             if method != Method::Interval && !exact && matches!(layer.kind, Kind::Affine(_)) {
-                let everything = network.activations().any(|(_, s, f)| s == k && f != Function::Relu);
+                let everything = curved[k];
                 let ends = (&mut lower[..], &mut upper[..]);
                 let axes = &bounds.axes;
                 bounds.influence[k] =
@@ -257,12 +273,12 @@ pub fn bound_traced<T: Scalar>(
                     refine::refine(network, boxes, &magnitudes, &bounds, k, params, ends, stop, entries.as_mut());
                 }
                 if let (Some(table), Some(entries)) = (&mut table, entries.filter(|e| !e.is_empty())) {
-                    let readers = network.activations().filter(|(_, source, _)| *source == k);
-                    readers.for_each(|(a, _, _)| table.push((numbers[a], entries.clone())));
+                    let readers = network.readers().enumerate().filter(|(_, (_, source))| *source == k);
+                    readers.for_each(|(number, _)| table.push((number as u32, entries.clone())));
                 }
             }
         }
-        magnitudes.push(network, &lower, &upper);
+        magnitudes.push(network, &bounds.lines, &lower, &upper);
         bounds.lower.push(lower);
         bounds.upper.push(upper);
     }
@@ -453,19 +469,4 @@ fn interval<T: Scalar>(affine: &Affine<T>, bounds: &Bounds<T>, batch: usize, siz
     let lower = centre.iter().zip(&radius).map(|(c, r)| or(*c - *r, -T::INFINITY)).collect();
     let upper = centre.iter().zip(&radius).map(|(c, r)| or(*c + *r, T::INFINITY)).collect();
     (lower, upper)
-}
-
-/// The image of an interval under a monotone function.
-fn image<T: Scalar>(function: Function, lower: &[T], upper: &[T]) -> (Vec<T>, Vec<T>) {
-    match function {
-        Function::Relu => {
-            let clamp = |v: &[T]| v.iter().map(|z| z.max(T::ZERO)).collect();
-            (clamp(lower), clamp(upper))
-        }
-        Function::Sigmoid | Function::Tanh => {
-            let low = |z: &T| T::round_down(function.apply(z.to_f64()) - relax::SLACK);
-            let high = |z: &T| T::round_up(function.apply(z.to_f64()) + relax::SLACK);
-            (lower.iter().map(low).collect(), upper.iter().map(high).collect())
-        }
-    }
 }

@@ -140,20 +140,21 @@ impl<T: Scalar> Convolution<T> {
         }
     }
 
-    /// $a' \leftarrow a' + a W$ for a batch of rows.
+    /// $a' \leftarrow a' + a W$ for a batch of rows; with $|W|$ when `absolute`.
     #[track_caller]
-    pub fn backward(&self, a: &[T], batch: usize, out: &mut [T]) {
+    pub fn backward(&self, absolute: bool, a: &[T], batch: usize, out: &mut [T]) {
         let g = &self.geometry;
         let (n, m, patch) = (self.inputs(), self.outputs(), self.patch());
         assert_eq!((a.len(), out.len()), (batch * m, batch * n));
         let (positions, group_in, group_out) = (g.output[1] * g.output[2], n / g.groups, g.output[0] / g.groups);
+        let weight = if absolute { &self.absolute } else { &self.weight };
         let mut columns = vec![T::ZERO; patch * positions];
         for (a, out) in a.chunks_exact(m).zip(out.chunks_exact_mut(n)) {
             for (group, a) in a.chunks_exact(group_out * positions).enumerate() {
                 if a.iter().all(|v| *v == T::ZERO) {
                     continue;
                 }
-                let kernel = &self.weight[group * group_out * patch..(group + 1) * group_out * patch];
+                let kernel = &weight[group * group_out * patch..(group + 1) * group_out * patch];
                 let kernel = View::new(kernel, group_out, patch).t();
                 gemm(&mut columns, kernel, View::new(a, group_out, positions), false);
                 let out = &mut out[group * group_in..(group + 1) * group_in];
@@ -214,7 +215,7 @@ mod tests {
         }
         let identity: Vec<f64> = (0..m * m).map(|k| if k / m == k % m { 1.0 } else { 0.0 }).collect();
         let mut backward = vec![0.0; m * n];
-        c.backward(&identity, m, &mut backward);
+        c.backward(false, &identity, m, &mut backward);
         assert_eq!(matrix, backward);
         let mut x = vec![0.0; 2 * n];
         Random::new(4).fill_normal(&mut x, 1.0);

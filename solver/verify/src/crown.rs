@@ -2,7 +2,8 @@
 //!
 //! For an objective $\langle c, h_k \rangle$ the layers are eliminated from the last to the first:
 //! an affine layer by $A_i \leftarrow A_i + A_k W_{ki}$, $d \leftarrow d + \langle A_k, b_k \rangle$;
-//! an activation by its line below where $A \ge 0$ and its line above where $A < 0$. What remains is
+//! an activation by its line below where $A \ge 0$ and its line above where $A < 0$; a product by a mixture of its two planes
+//! below or of its two planes above. What remains is
 //! $$ \text{objective}(x) \ge \langle A_0, x \rangle + d - e $$
 //! with the rounding error term $e$ of [`crate::rounding`]. Rows of many subproblems go through one
 //! matrix product per layer.
@@ -16,8 +17,8 @@
 //! Zhang et al. 2018 (CROWN); Xu et al. 2021 (α-CROWN); Wang et al. 2021 (β-CROWN).
 
 use crate::ball::Set;
-use crate::network::{Function, Kind, Network};
-use crate::relax;
+use crate::network::{Function, Kind, Network, Product};
+use crate::relax::{self, Plane, Planes};
 use crate::rounding::{Magnitudes, SAFETY, gamma, inner};
 use secateur_linalg::Scalar;
 
@@ -35,13 +36,59 @@ pub struct Lines<T> {
     pub upper_slope: Vec<Vec<T>>,
     /// Intercepts above.
     pub upper_intercept: Vec<Vec<T>>,
+    /// For product layers the planes, `batch × size`.
+    pub planes: Vec<Vec<Planes<T>>>,
+}
+
+/// The share of the second plane where nothing else is asked for: in the middle the slopes are those of the product.
+pub const EVEN_SHARE: f64 = 0.5;
+
+impl Product {
+    /// The ranges of the two factors of every product, one domain after the other.
+    pub(crate) fn ranges<'a, T: Scalar>(
+        &'a self,
+        lower: &'a [Vec<T>],
+        upper: &'a [Vec<T>],
+        [n, m]: [usize; 2],
+    ) -> impl Iterator<Item = ((T, T), (T, T))> + 'a {
+        let batch = lower[self.left.source].len() / n.max(1);
+        let range = |k: usize, at: usize| (lower[k][at], upper[k][at]);
+        (0..batch).flat_map(move |d| {
+            let pairs = self.left.index.iter().zip(&self.right.index);
+            pairs.map(move |(i, j)| {
+                (range(self.left.source, d * n + *i as usize), range(self.right.source, d * m + *j as usize))
+            })
+        })
+    }
+}
+
+impl<T: Scalar> Plane<T> {
+    /// The mixture with the share `s` of the second plane.
+    #[inline]
+    pub fn mixed([first, second]: &[Self; 2], s: T) -> Self {
+        let mix = |a: T, b: T| a + s * (b - a);
+        Plane {
+            left: mix(first.left, second.left),
+            right: mix(first.right, second.right),
+            intercept: mix(first.intercept, second.intercept),
+        }
+    }
 }
 
 impl<T: Scalar> Lines<T> {
     /// No lines yet, for a network of `layers` layers.
     pub fn new(layers: usize) -> Self {
         let none = || vec![Vec::new(); layers];
-        Self { lower_slope: none(), lower_intercept: none(), upper_slope: none(), upper_intercept: none() }
+        let planes = vec![Vec::new(); layers];
+        Self { lower_slope: none(), lower_intercept: none(), upper_slope: none(), upper_intercept: none(), planes }
+    }
+
+    /// Sets the planes of product layer `k` from bounds on all layers before it.
+    ///
+    /// # Shapes
+    /// `lower` and `upper` hold `batch × size` per layer, of which `sizes` are the sizes.
+    pub fn set_product(&mut self, k: usize, product: &Product, lower: &[Vec<T>], upper: &[Vec<T>], sizes: [usize; 2]) {
+        self.planes[k] = product.ranges(lower, upper, sizes).map(|(x, y)| relax::product(x, y)).collect();
     }
 
     /// Sets the lines of layer `k` from bounds on its source.
@@ -82,8 +129,8 @@ pub struct Rows<T> {
 /// Where a row's slopes below and split multipliers come from.
 #[derive(Clone, Copy)]
 pub struct Multipliers<'a, T> {
-    /// For activation layer `k`: $\alpha$, `rows × size`, used below open ReLUs; empty slices
-    /// leave the lines as they are.
+    /// For activation layer `k`: $\alpha$, `rows × size`, used below open ReLUs; for product layers the share of the second
+    /// plane; empty slices leave the lines as they are.
     pub alpha: &'a [Vec<T>],
     /// For activation layer `k`: (row, neuron, $s \beta$), to subtract from the coefficient of the
     /// neuron's input.
@@ -244,6 +291,31 @@ pub fn back_substitute<T: Scalar>(
                     }
                 }
             }
+            Kind::Product(product) => {
+                if keep_tape {
+                    tape[k].clone_from(&a);
+                }
+                let shares = multipliers.alpha.get(k).filter(|alpha| !alpha.is_empty());
+                // Slopes take the place of the coefficients, side by side.
+                let mut right = vec![T::ZERO; a.len()];
+                for r in 0..count {
+                    let at = rows.domain[r] as usize * size;
+                    let planes = &lines.planes[k][at..at + size];
+                    let here = r * size..(r + 1) * size;
+                    let shares = shares.map(|shares| &shares[here.clone()]);
+                    let (left, right) = (&mut a[here.clone()], &mut right[here]);
+                    let weighted = magnitudes.weighted(k, rows.domain[r]);
+                    let (constant, magnitude) = through_planes((left, right), planes, shares, weighted);
+                    rows.add_constant(r, constant, factor * magnitude + underflow);
+                }
+                for (factor_of, slopes) in [(&product.left, &a), (&product.right, &right)] {
+                    let n = network.layers[factor_of.source].size;
+                    let out = rows.accumulator(factor_of.source, n, factor, magnitudes);
+                    for (slopes, out) in slopes.chunks_exact(size).zip(out.chunks_exact_mut(n)) {
+                        slopes.iter().zip(&factor_of.index).for_each(|(a, i)| out[*i as usize] += *a);
+                    }
+                }
+            }
         }
     }
     let coefficients = rows.coefficients[0].take().unwrap_or_else(|| vec![T::ZERO; count * network.inputs()]);
@@ -317,6 +389,28 @@ fn through_lines<T: Scalar>(a: &mut [T], below: &[T], low: &[T], above: &[T], hi
         constant[i % LANES] += plus * low[i] + minus * high[i];
         magnitude[i % LANES] += a[i].abs() * weighted[i];
         a[i] = plus * below[i] + minus * above[i];
+    }
+    (constant.into_iter().sum(), magnitude.into_iter().sum())
+}
+
+/// Takes a row through planes: the coefficients become those of the left factors, and those of the right factors are written
+/// beside them; returns the constant and $\langle |a|, w \rangle$.
+fn through_planes<T: Scalar>(
+    (a, right): (&mut [T], &mut [T]),
+    planes: &[Planes<T>],
+    shares: Option<&[T]>,
+    weighted: &[T],
+) -> (T, T) {
+    const LANES: usize = crate::rounding::LANES;
+    let (mut constant, mut magnitude) = ([T::ZERO; LANES], [T::ZERO; LANES]);
+    let even = T::from_f64(EVEN_SHARE);
+    for j in 0..a.len() {
+        let pair = if a[j] >= T::ZERO { &planes[j].below } else { &planes[j].above };
+        let plane = Plane::mixed(pair, shares.map_or(even, |shares| shares[j]));
+        constant[j % LANES] += a[j] * plane.intercept;
+        magnitude[j % LANES] += a[j].abs() * weighted[j];
+        right[j] = a[j] * plane.right;
+        a[j] *= plane.left;
     }
     (constant.into_iter().sum(), magnitude.into_iter().sum())
 }

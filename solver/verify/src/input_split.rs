@@ -227,14 +227,16 @@ impl<T: Scalar> InputSplitting<'_, T> {
         };
         let mut magnitudes = Magnitudes::new(domains.len());
         let mut lines = Lines::new(network.layers.len());
+        let (mut lower, mut upper): (Vec<Vec<f64>>, Vec<Vec<f64>>) = (Vec::new(), Vec::new());
         for (k, layer) in network.layers.iter().enumerate() {
-            if let Kind::Activation { source, function } = layer.kind {
-                let size = network.layers[source].size;
-                let ends = (widen(&bounds.lower[source], size), widen(&bounds.upper[source], size));
-                lines.set(k, function, &ends.0, &ends.1);
+            match &layer.kind {
+                Kind::Activation { source, function } => lines.set(k, *function, &lower[*source], &upper[*source]),
+                Kind::Product(product) => lines.set_product(k, product, &lower, &upper, network.factor_sizes(product)),
+                Kind::Input | Kind::Affine(_) => {}
             }
-            let size = layer.size;
-            magnitudes.push(network, &widen(&bounds.lower[k], size), &widen(&bounds.upper[k], size));
+            lower.push(widen(&bounds.lower[k], layer.size));
+            upper.push(widen(&bounds.upper[k], layer.size));
+            magnitudes.push(network, &lines, &lower[k], &upper[k]);
         }
         let place = |d: u32| domains.partition_point(|other| *other < d) as u32;
         let objective = |r: &usize| {

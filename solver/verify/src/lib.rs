@@ -8,6 +8,7 @@ pub mod branching;
 pub mod combine;
 pub mod convolution;
 pub mod crown;
+mod curved_ops;
 pub mod error;
 pub mod halfspace;
 pub mod input_split;

@@ -48,6 +48,8 @@ pub enum Linear<T> {
     },
     /// A convolution.
     Convolution(Convolution<T>),
+    /// The transpose of a convolution.
+    Transposed(Convolution<T>),
 }
 
 /// Marks an output of [`Linear::Select`] that is zero.
@@ -96,6 +98,7 @@ impl<T: Scalar> Linear<T> {
             Linear::Dense(w) => w.cols,
             Linear::Sparse { weight, .. } => weight.cols(),
             Linear::Convolution(c) => c.inputs(),
+            Linear::Transposed(c) => c.outputs(),
         }
     }
 
@@ -107,6 +110,7 @@ impl<T: Scalar> Linear<T> {
             Linear::Dense(w) => w.rows,
             Linear::Sparse { weight, .. } => weight.rows(),
             Linear::Convolution(c) => c.outputs(),
+            Linear::Transposed(c) => c.inputs(),
         }
     }
 
@@ -116,7 +120,7 @@ impl<T: Scalar> Linear<T> {
             Linear::Identity { .. } | Linear::Select { .. } => self.outputs(),
             Linear::Dense(w) => w.weight.len(),
             Linear::Sparse { weight, .. } => weight.stored(),
-            Linear::Convolution(c) => c.outputs() * c.forward_terms(),
+            Linear::Convolution(c) | Linear::Transposed(c) => c.outputs() * c.forward_terms(),
         }
     }
 
@@ -127,6 +131,7 @@ impl<T: Scalar> Linear<T> {
             Linear::Dense(w) => w.cols,
             Linear::Sparse { weight, .. } => weight.longest_row(),
             Linear::Convolution(c) => c.forward_terms(),
+            Linear::Transposed(c) => c.backward_terms(),
         }
     }
 
@@ -144,6 +149,7 @@ impl<T: Scalar> Linear<T> {
             Linear::Dense(w) => w.rows,
             Linear::Sparse { longest_column, .. } => (*longest_column).max(1),
             Linear::Convolution(c) => c.backward_terms(),
+            Linear::Transposed(c) => c.forward_terms(),
         }
     }
 
@@ -180,6 +186,7 @@ impl<T: Scalar> Linear<T> {
                 }
             }
             Linear::Convolution(c) => c.forward(absolute, x, batch, y),
+            Linear::Transposed(c) => c.backward(absolute, x, batch, y),
         }
     }
 
@@ -210,7 +217,8 @@ impl<T: Scalar> Linear<T> {
                     }
                 }
             }
-            Linear::Convolution(c) => c.backward(a, batch, out),
+            Linear::Convolution(c) => c.backward(false, a, batch, out),
+            Linear::Transposed(c) => c.forward(false, a, batch, out),
         }
     }
 
@@ -236,6 +244,11 @@ impl<T: Scalar> Linear<T> {
                 }
             }
             Linear::Convolution(c) => c.add_row(j, sign, out),
+            Linear::Transposed(c) => {
+                let mut unit = vec![T::ZERO; c.inputs()];
+                unit[j] = sign;
+                c.forward(false, &unit, 1, out);
+            }
         }
     }
 
@@ -257,6 +270,7 @@ impl<T: Scalar> Linear<T> {
                 longest_column: *longest_column,
             },
             Linear::Convolution(c) => Linear::Convolution(c.cast()),
+            Linear::Transposed(c) => Linear::Transposed(c.cast()),
         }
     }
 }
@@ -274,6 +288,7 @@ fn add<T: Scalar>(out: &mut [T], summand: &[T]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::convolution::Geometry;
 
     fn maps() -> Vec<Linear<f64>> {
         let mut sparse = vec![0.0; 12 * 7];
@@ -285,6 +300,18 @@ mod tests {
             Linear::Select { inputs: 4, index: vec![2, NOTHING, 0, 2, 3] },
             Linear::matrix(2, 3, vec![1.0, -2.0, 3.0, 0.5, 0.0, -1.0]),
             Linear::matrix(12, 7, sparse),
+            Linear::Transposed(Convolution::new(
+                Geometry {
+                    groups: 1,
+                    input: [2, 1, 5],
+                    output: [1, 1, 3],
+                    kernel: [1, 3],
+                    strides: [1, 2],
+                    pads: [0, 1],
+                    dilations: [1, 1],
+                },
+                vec![1.0, -2.0, 0.5, 3.0, -1.0, 4.0],
+            )),
         ]
     }
 

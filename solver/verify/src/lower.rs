@@ -4,7 +4,10 @@
 //! |---|---|
 //! | Reshape, Transpose, Slice, Concat, Gather, Pad, Expand, Upsample | selections of entries |
 //! | Add, Sub, Neg, Mul and Div by constants, MatMul and Gemm with one constant, Conv, means and sums, batch normalisation | affine layers |
-//! | Relu, Sigmoid, Tanh | activations |
+//! | Relu, Sigmoid, Tanh, Exp, Sqrt, Sin, Cos, Sign, Floor, Pow with a whole exponent | activations |
+//! | Mul, MatMul and Gemm of two variables | products, and sums of them |
+//! | Div by a variable | the product with $1 / z$ |
+//! | Softmax | $1 / (1 + \sum_{j \ne i} e^{z_j - z_i})$ |
 //! | LeakyRelu | $a z + (1 - a) \max(z, 0)$ |
 //! | Max, Min, MaxPool, Clip | $\max(a, b) = b + \max(a - b, 0)$, pairwise |
 //!
@@ -12,14 +15,15 @@
 //! means, batch normalisation); there the number of roundings is recorded.
 
 use crate::affine_ops;
+use crate::curved_ops;
 use crate::error::VerifyError;
 use crate::linear::{Linear, NOTHING};
-use crate::network::{Affine, Executed, Function, Kind, Layer, Network};
+use crate::network::{Affine, Executed, Factor, Function, Kind, Layer, Network, Product};
 use crate::rounding::SAFETY;
 use secateur_check::semantics::{self, Effect, Semantics, admit, effect};
 use secateur_linalg::{Csr, Tensor};
 use secateur_nn::graph::{Graph, Node, NodeId};
-use secateur_nn::op::{Op, Value};
+use secateur_nn::op::{ElementType, Op, Value};
 use std::sync::Arc;
 
 /// A node's value while lowering: a known constant, or an array of entries of a layer.
@@ -113,7 +117,7 @@ fn weights_fit(map: &Linear<f64>, fits: impl Fn(&[f64]) -> bool) -> bool {
         Linear::Identity { .. } | Linear::Select { .. } => true,
         Linear::Dense(w) => fits(&w.weight),
         Linear::Sparse { weight, .. } => (0..weight.rows()).all(|r| weight.row(r).all(|(_, v)| fits(&[v]))),
-        Linear::Convolution(c) => fits(c.weight()),
+        Linear::Convolution(c) | Linear::Transposed(c) => fits(c.weight()),
     }
 }
 
@@ -132,16 +136,44 @@ impl Lowering<'_> {
             }
             Op::Constant(Value::F32(t)) => Ok(Lowered::Constant(Stored::Single(t.clone()))),
             Op::Constant(Value::F64(t)) => Ok(Lowered::Constant(Stored::Double(t.clone()))),
+            Op::Constant(Value::Bool(t)) => {
+                let whole = t.data().iter().map(|b| f64::from(u8::from(*b))).collect();
+                Ok(Lowered::Constant(Stored::Moved(Arc::new(whole))))
+            }
             Op::Constant(_) => Err(unsupported(node, " on integers")),
             Op::Relu => Ok(self.activation(node, &arguments[0], Function::Relu)),
             Op::Sigmoid => Ok(self.activation(node, &arguments[0], Function::Sigmoid)),
             Op::Tanh => Ok(self.activation(node, &arguments[0], Function::Tanh)),
+            Op::Exp => Ok(self.activation(node, &arguments[0], Function::Exp)),
+            Op::Sqrt => Ok(self.activation(node, &arguments[0], Function::Sqrt)),
+            Op::Sin => Ok(self.activation(node, &arguments[0], Function::Sin)),
+            Op::Cos => Ok(self.activation(node, &arguments[0], Function::Cos)),
+            Op::Sign => Ok(self.activation(node, &arguments[0], Function::Sign)),
+            Op::Floor => Ok(self.activation(node, &arguments[0], Function::Floor)),
+            Op::Pow | Op::Softmax { .. } => curved_ops::lower(self, node, arguments, &shapes),
+            Op::Mul | Op::MatMul | Op::Gemm { .. } if is_variable(arguments, 0) && is_variable(arguments, 1) => {
+                curved_ops::lower(self, node, arguments, &shapes)
+            }
+            Op::Div if is_variable(arguments, 1) => curved_ops::lower(self, node, arguments, &shapes),
+            // No float is lost in a type that is as wide.
+            Op::Cast(to)
+                if [Some(*to), Some(ElementType::F32)].contains(&self.element(id))
+                    && is_variable(arguments, 0)
+                    && matches!(to, ElementType::F32 | ElementType::F64) =>
+            {
+                Ok(arguments[0].clone())
+            }
             Op::LeakyRelu { slope } => Ok(self.leaky_relu(node, &arguments[0], f64::from(*slope))),
             Op::Clip { min, max } => Ok(self.clip(node, &arguments[0], *min, *max)),
             Op::Max | Op::Min => Ok(self.extreme(node, arguments, &shapes, node.op == Op::Max)),
             Op::MaxPool { window, ceil_mode: _ } => self.max_pool(node, &arguments[0], &shapes[0], window),
             _ => affine_ops::lower(self, node, arguments, &shapes),
         }
+    }
+
+    /// The type of a node's first argument.
+    fn element(&self, id: NodeId) -> Option<ElementType> {
+        self.graph.arguments(id).first().map(|a| self.graph.node(*a).element)
     }
 
     /// The layer that holds a value; a constant becomes a layer that does not depend on the input.
@@ -196,6 +228,15 @@ impl Lowering<'_> {
         self.layers.len() - 1
     }
 
+    /// Products of entries of two values.
+    pub(crate) fn product(&mut self, name: &str, left: (usize, Vec<u32>), right: (usize, Vec<u32>)) -> usize {
+        let size = left.1.len();
+        let mut factor = |(source, index): (usize, Vec<u32>)| Factor::new(self.bounded(name, source), index);
+        let product = Product { left: factor(left), right: factor(right) };
+        self.layers.push(Layer { name: name.to_owned(), size, kind: Kind::Product(product) });
+        self.layers.len() - 1
+    }
+
     fn activation(&mut self, node: &Node, argument: &Lowered, function: Function) -> Lowered {
         let source = self.as_layer(argument.clone(), &node.name);
         let layer = self.push_activation(&node.name, source, function);
@@ -208,15 +249,19 @@ impl Lowering<'_> {
         Lowered::Layer(self.push(&node.name, terms, (zero.clone(), zero), 0, executed))
     }
 
-    fn push_activation(&mut self, name: &str, source: usize, function: Function) -> usize {
-        // An activation reads an affine layer, so that every bound it needs has one form.
-        let source = match self.layers[source].kind {
+    /// A layer as an affine one: activations and products read these, so that every bound they need has one form.
+    fn bounded(&mut self, name: &str, source: usize) -> usize {
+        match self.layers[source].kind {
             Kind::Affine(_) => source,
             _ => {
                 let size = self.layers[source].size;
                 self.exact(name, vec![(source, Linear::Identity { size })], vec![0.0; size])
             }
-        };
+        }
+    }
+
+    pub(crate) fn push_activation(&mut self, name: &str, source: usize, function: Function) -> usize {
+        let source = self.bounded(name, source);
         let size = self.layers[source].size;
         self.layers.push(Layer { name: name.to_owned(), size, kind: Kind::Activation { source, function } });
         self.layers.len() - 1
@@ -323,6 +368,10 @@ impl Lowering<'_> {
             term => Ok(Lowered::Layer(self.exact(&node.name, vec![term], vec![0.0; size]))),
         }
     }
+}
+
+fn is_variable(arguments: &[Lowered], a: usize) -> bool {
+    matches!(arguments.get(a), Some(Lowered::Layer(_)))
 }
 
 /// The rounding of a sum whose terms see this many roundings.

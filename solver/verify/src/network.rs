@@ -1,6 +1,7 @@
 //! The network as the bounds see it: flat vectors, affine layers, elementwise activations.
 //!
-//! $$ h_0 = x, \qquad h_k = \sum_{i} W_{ki} h_i + b_k \quad\text{or}\quad h_k = \sigma(h_i). $$
+//! $$ h_0 = x, \qquad h_k = \sum_{i} W_{ki} h_i + b_k \quad\text{or}\quad h_k = \sigma(h_i) \quad\text{or}\quad
+//!    h_{kj} = h_{i,p(j)}\, h_{i',q(j)}. $$
 //!
 //! The last layer is the output. [`crate::lower`] makes a network from a graph.
 
@@ -16,6 +17,22 @@ pub enum Function {
     Sigmoid,
     /// $\tanh z$.
     Tanh,
+    /// $e^z$.
+    Exp,
+    /// $1 / z$, defined where $z$ leaves 0 alone.
+    Reciprocal,
+    /// $\sqrt z$, defined from 0 on.
+    Sqrt,
+    /// $\sin z$.
+    Sin,
+    /// $\cos z$.
+    Cos,
+    /// $z^n$, $n \ge 2$.
+    Power(u32),
+    /// $-1$, 0 or 1.
+    Sign,
+    /// $\lfloor z \rfloor$.
+    Floor,
 }
 
 /// $\sum_i W_i h_i + b$.
@@ -64,6 +81,37 @@ pub enum Kind<T> {
         /// The function.
         function: Function,
     },
+    /// Products of entries of two earlier layers.
+    Product(Product),
+}
+
+/// $h_{kj} = h_{i,p(j)}\, h_{i',q(j)}$.
+#[derive(Clone, Debug)]
+pub struct Product {
+    /// $i$ and $p$.
+    pub left: Factor,
+    /// $i'$ and $q$.
+    pub right: Factor,
+}
+
+/// Entries of a layer, one for each product.
+#[derive(Clone, Debug)]
+pub struct Factor {
+    /// The layer, an affine one.
+    pub source: usize,
+    /// The entries.
+    pub index: Vec<u32>,
+    /// How often the most frequent of them occurs.
+    pub uses: usize,
+}
+
+impl Factor {
+    /// Entries of a layer.
+    pub fn new(source: usize, index: Vec<u32>) -> Self {
+        let mut uses = vec![0usize; index.iter().max().map_or(0, |most| *most as usize + 1)];
+        index.iter().for_each(|i| uses[*i as usize] += 1);
+        Self { source, uses: uses.into_iter().max().unwrap_or(0), index }
+    }
 }
 
 /// One layer.
@@ -123,15 +171,53 @@ impl<T: Scalar> Network<T> {
         relus.map(|(k, _, _)| self.layers[k].size).sum()
     }
 
-    /// Whether every activation is a ReLU.
-    pub fn is_piecewise_linear(&self) -> bool {
-        self.activations().all(|(_, _, f)| f == Function::Relu)
+    /// What nonlinear layers read, in order: each layer with its source, a product with both of its factors' sources. Their
+    /// places are the numbers that certificates know them by.
+    pub fn readers(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
+        self.layers.iter().enumerate().flat_map(|(k, layer)| {
+            let sources = match &layer.kind {
+                Kind::Activation { source, .. } => vec![*source],
+                Kind::Product(product) => vec![product.left.source, product.right.source],
+                Kind::Input | Kind::Affine(_) => Vec::new(),
+            };
+            sources.into_iter().map(move |source| (k, source))
+        })
     }
 
-    /// For each layer: whether some activation reads it.
+    /// The product layers.
+    pub fn products(&self) -> impl Iterator<Item = (usize, &Product)> + '_ {
+        self.layers.iter().enumerate().filter_map(|(k, layer)| match &layer.kind {
+            Kind::Product(product) => Some((k, product)),
+            _ => None,
+        })
+    }
+
+    /// The sizes of the layers that a product's factors are entries of.
+    pub fn factor_sizes(&self, product: &Product) -> [usize; 2] {
+        [&product.left, &product.right].map(|factor| self.layers[factor.source].size)
+    }
+
+    /// Whether every nonlinear layer is one of ReLUs.
+    pub fn is_piecewise_linear(&self) -> bool {
+        self.activations().all(|(_, _, f)| f == Function::Relu) && self.products().next().is_none()
+    }
+
+    /// For each layer: whether some nonlinear layer reads it.
     pub fn preactivations(&self) -> Vec<bool> {
         let mut read = vec![false; self.layers.len()];
-        self.activations().for_each(|(_, source, _)| read[source] = true);
+        self.readers().for_each(|(_, source)| read[source] = true);
+        read
+    }
+
+    /// For each layer: whether something other than a ReLU reads it, so that every bound of it matters and not only those
+    /// whose sign is open.
+    pub fn curved(&self) -> Vec<bool> {
+        let mut read = vec![false; self.layers.len()];
+        self.activations().filter(|(_, _, f)| *f != Function::Relu).for_each(|(_, source, _)| read[source] = true);
+        for (_, product) in self.products() {
+            read[product.left.source] = true;
+            read[product.right.source] = true;
+        }
         read
     }
 
@@ -150,6 +236,7 @@ impl<T: Scalar> Network<T> {
             Kind::Input => Kind::Input,
             Kind::Affine(a) => Kind::Affine(affine(a)),
             Kind::Activation { source, function } => Kind::Activation { source: *source, function: *function },
+            Kind::Product(product) => Kind::Product(product.clone()),
         };
         let layer = |l: &Layer<T>| Layer { name: l.name.clone(), size: l.size, kind: kind(&l.kind) };
         Network { layers: self.layers.iter().map(layer).collect(), single_precision: self.single_precision }
@@ -174,6 +261,7 @@ impl<T: Scalar> Network<T> {
                     y
                 }
                 Kind::Activation { source, function } => values[*source].iter().map(|z| function.apply(*z)).collect(),
+                Kind::Product(product) => product.apply(&values, batch, self.factor_sizes(product)),
             };
             values.push(value);
         }
@@ -205,9 +293,38 @@ impl<T: Scalar> Network<T> {
                         *out += *a * function.derivative(*z, *h);
                     }
                 }
+                Kind::Product(product) => {
+                    for (one, other) in [(&product.left, &product.right), (&product.right, &product.left)] {
+                        let (n, m) = (self.layers[one.source].size, self.layers[other.source].size);
+                        let into = pending[one.source].get_or_insert_with(|| vec![T::ZERO; batch * n]);
+                        for (r, a) in a.chunks_exact(one.index.len().max(1)).enumerate() {
+                            for ((a, i), j) in a.iter().zip(&one.index).zip(&other.index) {
+                                into[r * n + *i as usize] += *a * values[other.source][r * m + *j as usize];
+                            }
+                        }
+                    }
+                }
             }
         }
         pending[0].take().unwrap_or_else(|| vec![T::ZERO; batch * self.inputs()])
+    }
+}
+
+impl Product {
+    /// The two factors of product `j` in row `r` of every layer's values; `sizes` are those of their layers.
+    #[inline]
+    pub(crate) fn factors<T: Scalar>(&self, values: &[Vec<T>], r: usize, j: usize, [n, m]: [usize; 2]) -> (T, T) {
+        let (left, right) = (&self.left, &self.right);
+        (values[left.source][r * n + left.index[j] as usize], values[right.source][r * m + right.index[j] as usize])
+    }
+
+    fn apply<T: Scalar>(&self, values: &[Vec<T>], batch: usize, sizes: [usize; 2]) -> Vec<T> {
+        let size = self.left.index.len();
+        let product = |at: usize| {
+            let (x, y) = self.factors(values, at / size, at % size, sizes);
+            x * y
+        };
+        (0..batch * size).map(product).collect()
     }
 }
 
@@ -215,21 +332,42 @@ impl Function {
     /// The function's value.
     #[inline]
     pub fn apply<T: Scalar>(self, z: T) -> T {
+        if self == Function::Relu { z.max(T::ZERO) } else { T::from_f64(self.value(z.to_f64())) }
+    }
+
+    /// The function's value in `f64`.
+    #[inline]
+    pub fn value(self, z: f64) -> f64 {
         match self {
-            Function::Relu => z.max(T::ZERO),
-            Function::Sigmoid => T::from_f64(1.0 / (1.0 + (-z.to_f64()).exp())),
-            Function::Tanh => T::from_f64(z.to_f64().tanh()),
+            Function::Relu => z.max(0.0),
+            Function::Sigmoid => 1.0 / (1.0 + (-z).exp()),
+            Function::Tanh => z.tanh(),
+            Function::Exp => z.exp(),
+            Function::Reciprocal => 1.0 / z,
+            Function::Sqrt => z.sqrt(),
+            Function::Sin => z.sin(),
+            Function::Cos => z.cos(),
+            Function::Power(n) => z.powi(n as i32),
+            Function::Sign if z == 0.0 => 0.0,
+            Function::Sign => z.signum(),
+            Function::Floor => z.floor(),
         }
     }
 
-    /// The derivative at $z$, where the value is $h$; 0 at the kink of a ReLU.
+    /// The derivative at $z$, where the value is $h$; 0 at a kink and at a step.
     #[inline]
     pub fn derivative<T: Scalar>(self, z: T, h: T) -> T {
         match self {
             Function::Relu if z > T::ZERO => T::ONE,
-            Function::Relu => T::ZERO,
+            Function::Relu | Function::Sign | Function::Floor => T::ZERO,
             Function::Sigmoid => h * (T::ONE - h),
             Function::Tanh => T::ONE - h * h,
+            Function::Exp => h,
+            Function::Reciprocal => -h * h,
+            Function::Sqrt => T::ONE / (h + h),
+            Function::Sin => T::from_f64(z.to_f64().cos()),
+            Function::Cos => T::from_f64(-z.to_f64().sin()),
+            Function::Power(n) => T::from_f64(f64::from(n) * z.to_f64().powi(n as i32 - 1)),
         }
     }
 }

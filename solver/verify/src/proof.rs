@@ -5,7 +5,8 @@
 
 use crate::alpha;
 use crate::bounds::Bounds;
-use crate::network::{Function, Network};
+use crate::crown::EVEN_SHARE;
+use crate::network::{Kind, Network};
 use crate::search::Tracer;
 use secateur_check::proof::format::{Entry, Next, Record, Sides, Slopes, Split, Step, Table, WHOLE};
 use secateur_linalg::Scalar;
@@ -87,7 +88,7 @@ const NARROW: f64 = 1.0 / 256.0;
 
 /// The ranges of narrow inputs of functions.
 fn narrow<T: Scalar>(network: &Network<T>, bounds: &Bounds<T>) -> Vec<(u32, Sides)> {
-    let layer = |(number, (_, source, _)): (usize, (usize, usize, Function))| {
+    let layer = |(number, (_, source)): (usize, (usize, usize))| {
         let ends = bounds.lower[source].iter().zip(&bounds.upper[source]).map(|(l, u)| (l.to_f64(), u.to_f64()));
         let ends: Vec<(f64, f64)> = ends.collect();
         let widest = ends.iter().fold(0.0f64, |most, (l, u)| most.max(u - l));
@@ -95,13 +96,13 @@ fn narrow<T: Scalar>(network: &Network<T>, bounds: &Bounds<T>) -> Vec<(u32, Side
         let narrow: Sides = open.map(|(j, (l, u))| (j as u32, *l, *u)).collect();
         (number as u32, narrow)
     };
-    network.activations().enumerate().map(layer).filter(|(_, narrow)| !narrow.is_empty()).collect()
+    network.readers().enumerate().map(layer).filter(|(_, narrow)| !narrow.is_empty()).collect()
 }
 
-/// For every activation layer, its number among them.
+/// For every nonlinear layer, its number: the place of its (first) source among what such layers read.
 pub fn numbers<T: Scalar>(network: &Network<T>) -> Vec<u32> {
     let mut numbers = vec![0; network.layers.len()];
-    for (number, (k, _, _)) in network.activations().enumerate() {
+    for (number, (k, _)) in network.readers().enumerate().collect::<Vec<_>>().into_iter().rev() {
         numbers[k] = number as u32;
     }
     numbers
@@ -125,6 +126,17 @@ impl Listing {
         if certain && i64::from(slope) == if u > -l { WHOLE } else { 0 } {
             return;
         }
+        self.add(layer, neuron, slope);
+    }
+
+    /// The share of the second plane of a product.
+    pub fn share(&mut self, layer: u32, neuron: u32, share: f64) {
+        if share != EVEN_SHARE {
+            self.add(layer, neuron, (share * WHOLE as f64).round().clamp(0.0, WHOLE as f64) as u32);
+        }
+    }
+
+    fn add(&mut self, layer: u32, neuron: u32, slope: u32) {
         match self.alpha.last_mut() {
             Some((last, of)) if *last == layer => of.push((neuron, slope)),
             _ => self.alpha.push((layer, vec![(neuron, slope)])),
@@ -151,14 +163,20 @@ pub fn slopes<T: Scalar>(
     r: usize,
 ) -> Listing {
     let mut listing = Listing::default();
-    for (number, (k, source, _)) in network.activations().enumerate() {
-        let size = network.layers[k].size;
+    let numbers = numbers(network);
+    for (k, layer) in network.layers.iter().enumerate() {
+        let size = layer.size;
         let Some(of) = found.alpha[k].get(r * size..(r + 1) * size) else { continue };
+        let Kind::Activation { source, .. } = layer.kind else {
+            // Shares of planes.
+            of.iter().enumerate().for_each(|(j, share)| listing.share(numbers[k], j as u32, share.to_f64()));
+            continue;
+        };
         let (l, u) = (&bounds.lower[source][d * size..], &bounds.upper[source][d * size..]);
         let above = &bounds.lines.upper_slope[k][d * size..];
         for j in 0..size {
             let slope = slope(above[j], of[j]).to_f64();
-            listing.push(number as u32, j as u32, (l[j].to_f64(), u[j].to_f64()), slope);
+            listing.push(numbers[k], j as u32, (l[j].to_f64(), u[j].to_f64()), slope);
         }
     }
     listing

@@ -16,7 +16,8 @@
 //!
 //! Eliminating an activation multiplies by a slope and adds intercepts; the same argument applies
 //! with the magnitudes of its source. Lines are made valid for the rounded slope by moving their
-//! intercepts outward ([`crate::relax`]). Adding into a sum that already has a value counts as one
+//! intercepts outward ([`crate::relax`]). A product is eliminated in the same way, with the magnitudes of both factors; the
+//! mixture of its planes is off by a few roundings of the greater one. Adding into a sum that already has a value counts as one
 //! more product. Weights that are not stored but computed (batch normalisation, means) or that were
 //! converted to a narrower type count their roundings into $p$.
 //!
@@ -28,7 +29,9 @@
 //! normal number per operation and is covered by [`Magnitudes::underflow`]; in the magnitudes themselves it is
 //! added to $|W| H + |b|$.
 
+use crate::crown::Lines;
 use crate::network::{Function, Kind, Network};
+use crate::relax::Planes;
 use secateur_linalg::Scalar;
 
 /// Inflates computed error terms to cover the rounding of their own computation.
@@ -92,7 +95,7 @@ impl<T: Scalar> Magnitudes<T> {
     }
 
     /// For an affine layer $\sum_i |W_i| H_i + |b|$; for an activation, bounds $|s z| + |t|$ for every
-    /// line $s z + t$ in use; on domain `d`.
+    /// line $s z + t$ in use; for a product $|s x| + |s' y| + |t|$; on domain `d`.
     #[inline]
     pub fn weighted(&self, k: usize, d: u32) -> &[T] {
         self.part(&self.weighted[k], d)
@@ -105,12 +108,12 @@ impl<T: Scalar> Magnitudes<T> {
         &all[d * size..(d + 1) * size]
     }
 
-    /// Appends the next layer, whose values lie in `[lower, upper]`.
+    /// Appends the next layer, whose values lie in `[lower, upper]` and whose lines, if it has any, are known.
     ///
     /// # Shapes
     /// `lower` and `upper` are `batch × size`.
     #[track_caller]
-    pub fn push(&mut self, network: &Network<T>, lower: &[T], upper: &[T]) {
+    pub fn push(&mut self, network: &Network<T>, lines: &Lines<T>, lower: &[T], upper: &[T]) {
         let k = self.values.len();
         let layer = &network.layers[k];
         let safety = T::from_f64(SAFETY);
@@ -137,11 +140,42 @@ impl<T: Scalar> Magnitudes<T> {
                 weighted.iter().map(|w| (*w + lost) * safety).collect()
             }
             Kind::Activation { source, function } => {
-                let offset = if *function == Function::Relu { T::ZERO } else { T::ONE };
                 let two = T::from_f64(2.0);
-                mass = self.values[*source].iter().copied().sum::<T>();
+                let sources = &self.values[*source];
+                mass = sources.iter().copied().sum::<T>();
                 terms += 2 + layer.size / LANES + LANES;
-                self.values[*source].iter().map(|z| (two * *z + offset) * safety).collect()
+                if *function == Function::Relu {
+                    // Slopes of at most 1, here and on every part.
+                    sources.iter().map(|z| two * *z * safety).collect()
+                } else {
+                    // The lines of parts are the same.
+                    let line = |(j, z): (usize, &T)| {
+                        let slope = lines.lower_slope[k][j].abs().max(lines.upper_slope[k][j].abs());
+                        let intercept = lines.lower_intercept[k][j].abs().max(lines.upper_intercept[k][j].abs());
+                        mass += slope * *z;
+                        (slope * *z + intercept) * safety
+                    };
+                    sources.iter().enumerate().map(line).collect()
+                }
+            }
+            Kind::Product(product) => {
+                let (left, right) = (&product.left, &product.right);
+                // The mixture of two planes, each of whose parts may be the greatest of either, and sums over the uses of a factor.
+                terms += 12 + left.uses.max(right.uses) + layer.size / LANES + LANES;
+                let sizes = network.factor_sizes(product);
+                // What underflow in a mixture may lose, as a share of the coefficient.
+                let lost = T::from_f64(T::SMALLEST_NORMAL / T::UNIT_ROUNDOFF);
+                let plane = |(at, planes): (usize, &Planes<T>)| {
+                    let (d, j) = (at / layer.size, at % layer.size);
+                    let x = self.values[left.source][d * sizes[0] + left.index[j] as usize];
+                    let y = self.values[right.source][d * sizes[1] + right.index[j] as usize];
+                    mass += x + y;
+                    let all = planes.below.iter().chain(&planes.above);
+                    let most = all.map(|p| p.left.abs() * x + p.right.abs() * y + p.intercept.abs());
+                    let most = most.fold(T::ZERO, |a, b| if b > a || !b.is_finite() { b } else { a });
+                    (most + lost * (x + y + T::ONE)) * safety
+                };
+                lines.planes[k].iter().enumerate().map(plane).collect()
             }
         };
         self.values.push(lower.iter().zip(upper).map(|(l, u)| l.abs().max(u.abs())).collect());

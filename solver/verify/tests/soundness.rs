@@ -124,6 +124,7 @@ fn evaluate(network: &Network<f64>, x: &[f64]) -> Vec<Vec<RBig>> {
                 assert_eq!(*function, Function::Relu);
                 values[*source].iter().map(|z| if *z > RBig::ZERO { z.clone() } else { RBig::ZERO }).collect()
             }
+            Kind::Product(_) => unreachable!("the graph multiplies no variables"),
         };
         values.push(value);
     }
