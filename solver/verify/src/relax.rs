@@ -67,7 +67,8 @@ fn values(function: Function, l: f64, u: f64) -> (f64, f64) {
     let (low, high) = (or(low - slack(low), f64::NEG_INFINITY), or(high + slack(high), f64::INFINITY));
     match function {
         // Never below 0, whatever the slack.
-        Function::Exp | Function::Sqrt => (low.max(0.0), high),
+        Function::Exp => (low.max(0.0), high),
+        Function::Sqrt if l >= 0.0 => (low.max(0.0), high),
         Function::Power(n) if n % 2 == 0 => (low.max(0.0), high),
         _ => (low, high),
     }
