@@ -9,7 +9,7 @@ use crate::alpha::{self, Optimised, Slopes, Split};
 use crate::ball::{Ball, Set};
 use crate::crown::{InputBound, Lines, Multipliers, Rows, back_substitute};
 use crate::network::{Affine, Kind, Layer, Network};
-use crate::proof;
+use crate::proof::{self, Names};
 use crate::refine;
 use crate::relax::{self, Planes};
 use crate::rounding::{Magnitudes, gamma};
@@ -396,12 +396,13 @@ fn alpha_crown<T: Scalar>(
     };
     let found: Vec<Optimised<T>> = chosen.par_chunks(ROWS_AT_ONCE / 16).map(tighten).collect();
     if let Some(entries) = entries {
+        let names = Names::new(network);
         for (part, found) in chosen.chunks(ROWS_AT_ONCE / 16).zip(&found) {
             for (row, at) in part.iter().flat_map(|at| [at, at]).enumerate() {
                 let is_upper = row % 2 == 1;
                 let known = if is_upper { -upper[*at] } else { lower[*at] };
                 if found.minimum[row] > known {
-                    let slopes = proof::slopes(network, bounds, 0, &found.slopes, row).with(Vec::new());
+                    let slopes = proof::slopes(network, bounds, 0, &found.slopes, row, &names).with(Vec::new());
                     entries.push(Entry { neuron: *at as u32, upper: is_upper, cover: Cover::Leaf(slopes) });
                 }
             }
@@ -462,6 +463,7 @@ fn interval<T: Scalar>(affine: &Affine<T>, bounds: &Bounds<T>, batch: usize, siz
         radius.iter_mut().zip(&mass).for_each(|(r, m)| *r += share * *m + more);
     }
     for (i, r) in radius.iter_mut().enumerate() {
+        *r += affine.error.get(i % size).copied().unwrap_or(T::ZERO);
         *r = *r + factor * (affine.bias_magnitude[i % size] + *r + centre[i].abs()) + tiny;
     }
     // An overflow may leave NaN, of which comparisons would make a number.

@@ -192,6 +192,7 @@ impl<T: Scalar> Rows<T> {
         let factor = gamma::<T>(2 * affine.terms.len() + affine.roundings) + SAFETY * affine.executed.share;
         let (factor, more) = (T::round_up(factor), T::round_up(SAFETY * affine.executed.more));
         for (r, (d, j, sign)) in neurons.iter().enumerate() {
+            let known = affine.error.get(*j as usize).copied().unwrap_or(T::ZERO);
             rows.constant[r] = *sign * affine.bias[*j as usize];
             // The layer's own magnitudes are known only after its bounds: sum them here.
             let rounded = affine.terms.len() > 1 || affine.roundings > 0 || !affine.executed.is_exact();
@@ -199,6 +200,7 @@ impl<T: Scalar> Rows<T> {
                 true => factor * magnitudes.row(network, k, *d, *j as usize) + more,
                 false => T::ZERO,
             };
+            rows.error[r] += known;
         }
         rows
     }
@@ -325,14 +327,14 @@ pub fn back_substitute<T: Scalar>(
 impl<T: Scalar> Rows<T> {
     /// $d \leftarrow d + c$, $e \leftarrow e + \varepsilon$, with the rounding of the sum.
     #[inline]
-    fn add_constant(&mut self, r: usize, constant: T, error: T) {
+    pub(crate) fn add_constant(&mut self, r: usize, constant: T, error: T) {
         let sum = self.constant[r] + constant;
         self.constant[r] = sum;
         self.error[r] += error + T::from_f64(2.0 * T::UNIT_ROUNDOFF) * sum.abs();
     }
 
     /// The coefficients of a layer, to add into; what is there already may round once more.
-    fn accumulator(&mut self, k: usize, size: usize, factor: T, magnitudes: &Magnitudes<T>) -> &mut Vec<T> {
+    pub(crate) fn accumulator(&mut self, k: usize, size: usize, factor: T, magnitudes: &Magnitudes<T>) -> &mut Vec<T> {
         if let Some(present) = &self.coefficients[k] {
             for (r, a) in present.chunks_exact(size.max(1)).enumerate() {
                 self.error[r] += factor * inner(a, a, magnitudes.values(k, self.domain[r])).1;

@@ -57,7 +57,11 @@ impl Exact {
         let exact = |(activation, source, function): (usize, usize, Function)| {
             let Kind::Affine(affine) = &network.layers[source].kind else { return None };
             let [(0, map)] = affine.terms.as_slice() else { return None };
-            if function != Function::Relu || affine.roundings > 0 || !affine.executed.is_exact() {
+            if function != Function::Relu
+                || affine.roundings > 0
+                || !affine.executed.is_exact()
+                || affine.error.iter().any(|e| *e > T::ZERO)
+            {
                 return None;
             }
             let row = |j: usize| {

@@ -12,7 +12,7 @@ use crate::branching::gap;
 use crate::crown::{Lines, Multipliers, back_substitute};
 use crate::network::{Function, Kind, Network};
 use crate::node::{self, Node, RootBox, wide};
-use crate::proof;
+use crate::proof::{self, Names};
 use crate::rounding::Magnitudes;
 use crate::search::{Candidate, Hint, Next, Splitting, Step};
 use crate::specification::{self, Objective, Specification};
@@ -371,7 +371,8 @@ impl<T: Scalar> InputSplitting<'_, T> {
         rows: &[Row<'_, T>],
         found: &Optimised<T>,
     ) -> format::Row {
-        let slopes = proof::slopes(self.network, bounds, d, &found.slopes, r).with(Vec::new());
+        let slopes =
+            proof::slopes(self.network, bounds, d, &found.slopes, r, &Names::new(self.network)).with(Vec::new());
         format::Row { objective: rows[r].index as u32, weight, slopes }
     }
 

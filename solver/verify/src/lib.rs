@@ -20,6 +20,7 @@ pub mod network;
 pub mod node;
 pub mod portfolio;
 pub mod proof;
+pub mod reduce;
 pub mod refine;
 pub mod relax;
 pub mod relu_split;

@@ -221,7 +221,7 @@ impl Lowering<'_> {
         roundings: usize,
         executed: Executed,
     ) -> usize {
-        let kind = Kind::Affine(Affine { terms, bias_magnitude, roundings, bias, executed });
+        let kind = Kind::Affine(Affine { terms, bias_magnitude, roundings, bias, executed, error: Vec::new() });
         let Kind::Affine(a) = &kind else { unreachable!("just made") };
         let size = a.bias.len();
         self.layers.push(Layer { name: name.to_owned(), size, kind });

@@ -48,6 +48,9 @@ pub struct Affine<T> {
     pub roundings: usize,
     /// How far its execution may be from what it computes.
     pub executed: Executed,
+    /// How far its entries may be from what it computes, on the region that it was made for ([`crate::reduce`]); empty where
+    /// it is made for all inputs.
+    pub error: Vec<T>,
 }
 
 /// How far the execution of an affine layer may be from what it computes ([`secateur_check::semantics`]): a share of
@@ -231,6 +234,7 @@ impl<T: Scalar> Network<T> {
             bias_magnitude: a.bias_magnitude.iter().map(|b| U::round_up(b.to_f64())).collect(),
             roundings: a.roundings + extra,
             executed: a.executed,
+            error: a.error.iter().map(|e| U::round_up(e.to_f64())).collect(),
         };
         let kind = |kind: &Kind<T>| match kind {
             Kind::Input => Kind::Input,

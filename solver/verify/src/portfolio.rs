@@ -6,6 +6,7 @@ use crate::bounds::Method;
 use crate::halfspace::Exact;
 use crate::input_split;
 use crate::network::{Kind, Network};
+use crate::reduce::{self, Reduction};
 use crate::refine;
 use crate::relu_split::{self, Root};
 use crate::rounding;
@@ -72,6 +73,24 @@ pub fn input_splitting() -> input_split::Params {
     let ascent = alpha::Params { steps: 4, alpha_rate: 0.4, beta_rate: 0.0, decay: 0.8 };
     input_split::Params { method: Method::Crown, ascent, chunk: 32 }
 }
+
+/// The reduced network and its root, where it is cheaper to search on: a multiplication in a dense matrix costs a fraction of
+/// one in a convolution.
+pub fn reduced<T: Scalar>(
+    network: &Network<T>,
+    precise: &Network<f64>,
+    root: &Root<T>,
+) -> Option<(Network<T>, Root<T>)> {
+    if reduce::products(network, &root.bounds) > DENSE_GAIN * products(network) {
+        return None;
+    }
+    let Reduction { network: small, bounds, magnitudes, origin } = reduce::reduce(precise, &root.bounds)?;
+    let root = Root::reduced(&small, bounds, magnitudes, origin, (network, &root.bounds));
+    Some((small, root))
+}
+
+/// Multiplications in dense matrices that cost what one of the network does.
+const DENSE_GAIN: f64 = 6.0;
 
 /// Parameters of ReLU splitting.
 pub fn relu_splitting(settings: &Settings) -> relu_split::Params {

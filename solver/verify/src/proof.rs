@@ -100,12 +100,43 @@ fn narrow<T: Scalar>(network: &Network<T>, bounds: &Bounds<T>) -> Vec<(u32, Side
 }
 
 /// For every nonlinear layer, its number: the place of its (first) source among what such layers read.
-pub fn numbers<T: Scalar>(network: &Network<T>) -> Vec<u32> {
+fn numbers<T: Scalar>(network: &Network<T>) -> Vec<u32> {
     let mut numbers = vec![0; network.layers.len()];
     for (number, (k, _)) in network.readers().enumerate().collect::<Vec<_>>().into_iter().rev() {
         numbers[k] = number as u32;
     }
     numbers
+}
+
+/// What certificates call the layers and entries of a network.
+#[derive(Clone, Debug)]
+pub struct Names {
+    numbers: Vec<u32>,
+    /// For each layer its entries in the whole network; empty where they are all of them.
+    entries: Vec<Vec<u32>>,
+}
+
+impl Names {
+    /// Those of a network that is the whole one.
+    pub fn new<T: Scalar>(network: &Network<T>) -> Self {
+        Self { numbers: numbers(network), entries: vec![Vec::new(); network.layers.len()] }
+    }
+
+    /// Those of some layers and entries of the whole network, whose names these are.
+    pub fn of(&self, layers: &[usize], entries: &[Vec<u32>]) -> Self {
+        Self { numbers: layers.iter().map(|k| self.numbers[*k]).collect(), entries: entries.to_vec() }
+    }
+
+    /// The number and the neuron of an entry.
+    pub fn entry(&self, k: usize, j: usize) -> (u32, u32) {
+        (self.numbers[k], self.entries[k].get(j).copied().unwrap_or(j as u32))
+    }
+
+    /// A split.
+    pub fn split(&self, split: &alpha::Split) -> Split {
+        let (layer, neuron) = self.entry(split.layer as usize, split.neuron as usize);
+        Split { layer, neuron, active: split.active }
+    }
 }
 
 /// Slopes on the way into a certificate, by ReLU layer and neuron, ascending.
@@ -116,7 +147,7 @@ pub struct Listing {
 
 impl Listing {
     /// The slope of a neuron whose input has these bounds.
-    pub fn push(&mut self, layer: u32, neuron: u32, (l, u): (f64, f64), slope: f64) {
+    pub fn push(&mut self, (layer, neuron): (u32, u32), (l, u): (f64, f64), slope: f64) {
         if l >= 0.0 || u <= 0.0 {
             return;
         }
@@ -130,7 +161,7 @@ impl Listing {
     }
 
     /// The share of the second plane of a product.
-    pub fn share(&mut self, layer: u32, neuron: u32, share: f64) {
+    pub fn share(&mut self, (layer, neuron): (u32, u32), share: f64) {
         if share != EVEN_SHARE {
             self.add(layer, neuron, (share * WHOLE as f64).round().clamp(0.0, WHOLE as f64) as u32);
         }
@@ -161,28 +192,23 @@ pub fn slopes<T: Scalar>(
     d: usize,
     found: &alpha::Slopes<T>,
     r: usize,
+    names: &Names,
 ) -> Listing {
     let mut listing = Listing::default();
-    let numbers = numbers(network);
     for (k, layer) in network.layers.iter().enumerate() {
         let size = layer.size;
         let Some(of) = found.alpha[k].get(r * size..(r + 1) * size) else { continue };
         let Kind::Activation { source, .. } = layer.kind else {
             // Shares of planes.
-            of.iter().enumerate().for_each(|(j, share)| listing.share(numbers[k], j as u32, share.to_f64()));
+            of.iter().enumerate().for_each(|(j, share)| listing.share(names.entry(k, j), share.to_f64()));
             continue;
         };
         let (l, u) = (&bounds.lower[source][d * size..], &bounds.upper[source][d * size..]);
         let above = &bounds.lines.upper_slope[k][d * size..];
         for j in 0..size {
             let slope = slope(above[j], of[j]).to_f64();
-            listing.push(numbers[k], j as u32, (l[j].to_f64(), u[j].to_f64()), slope);
+            listing.push(names.entry(k, j), (l[j].to_f64(), u[j].to_f64()), slope);
         }
     }
     listing
-}
-
-/// A split, as a certificate names it.
-pub fn split(numbers: &[u32], split: &alpha::Split) -> Split {
-    Split { layer: numbers[split.layer as usize], neuron: split.neuron, active: split.active }
 }

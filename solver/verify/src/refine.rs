@@ -15,7 +15,7 @@ use crate::bounds::{Bounds, Boxes, Stop};
 use crate::branching::gap;
 use crate::crown::Rows;
 use crate::network::{Function, Network};
-use crate::proof::{self, Listing};
+use crate::proof::{self, Listing, Names};
 use crate::rounding::Magnitudes;
 use rayon::prelude::*;
 use secateur_check::proof::format::{Cover, Entry, Slopes as Written};
@@ -70,8 +70,8 @@ pub fn refine<T: Scalar>(
             Row { guide, neuron, sign, known }
         })
         .collect();
-    let (trace, numbers) = (written.is_some(), proof::numbers(network));
-    let problem = Problem { network, boxes, magnitudes, bounds, k, open: &open, params, trace, numbers };
+    let (trace, names) = (written.is_some(), Names::new(network));
+    let problem = Problem { network, boxes, magnitudes, bounds, k, open: &open, params, trace, names };
     type Found<T> = Vec<(T, Option<Cover>)>;
     let found: Vec<Found<T>> = rows.par_chunks(ROWS_AT_ONCE).map(|chunk| problem.refine(chunk, stop)).collect();
     let mut shown = Vec::new();
@@ -157,8 +157,8 @@ struct Problem<'a, T> {
     params: Params,
     /// Whether to keep what proves the bounds.
     trace: bool,
-    /// The numbers of the activation layers.
-    numbers: Vec<u32>,
+    /// What proofs call its neurons.
+    names: Names,
 }
 
 impl<T: Scalar> Problem<'_, T> {
@@ -204,7 +204,8 @@ impl<T: Scalar> Problem<'_, T> {
         let (active, inactive): (Vec<&Leaf<T>>, Vec<&Leaf<T>>) =
             leaves.iter().partition(|leaf| leaf.splits[depth].active);
         let halves = Box::new([self.cover(&inactive, depth + 1), self.cover(&active, depth + 1)]);
-        Cover::Halves(self.numbers[split.layer as usize], split.neuron, halves)
+        let (layer, neuron) = self.names.entry(split.layer as usize, split.neuron as usize);
+        Cover::Halves(layer, neuron, halves)
     }
 
     fn written(&self, splits: &[Split], alpha: &[T], beta: &[T]) -> Written {
@@ -216,7 +217,7 @@ impl<T: Scalar> Problem<'_, T> {
                 let ends = (of(&self.bounds.lower), of(&self.bounds.upper));
                 let above = self.bounds.lines.upper_slope[o.layer][o.neuron];
                 let slope = proof::slope(above, *slope);
-                listing.push(self.numbers[o.layer], o.neuron as u32, ends, slope.to_f64());
+                listing.push(self.names.entry(o.layer, o.neuron), ends, slope.to_f64());
             }
         }
         listing.with(beta.iter().map(|b| b.to_f64()).collect())

@@ -8,13 +8,14 @@
 
 use crate::alpha::{self, Optimised, Slopes, Split};
 use crate::attack;
-use crate::bounds::{self, Bounds, Boxes};
+use crate::bounds::{self, Bounds, Boxes, Preactivations};
 use crate::branching::{self, Choice};
 use crate::halfspace::{Exact, HalfSpace};
 use crate::leaf::{self, Leaf};
 use crate::network::{Function, Network};
 use crate::node::{Node, RootBox, wide};
-use crate::proof;
+use crate::proof::{self, Names};
+use crate::reduce::Origin;
 use crate::rounding::Magnitudes;
 use crate::search::{Candidate, Hint, Next, Splitting, Step};
 use crate::settings::Branching;
@@ -55,11 +56,35 @@ pub struct Root<T> {
     pub magnitudes: Magnitudes<T>,
     /// Open ReLUs: (activation layer, neuron).
     pub open: Vec<(u32, u32)>,
+    /// What proofs call its layers and entries.
+    names: Names,
+    /// The network that this is a reduction of, if it is one.
+    whole: Option<Whole<T>>,
     /// What an explorer sees of it, made when first asked for.
     shown: OnceLock<Arc<RootBox>>,
 }
 
+/// What subproblems of a reduced network are shown as.
+struct Whole<T> {
+    origin: Origin,
+    /// Bounds of the whole network on the region.
+    bounds: Preactivations<T>,
+}
+
 impl<T: Scalar> Root<T> {
+    /// The root of a reduction of a network with these bounds.
+    pub fn reduced(
+        network: &Network<T>,
+        bounds: Bounds<T>,
+        magnitudes: Magnitudes<T>,
+        origin: Origin,
+        (whole, known): (&Network<T>, &Bounds<T>),
+    ) -> Self {
+        let names = origin.names(&Names::new(whole));
+        let whole = Whole { origin, bounds: known.preactivations(whole, 0) };
+        Self { names, whole: Some(whole), ..Self::new(network, bounds, magnitudes) }
+    }
+
     /// Collects the open ReLUs of the root's bounds.
     pub fn new(network: &Network<T>, bounds: Bounds<T>, magnitudes: Magnitudes<T>) -> Self {
         let mut open = Vec::new();
@@ -69,7 +94,26 @@ impl<T: Scalar> Root<T> {
                 open.extend((0..l.len()).filter(|j| l[*j] < T::ZERO && u[*j] > T::ZERO).map(|j| (k as u32, j as u32)));
             }
         }
-        Self { bounds, magnitudes, open, shown: OnceLock::new() }
+        Self { bounds, magnitudes, open, names: Names::new(network), whole: None, shown: OnceLock::new() }
+    }
+}
+
+impl<T: Scalar> Whole<T> {
+    /// Bounds of a reduced network's layers, among those of the whole network.
+    fn show(&self, reduced: &Preactivations<T>) -> Preactivations<T> {
+        let mut shown = self.bounds.clone();
+        for (k, (whole, entries)) in self.origin.layers.iter().zip(&self.origin.entries).enumerate() {
+            let sides = [(&mut shown.lower, &reduced.lower), (&mut shown.upper, &reduced.upper)];
+            for (all, part) in sides {
+                part[k].iter().zip(entries).for_each(|(v, j)| all[*whole][*j as usize] = *v);
+            }
+        }
+        shown
+    }
+
+    fn split(&self, split: &Split) -> Split {
+        let (k, j) = self.origin.entry(split.layer as usize, split.neuron as usize);
+        Split { layer: k as u32, neuron: j as u32, active: split.active }
     }
 }
 
@@ -231,18 +275,23 @@ impl<T: Scalar> Splitting for ReluSplitting<'_, T> {
         let mut bounds = self.root.bounds.gather(self.network, &[(0, &domain.splits)]);
         self.narrow(std::slice::from_ref(domain), &mut bounds);
         let (lower, upper) = (wide(&self.region.lower), wide(&self.region.upper));
+        let all = |bounds: &Bounds<T>| {
+            let bounds = bounds.preactivations(self.network, 0);
+            self.root.whole.as_ref().map_or_else(|| bounds.clone(), |whole| whole.show(&bounds)).widen()
+        };
         let root = self.root.shown.get_or_init(|| {
-            let bounds = self.root.bounds.preactivations(self.network, 0).widen();
+            let bounds = all(&self.root.bounds);
             Arc::new(RootBox { lower: lower.clone(), upper: upper.clone(), bounds })
         });
+        let split = |split: &Split| self.root.whole.as_ref().map_or(*split, |whole| whole.split(split));
         Node {
             region: self.region_index,
             objectives: self.objectives.iter().map(Objective::widen).collect(),
             root: root.clone(),
             lower,
             upper,
-            bounds: bounds.preactivations(self.network, 0).widen(),
-            splits: domain.splits.clone(),
+            bounds: all(&bounds),
+            splits: domain.splits.iter().map(split).collect(),
         }
     }
 
@@ -293,9 +342,8 @@ impl<T: Scalar> Splitting for ReluSplitting<'_, T> {
                 Some(Choice { neuron, first }) => {
                     let next = self.split(node, d, neuron, goal, &bounds, &found, first);
                     let evidence = self.trace.then(|| {
-                        let numbers = proof::numbers(self.network);
                         let split = Split { layer: neuron.0, neuron: neuron.1, active: first };
-                        let next = format::Next::Relu(proof::split(&numbers, &split));
+                        let next = format::Next::Relu(self.root.names.split(&split));
                         // The half-space that its objective leaves to the children.
                         let half_space = || self.row(strongest, 1, d, &node.splits, &bounds, &found);
                         let cut = || Claim { disjunct: self.disjunct as u32, rows: vec![half_space()] };
@@ -405,7 +453,7 @@ impl<T: Scalar> ReluSplitting<'_, T> {
             let mine = entries.filter(|(row, j, _)| *row as usize == r && *j == split.neuron);
             mine.map(|(_, _, v)| v.abs().to_f64()).next().unwrap_or(0.0)
         });
-        let slopes = proof::slopes(self.network, bounds, d, &found.slopes, r).with(beta.collect());
+        let slopes = proof::slopes(self.network, bounds, d, &found.slopes, r, &self.root.names).with(beta.collect());
         Row { objective: (r % self.objectives.len()) as u32, weight, slopes }
     }
 
@@ -413,14 +461,14 @@ impl<T: Scalar> ReluSplitting<'_, T> {
     fn exact_claim(&self, splits: &[Split], all: &[Split], goals: &[f64], signs: &[f64]) -> Claim {
         let most = goals.iter().fold(0.0f64, |most, v| most.max(*v));
         let against = signs.iter().fold(0.0f64, |most, v| most.max(*v));
-        let numbers = proof::numbers(self.network);
         let multipliers = |unit: f64| {
             let of = |split: &Split| all.iter().position(|s| (s.layer, s.neuron) == (split.layer, split.neuron));
             let beta = splits.iter().map(|split| of(split).map_or(0.0, |at| signs[at] / unit)).collect();
             let mut shown: Vec<(u32, u32, f64)> = Vec::new();
             for (split, beta) in all.iter().zip(signs).filter(|(_, beta)| **beta > 0.0) {
                 if splits.iter().all(|s| (s.layer, s.neuron) != (split.layer, split.neuron)) {
-                    shown.push((numbers[split.layer as usize], split.neuron, beta / unit));
+                    let named = self.root.names.split(split);
+                    shown.push((named.layer, named.neuron, beta / unit));
                 }
             }
             format::Slopes { alpha: Vec::new(), beta, shown }

@@ -30,7 +30,7 @@
 //! added to $|W| H + |b|$.
 
 use crate::crown::Lines;
-use crate::network::{Function, Kind, Network};
+use crate::network::{Affine, Function, Kind, Network};
 use crate::relax::Planes;
 use secateur_linalg::Scalar;
 
@@ -137,7 +137,10 @@ impl<T: Scalar> Magnitudes<T> {
                     executed = T::round_up(SAFETY * share);
                     lost += T::round_up(a.executed.more / share);
                 }
-                weighted.iter().map(|w| (*w + lost) * safety).collect()
+                // Times the least factor, a known error is itself.
+                let share = T::from_f64(SAFETY / gamma::<T>(terms));
+                let known = |i: usize| affine_error(a, i % layer.size) * share;
+                weighted.iter().enumerate().map(|(i, w)| (*w + lost + known(i)) * safety).collect()
             }
             Kind::Activation { source, function } => {
                 let two = T::from_f64(2.0);
@@ -185,6 +188,10 @@ impl<T: Scalar> Magnitudes<T> {
         let lost = T::SMALLEST_NORMAL * (terms * (layer.size + 1)) as f64 * (mass.to_f64() * SAFETY + 1.0);
         self.underflow.push(T::round_up(lost.max(T::SMALLEST_NORMAL)));
     }
+}
+
+fn affine_error<T: Scalar>(affine: &Affine<T>, j: usize) -> T {
+    affine.error.get(j).copied().unwrap_or(T::ZERO)
 }
 
 /// Partial sums that inner products here are split into: a sum of $n$ terms is at most

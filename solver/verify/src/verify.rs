@@ -147,12 +147,12 @@ impl Run<'_, '_> {
         if let Some(single) = portfolio::single_precision(network) {
             // What single precision leaves open for its rounding errors may close in double.
             let mark = self.scribe.as_mut().map(Scribe::mark);
-            match self.split_relus(&single, &Specification::<f32>::new(property))? {
+            match self.split_relus(&single, network, &Specification::<f32>::new(property))? {
                 None | Some(Outcome::Unknown(_)) => self.rewind(mark),
                 Some(outcome) => return Ok(outcome),
             }
         }
-        let outcome = self.split_relus(network, &specification)?;
+        let outcome = self.split_relus(network, network, &specification)?;
         Ok(outcome.expect("double precision is never too narrow"))
     }
 
@@ -220,6 +220,7 @@ impl Run<'_, '_> {
     fn split_relus<T: Scalar>(
         &mut self,
         network: &Network<T>,
+        precise: &Network<f64>,
         specification: &Specification<T>,
     ) -> Result<Option<Outcome>, VerifyError> {
         let mut stuck = 0;
@@ -234,7 +235,9 @@ impl Run<'_, '_> {
                 scribe.table(index, network, &root.bounds, Vec::new());
             }
             self.clock.report("root", &self.tally, region.disjuncts.len(), f64::NEG_INFINITY);
-            let Some(mut open) = self.undecided(network, index, region, &root, &mut parts) else { return Ok(None) };
+            let mut below = portfolio::reduced(network, precise, &root);
+            let (searched, top) = below.as_ref().map_or((network, &root), |(network, root)| (network, root));
+            let Some(mut open) = self.undecided(searched, index, region, top, &mut parts) else { return Ok(None) };
             if open.is_empty() {
                 continue;
             }
@@ -255,11 +258,13 @@ impl Run<'_, '_> {
                     let (bounds, magnitudes) =
                         bounds::bound_traced(network, &boxes, method, &[Some(&known)], &late, table.as_mut());
                     root = Root::new(network, bounds, magnitudes);
+                    below = portfolio::reduced(network, precise, &root);
                     if let (Some(scribe), Some(table)) = (&mut self.scribe, table) {
                         scribe.table(index, network, &root.bounds, table);
                     }
                 }
-                match self.search_disjuncts(network, (index, region), &mut open, &root, stage.limit, &mut parts)? {
+                let (searched, top) = below.as_ref().map_or((network, &root), |(network, root)| (network, root));
+                match self.search_disjuncts(searched, (index, region), &mut open, top, stage.limit, &mut parts)? {
                     Ok(leaves) => stuck += leaves,
                     Err(outcome) => return Ok(Some(outcome)),
                 }

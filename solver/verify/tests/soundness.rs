@@ -14,6 +14,7 @@ use secateur_verify::bounds::{self, Bounds, Boxes, Method};
 use secateur_verify::crown::{Multipliers, back_substitute};
 use secateur_verify::lower::lower;
 use secateur_verify::network::{Function, Kind, Network};
+use secateur_verify::reduce;
 use secateur_verify::refine;
 use secateur_verify::rounding::Magnitudes;
 use secateur_verify::specification::{self, Objective};
@@ -216,6 +217,34 @@ fn objectives_are_bounded<T: Scalar>(seed: u64, scale: f64, radius: f32) {
     }
 }
 
+/// What a reduced network computes from exact values is the exact value, up to its error.
+fn reductions_agree<T: Scalar>(seed: u64, scale: f64, radius: f32) {
+    let p = Problem::<T>::new(seed, scale, radius, Method::Crown);
+    let small = reduce::reduce(&p.exact, &p.bounds).expect("small matrices");
+    for x in p.points(seed) {
+        let exact = evaluate(&p.exact, &x);
+        let value = |k: usize, j: usize| {
+            let (k, j) = small.origin.entry(k, j);
+            &exact[k][j]
+        };
+        for (k, layer) in small.network.layers.iter().enumerate() {
+            let Kind::Affine(affine) = &layer.kind else { continue };
+            for j in 0..layer.size {
+                let mut sum = rational(affine.bias[j].to_f64());
+                for (source, map) in &affine.terms {
+                    let mut row = vec![T::ZERO; map.inputs()];
+                    map.add_row(j, T::ONE, &mut row);
+                    let products = row.iter().enumerate().filter(|(_, w)| w.to_f64() != 0.0);
+                    products.for_each(|(i, w)| sum += rational(w.to_f64()) * value(*source, i));
+                }
+                let away = sum - value(k, j);
+                let away = if away < RBig::ZERO { -away } else { away };
+                assert!(away <= rational(affine.error[j].to_f64()), "layer {k}, entry {j}: off by {away}");
+            }
+        }
+    }
+}
+
 /// With splits the bound holds where the signs do.
 fn splits_are_sound<T: Scalar>(seed: u64, scale: f64, radius: f32) {
     let p = Problem::<T>::new(seed, scale, radius, Method::Crown);
@@ -301,6 +330,12 @@ proptest! {
         }
         objectives_are_bounded::<f32>(seed, 0.5, radius);
         objectives_are_bounded::<f64>(seed, 0.5, radius);
+    }
+
+    #[test]
+    fn reduced_networks_agree(seed in any::<u64>(), radius in prop::sample::select(vec![0.0f32, 1e-6, 0.01, 0.3]), scale in prop::sample::select(vec![0.5, 10.0])) {
+        reductions_agree::<f32>(seed, scale, radius);
+        reductions_agree::<f64>(seed, scale, radius);
     }
 
     #[test]
