@@ -10,6 +10,7 @@ use crate::ball::{Ball, Set};
 use crate::crown::{InputBound, Lines, Multipliers, Rows, back_substitute};
 use crate::network::{Affine, Kind, Layer, Network};
 use crate::proof::{self, Names};
+use crate::reduce::{Reducer, Reduction};
 use crate::refine;
 use crate::relax::{self, Planes};
 use crate::rounding::{Magnitudes, gamma};
@@ -72,8 +73,6 @@ pub struct Bounds<T> {
     pub axes: Vec<usize>,
     /// For each layer, how its open entries depend on the inputs.
     pub influence: Vec<Influence<T>>,
-    /// For each layer, the slopes that [`Method::AlphaCrown`] found.
-    pub guides: Vec<Guide<T>>,
 }
 
 /// What moves the pre-activations of a layer that were bounded by back-substitution: the mean
@@ -161,8 +160,7 @@ impl<T: Scalar> Bounds<T> {
             planes: self.planes(network, picks),
         };
         let (lower, upper) = (pick(&self.lower, &|k| read[k]), pick(&self.upper, &|k| read[k]));
-        let mut gathered =
-            Bounds { lower, upper, lines, axes: self.axes.clone(), influence: Vec::new(), guides: Vec::new() };
+        let mut gathered = Bounds { lower, upper, lines, axes: self.axes.clone(), influence: Vec::new() };
         let sources = network.sources();
         for (d, (_, splits)) in picks.iter().enumerate() {
             for split in *splits {
@@ -210,12 +208,14 @@ pub fn bound<T: Scalar>(
     known: &[Option<&Preactivations<T>>],
     stop: Stop<'_>,
 ) -> (Bounds<T>, Magnitudes<T>) {
-    bound_traced(network, boxes, method, known, stop, None)
+    bound_traced(network, None, boxes, method, known, stop, None)
 }
 
-/// The same for one box; the table takes up why the bounds hold that [`Method::Crown`] does not find.
+/// The same for one box; the table takes up why the bounds hold that [`Method::Crown`] does not find. With the network in `f64`
+/// at hand, what [`Method::Crown`] leaves open is bounded in reduced networks where that is less work ([`crate::reduce`]).
 pub fn bound_traced<T: Scalar>(
     network: &Network<T>,
+    precise: Option<&Network<f64>>,
     boxes: &Boxes<T>,
     method: Method,
     known: &[Option<&Preactivations<T>>],
@@ -228,7 +228,10 @@ pub fn bound_traced<T: Scalar>(
     let influence = vec![Influence::default(); layers];
     let (lower, upper, lines) = (Vec::new(), Vec::new(), Lines::new(layers));
     let axes = varying(boxes, network.inputs());
-    let mut bounds = Bounds { lower, upper, lines, axes, influence, guides: vec![Guide::default(); layers] };
+    let mut bounds = Bounds { lower, upper, lines, axes, influence };
+    let names = Names::new(network);
+    let tightens = matches!(method, Method::AlphaCrown(_) | Method::Refined(..));
+    let mut reducer = precise.filter(|_| tightens && boxes.batch == 1).map(Reducer::new);
     for (k, layer) in network.layers.iter().enumerate() {
         let (mut lower, mut upper) = match &layer.kind {
             Kind::Input => (boxes.lower.clone(), boxes.upper.clone()),
@@ -262,15 +265,38 @@ pub fn bound_traced<T: Scalar>(
                 bounds.influence[k] =
                     crown(network, boxes, &magnitudes, &bounds.lines, k, everything, axes, ends, stop);
                 let mut entries = table.is_some().then(Vec::new);
-                if let Method::AlphaCrown(params) | Method::Refined(params, _) = method {
-                    let ends = (&mut lower[..], &mut upper[..]);
-                    let entries = entries.as_mut();
-                    bounds.guides[k] =
-                        alpha_crown(network, boxes, &magnitudes, &bounds, k, everything, params, ends, stop, entries);
-                }
-                if let Method::Refined(_, params) = method {
-                    let ends = (&mut lower[..], &mut upper[..]);
-                    refine::refine(network, boxes, &magnitudes, &bounds, k, params, ends, stop, entries.as_mut());
+                let open = |at: &usize| everything || (lower[*at] < T::ZERO && upper[*at] > T::ZERO);
+                let chosen: Vec<usize> = (0..boxes.batch * layer.size).filter(open).collect();
+                if tightens && !chosen.is_empty() && !stop() {
+                    let task = Tightening { boxes, method, everything, stop };
+                    match reducer.as_mut().filter(|reducer| reducer.pays(k, chosen.len())) {
+                        Some(reducer) => {
+                            let picked: Vec<u32> = chosen.iter().map(|at| *at as u32).collect();
+                            let small = reducer.below(k, &picked, (&lower, &upper));
+                            let names = small.origin.names(&names);
+                            let Reduction { network, bounds, magnitudes, .. } = small;
+                            let last = network.output();
+                            let mut ends = (bounds.lower[last].clone(), bounds.upper[last].clone());
+                            let all: Vec<usize> = (0..chosen.len()).collect();
+                            let problem =
+                                Layered { network: &network, magnitudes: &magnitudes, bounds: &bounds, names };
+                            let mut found = entries.is_some().then(Vec::new);
+                            task.tighten(problem, last, &all, (&mut ends.0, &mut ends.1), found.as_mut());
+                            for (i, at) in chosen.iter().enumerate() {
+                                lower[*at] = ends.0[i].max(lower[*at]);
+                                upper[*at] = ends.1[i].min(upper[*at]);
+                            }
+                            for mut entry in found.into_iter().flatten() {
+                                entry.neuron = chosen[entry.neuron as usize] as u32;
+                                entries.iter_mut().for_each(|entries| entries.push(entry.clone()));
+                            }
+                        }
+                        None => {
+                            let names = names.clone();
+                            let problem = Layered { network, magnitudes: &magnitudes, bounds: &bounds, names };
+                            task.tighten(problem, k, &chosen, (&mut lower, &mut upper), entries.as_mut());
+                        }
+                    }
                 }
                 if let (Some(table), Some(entries)) = (&mut table, entries.filter(|e| !e.is_empty())) {
                     let readers = network.readers().enumerate().filter(|(_, (_, source))| *source == k);
@@ -279,6 +305,9 @@ pub fn bound_traced<T: Scalar>(
             }
         }
         magnitudes.push(network, &bounds.lines, &lower, &upper);
+        if let Some(reducer) = &mut reducer {
+            reducer.advance(k, &lower, &upper);
+        }
         bounds.lower.push(lower);
         bounds.upper.push(upper);
     }
@@ -367,58 +396,90 @@ fn direct<T: Scalar>(layer: &Layer<T>, axes: &[usize], batch: usize, lower: &[T]
     influence
 }
 
-/// Tightens the bounds of the open entries of affine layer `k` with slopes optimised for each.
-#[allow(clippy::too_many_arguments)]
-fn alpha_crown<T: Scalar>(
-    network: &Network<T>,
-    boxes: &Boxes<T>,
-    magnitudes: &Magnitudes<T>,
-    bounds: &Bounds<T>,
-    k: usize,
+/// A network whose layers below one are bounded.
+struct Layered<'a, T> {
+    network: &'a Network<T>,
+    magnitudes: &'a Magnitudes<T>,
+    bounds: &'a Bounds<T>,
+    names: Names,
+}
+
+/// How open entries of a layer are tightened.
+struct Tightening<'a, T> {
+    boxes: &'a Boxes<T>,
+    method: Method,
+    /// Whether every bound matters, and not only one whose sign is open.
     everything: bool,
-    params: alpha::Params,
-    (lower, upper): (&mut [T], &mut [T]),
-    stop: Stop<'_>,
-    entries: Option<&mut Vec<Entry>>,
-) -> Guide<T> {
-    let size = network.layers[k].size;
-    let open = |at: usize| everything || (lower[at] < T::ZERO && upper[at] > T::ZERO);
-    let chosen: Vec<usize> = (0..boxes.batch * size).filter(|at| open(*at)).collect();
-    let tighten = |chosen: &[usize]| {
-        let signs = [T::ONE, -T::ONE];
-        let pair = |at: &usize| signs.map(|s| ((at / size) as u32, (at % size) as u32, s));
-        let neurons: Vec<_> = chosen.iter().flat_map(pair).collect();
-        let rows = Rows::units(network, magnitudes, k, &neurons);
-        let slopes = Slopes::initial(network, &bounds.lines, &rows.domain, &[]);
-        // An entry whose sign is known needs no tighter bound.
-        let done = |_: usize, m: T| (!everything && m >= T::ZERO) || stop();
-        alpha::optimise(network, magnitudes, bounds, boxes, &rows, &[], slopes, params, done)
-    };
-    let found: Vec<Optimised<T>> = chosen.par_chunks(ROWS_AT_ONCE / 16).map(tighten).collect();
-    if let Some(entries) = entries {
-        let names = Names::new(network);
-        for (part, found) in chosen.chunks(ROWS_AT_ONCE / 16).zip(&found) {
-            for (row, at) in part.iter().flat_map(|at| [at, at]).enumerate() {
-                let is_upper = row % 2 == 1;
-                let known = if is_upper { -upper[*at] } else { lower[*at] };
-                if found.minimum[row] > known {
-                    let slopes = proof::slopes(network, bounds, 0, &found.slopes, row, &names).with(Vec::new());
-                    entries.push(Entry { neuron: *at as u32, upper: is_upper, cover: Cover::Leaf(slopes) });
+    stop: Stop<'a>,
+}
+
+impl<T: Scalar> Tightening<'_, T> {
+    /// Tightens the chosen entries of affine layer `k`.
+    fn tighten(
+        &self,
+        problem: Layered<'_, T>,
+        k: usize,
+        chosen: &[usize],
+        (lower, upper): (&mut [T], &mut [T]),
+        mut entries: Option<&mut Vec<Entry>>,
+    ) {
+        let (Method::AlphaCrown(params) | Method::Refined(params, _)) = self.method else { return };
+        let ends = (&mut *lower, &mut *upper);
+        let guide = self.alpha_crown(&problem, k, chosen, params, ends, entries.as_deref_mut());
+        let Layered { network, magnitudes, bounds, names } = problem;
+        if let Method::Refined(_, params) = self.method {
+            let problem =
+                refine::Problem { network, boxes: self.boxes, magnitudes, bounds, guide: &guide, k, params, names };
+            problem.refine_all((lower, upper), self.stop, entries);
+        }
+    }
+
+    /// With slopes optimised for each.
+    fn alpha_crown(
+        &self,
+        Layered { network, magnitudes, bounds, names }: &Layered<'_, T>,
+        k: usize,
+        chosen: &[usize],
+        params: alpha::Params,
+        (lower, upper): (&mut [T], &mut [T]),
+        entries: Option<&mut Vec<Entry>>,
+    ) -> Guide<T> {
+        let (size, boxes) = (network.layers[k].size, self.boxes);
+        let tighten = |chosen: &[usize]| {
+            let signs = [T::ONE, -T::ONE];
+            let pair = |at: &usize| signs.map(|s| ((at / size) as u32, (at % size) as u32, s));
+            let neurons: Vec<_> = chosen.iter().flat_map(pair).collect();
+            let rows = Rows::units(network, magnitudes, k, &neurons);
+            let slopes = Slopes::initial(network, &bounds.lines, &rows.domain, &[]);
+            // An entry whose sign is known needs no tighter bound.
+            let done = |_: usize, m: T| (!self.everything && m >= T::ZERO) || (self.stop)();
+            alpha::optimise(network, magnitudes, bounds, boxes, &rows, &[], slopes, params, done)
+        };
+        let found: Vec<Optimised<T>> = chosen.par_chunks(ROWS_AT_ONCE / 16).map(tighten).collect();
+        if let Some(entries) = entries {
+            for (part, found) in chosen.chunks(ROWS_AT_ONCE / 16).zip(&found) {
+                for (row, at) in part.iter().flat_map(|at| [at, at]).enumerate() {
+                    let is_upper = row % 2 == 1;
+                    let known = if is_upper { -upper[*at] } else { lower[*at] };
+                    if found.minimum[row] > known {
+                        let slopes = proof::slopes(network, bounds, 0, &found.slopes, row, names).with(Vec::new());
+                        entries.push(Entry { neuron: *at as u32, upper: is_upper, cover: Cover::Leaf(slopes) });
+                    }
                 }
             }
         }
+        for (at, pair) in chosen.iter().zip(found.iter().flat_map(|f| f.minimum.chunks_exact(2))) {
+            lower[*at] = pair[0].max(lower[*at]);
+            upper[*at] = (-pair[1]).min(upper[*at]);
+        }
+        let slopes = |a: usize| found.iter().flat_map(|f| f.slopes.alpha[a].iter().copied()).collect();
+        let alpha: Vec<Vec<T>> = (0..network.layers.len()).map(slopes).collect();
+        let held: usize = alpha.iter().map(Vec::len).sum();
+        if boxes.batch > 1 || held > LARGEST_GUIDE {
+            return Guide::default();
+        }
+        Guide { entries: chosen.iter().map(|at| *at as u32).collect(), alpha }
     }
-    for (at, pair) in chosen.iter().zip(found.iter().flat_map(|f| f.minimum.chunks_exact(2))) {
-        lower[*at] = pair[0].max(lower[*at]);
-        upper[*at] = (-pair[1]).min(upper[*at]);
-    }
-    let slopes = |a: usize| found.iter().flat_map(|f| f.slopes.alpha[a].iter().copied()).collect();
-    let alpha: Vec<Vec<T>> = (0..network.layers.len()).map(slopes).collect();
-    let held: usize = alpha.iter().map(Vec::len).sum();
-    if boxes.batch > 1 || held > LARGEST_GUIDE {
-        return Guide::default();
-    }
-    Guide { entries: chosen.iter().map(|at| *at as u32).collect(), alpha }
 }
 
 /// Slopes that a guide may hold for one layer.

@@ -81,16 +81,10 @@ pub fn reduced<T: Scalar>(
     precise: &Network<f64>,
     root: &Root<T>,
 ) -> Option<(Network<T>, Root<T>)> {
-    if reduce::products(network, &root.bounds) > DENSE_GAIN * products(network) {
-        return None;
-    }
     let Reduction { network: small, bounds, magnitudes, origin } = reduce::reduce(precise, &root.bounds)?;
     let root = Root::reduced(&small, bounds, magnitudes, origin, (network, &root.bounds));
     Some((small, root))
 }
-
-/// Multiplications in dense matrices that cost what one of the network does.
-const DENSE_GAIN: f64 = 6.0;
 
 /// Parameters of ReLU splitting.
 pub fn relu_splitting(settings: &Settings) -> relu_split::Params {
@@ -161,6 +155,14 @@ pub fn stages<T: Scalar>(network: &Network<T>, root: &Root<T>, disjuncts: usize)
     }
     stages
 }
+
+/// Whether refining the root took so little off the gaps of its chords that more of it is not worth its time.
+pub fn is_settled(method: Method, before: f64, after: f64) -> bool {
+    matches!(method, Method::Refined(..)) && after > LEAST_GAIN * before
+}
+
+/// What is left of the gaps after refining that is worth doing again, at most.
+const LEAST_GAIN: f64 = 0.95;
 
 /// Multiplications that one back-substitution of every open pre-activation takes.
 fn intermediate_products<T: Scalar>(network: &Network<T>, root: &Root<T>) -> f64 {

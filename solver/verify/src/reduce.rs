@@ -14,7 +14,7 @@
 use crate::bounds::Bounds;
 use crate::crown::{Lines, Rows};
 use crate::linear::{Dense, Linear};
-use crate::network::{Affine, Executed, Factor, Function, Kind, Layer, Network, Product};
+use crate::network::{Affine, Executed, Factor, Kind, Layer, Network, Product};
 use crate::proof::Names;
 use crate::rounding::{Magnitudes, SAFETY, inner};
 use rayon::prelude::*;
@@ -47,6 +47,9 @@ const ROWS_AT_ONCE: usize = 32;
 /// Entries that all matrices of a reduced network may have.
 const LARGEST: usize = 48 << 20;
 
+/// Multiplications in dense matrices that cost what one of a network with convolutions does.
+const DENSE_GAIN: f64 = 6.0;
+
 /// What a nonlinear entry is on the region.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
@@ -58,120 +61,49 @@ enum State {
     Zero,
 }
 
-/// Reduces a network on a region with these bounds; `None` where the matrices would be too large.
+/// Reduces a network on a region with these bounds; `None` where the matrices would be too large to be worth it.
 ///
 /// # Shapes
 /// `bounds` are those of one box.
 pub fn reduce<T: Scalar>(network: &Network<f64>, bounds: &Bounds<T>) -> Option<Reduction<T>> {
-    let magnitudes = magnitudes(network, bounds);
-    let states = states(network, bounds);
-    let read = network.preactivations();
-    let mut to =
-        Reduced { network, layers: Vec::new(), origin: Origin::default(), place: vec![0; network.layers.len()] };
-    to.push(0, (0..network.inputs() as u32).collect(), Kind::Input);
-    let mut held = 0;
-    for (k, layer) in network.layers.iter().enumerate().skip(1) {
-        let entries = |layer: usize| kept(&states[layer]);
-        match &layer.kind {
-            Kind::Input => {}
-            Kind::Affine(_) if !read[k] => {}
-            Kind::Affine(_) => {
-                // What its readers keep: all of them the same, or everything.
-                let readers = network.readers().filter(|(_, source)| *source == k);
-                let curved = network.curved()[k];
-                let wanted: Vec<u32> = match readers.map(|(reader, _)| entries(reader)).max_by_key(Vec::len) {
-                    Some(open) if !curved => open,
-                    _ => (0..layer.size as u32).collect(),
-                };
-                if !wanted.is_empty() {
-                    held += to.affine(&magnitudes, &states, k, wanted);
-                }
-            }
-            Kind::Activation { source, function } => {
-                let open = entries(k);
-                if !open.is_empty() {
-                    let source = to.place[*source];
-                    to.push(k, open, Kind::Activation { source, function: *function });
-                }
-            }
-            Kind::Product(product) => {
-                let factor = |factor: &Factor| Factor { source: to.place[factor.source], ..factor.clone() };
-                let product = Product { left: factor(&product.left), right: factor(&product.right) };
-                to.push(k, (0..layer.size as u32).collect(), Kind::Product(product));
-            }
-        }
-        if held > LARGEST {
+    let mut to = Reducer::new(network);
+    for k in 0..network.layers.len() {
+        to.advance(k, &bounds.lower[k], &bounds.upper[k]);
+        if to.held > LARGEST {
             return None;
         }
     }
-    let outputs = (0..network.outputs() as u32).collect();
-    held += to.affine(&magnitudes, &states, network.output(), outputs);
-    (held <= LARGEST).then(|| to.finish(bounds))
+    let k = network.output();
+    let entries: Vec<u32> = (0..network.outputs() as u32).collect();
+    to.pays(k, entries.len()).then(|| to.finish(k, &entries, (&bounds.lower[k], &bounds.upper[k])))
 }
 
-/// Multiplications of one evaluation of the reduced network.
-pub fn products<T: Scalar>(network: &Network<T>, bounds: &Bounds<T>) -> f64 {
-    let states = states(network, bounds);
-    let read = network.preactivations();
-    let (mut columns, mut total) = (network.inputs(), 0);
-    for (k, layer) in network.layers.iter().enumerate() {
-        if read[k] {
-            let open =
-                network.readers().filter(|(_, source)| *source == k).map(|(reader, _)| kept(&states[reader]).len());
-            total += columns * if network.curved()[k] { layer.size } else { open.max().unwrap_or(0) };
-        }
-        columns += kept(&states[k]).len();
-    }
-    total += network.outputs() * columns;
-    total as f64
+/// A network that is reduced from the input on, as bounds of its layers become known.
+pub struct Reducer<'a> {
+    network: &'a Network<f64>,
+    curved: Vec<bool>,
+    /// Bounds of the layers so far, what follows from them, and what each nonlinear entry is.
+    lower: Vec<Vec<f64>>,
+    upper: Vec<Vec<f64>>,
+    lines: Lines<f64>,
+    magnitudes: Magnitudes<f64>,
+    states: Vec<Vec<State>>,
+    /// The reduced layers.
+    layers: Vec<Layer<f64>>,
+    origin: Origin,
+    /// For layers of the whole network, the reduced layer, if there is one.
+    place: Vec<Option<usize>>,
+    /// Rows that were multiplied out before their layer's bounds were known.
+    rows: Option<(usize, Vec<u32>, Affine<f64>)>,
+    /// Entries of all matrices, and of a row.
+    held: usize,
+    columns: usize,
+    /// Multiplications of the layers so far, and a sum of those of all rows' back-substitutions.
+    products: usize,
 }
 
 fn kept(states: &[State]) -> Vec<u32> {
     (0..states.len() as u32).filter(|j| matches!(states[*j as usize], State::Kept(_))).collect()
-}
-
-/// What the entries of each nonlinear layer are; empty for other layers.
-fn states<T: Scalar>(network: &Network<impl Scalar>, bounds: &Bounds<T>) -> Vec<Vec<State>> {
-    let curved = network.curved();
-    let layer = |layer: &Layer<_>| {
-        let mut count = 0;
-        let mut keep = || {
-            count += 1;
-            State::Kept(count - 1)
-        };
-        match &layer.kind {
-            Kind::Activation { source, function: Function::Relu } if !curved[*source] => {
-                let (l, u) = (&bounds.lower[*source], &bounds.upper[*source]);
-                let state = |j: usize| match () {
-                    () if l[j] >= T::ZERO => State::Same,
-                    () if u[j] <= T::ZERO => State::Zero,
-                    () => keep(),
-                };
-                (0..layer.size).map(state).collect()
-            }
-            Kind::Activation { .. } | Kind::Product(_) => (0..layer.size).map(|_| keep()).collect(),
-            Kind::Input | Kind::Affine(_) => Vec::new(),
-        }
-    };
-    network.layers.iter().map(layer).collect()
-}
-
-/// The magnitudes of the whole network in `f64`.
-fn magnitudes<T: Scalar>(network: &Network<f64>, bounds: &Bounds<T>) -> Magnitudes<f64> {
-    let mut magnitudes = Magnitudes::new(1);
-    let wide = |v: &[T]| v.iter().map(|v| v.to_f64()).collect::<Vec<f64>>();
-    let mut lines = Lines::new(network.layers.len());
-    let all = |sides: &[Vec<T>]| sides.iter().map(|v| wide(v)).collect::<Vec<_>>();
-    let (lower, upper) = (all(&bounds.lower), all(&bounds.upper));
-    for (k, layer) in network.layers.iter().enumerate() {
-        match &layer.kind {
-            Kind::Activation { source, function } => lines.set(k, *function, &lower[*source], &upper[*source]),
-            Kind::Product(product) => lines.set_product(k, product, &lower, &upper, network.factor_sizes(product)),
-            Kind::Input | Kind::Affine(_) => {}
-        }
-        magnitudes.push(network, &lines, &lower[k], &upper[k]);
-    }
-    magnitudes
 }
 
 /// Rows multiplied out: coefficients of kept entries per layer and of the input, constant, error.
@@ -252,32 +184,136 @@ fn compose(
     Composed { coefficients, constant: rows.constant, error: rows.error }
 }
 
-/// A reduced network under construction, in `f64`.
-struct Reduced<'a> {
-    network: &'a Network<f64>,
-    layers: Vec<Layer<f64>>,
-    origin: Origin,
-    /// For layers of the whole network, the reduced layer.
-    place: Vec<usize>,
-}
+impl<'a> Reducer<'a> {
+    /// Nothing yet.
+    pub fn new(network: &'a Network<f64>) -> Self {
+        let layers = network.layers.len();
+        Self {
+            network,
+            curved: network.curved(),
+            lower: Vec::new(),
+            upper: Vec::new(),
+            lines: Lines::new(layers),
+            magnitudes: Magnitudes::new(1),
+            states: Vec::new(),
+            layers: Vec::new(),
+            origin: Origin::default(),
+            place: vec![None; layers],
+            rows: None,
+            held: 0,
+            columns: 0,
+            products: 0,
+        }
+    }
 
-impl Reduced<'_> {
+    /// Takes up layer `k`, the next one, with its final bounds.
+    pub fn advance<T: Scalar>(&mut self, k: usize, lower: &[T], upper: &[T]) {
+        let network = self.network;
+        let layer = &network.layers[k];
+        let mut states = Vec::new();
+        match &layer.kind {
+            Kind::Input => self.push(0, (0..layer.size as u32).collect(), Kind::Input),
+            Kind::Affine(affine) => self.products += affine.terms.iter().map(|(_, map)| map.products()).sum::<usize>(),
+            Kind::Activation { source, function } => {
+                self.lines.set(k, *function, &self.lower[*source], &self.upper[*source]);
+                states = self.states(*source, layer.size);
+                let open = kept(&states);
+                if !open.is_empty() {
+                    let source = self.source(*source, &open);
+                    self.push(k, open, Kind::Activation { source, function: *function });
+                }
+            }
+            Kind::Product(product) => {
+                let sizes = network.factor_sizes(product);
+                self.lines.set_product(k, product, &self.lower, &self.upper, sizes);
+                states = (0..layer.size as u32).map(State::Kept).collect();
+                let mut factor = |factor: &Factor| Factor { source: self.source(factor.source, &[]), ..factor.clone() };
+                let product = Product { left: factor(&product.left), right: factor(&product.right) };
+                self.push(k, kept(&states), Kind::Product(product));
+            }
+        }
+        self.states.push(states);
+        self.lower.push(lower.iter().map(|v| v.to_f64()).collect());
+        self.upper.push(upper.iter().map(|v| v.to_f64()).collect());
+        self.magnitudes.push(network, &self.lines, &self.lower[k], &self.upper[k]);
+    }
+
+    /// Whether `rows` rows of layer `k`, the next one, are bounded with less work below in the reduced network.
+    pub fn pays(&self, k: usize, rows: usize) -> bool {
+        let next = match &self.network.layers[k].kind {
+            Kind::Affine(affine) => affine.terms.iter().map(|(_, map)| map.products()).sum(),
+            _ => 0,
+        };
+        // Rows of this layer are dense; back-substitution starts with one row of its maps.
+        let dense = self.held + self.columns;
+        let whole = self.products + next / self.network.layers[k].size.max(1);
+        self.held + rows * self.columns <= LARGEST && dense as f64 <= DENSE_GAIN * whole as f64
+    }
+
+    /// The network below layer `k`, the next one, with these entries of it as outputs.
+    pub fn below<T: Scalar>(&mut self, k: usize, entries: &[u32], ends: (&[T], &[T])) -> Reduction<T> {
+        self.rows = Some((k, entries.to_vec(), self.multiply_out(k, entries)));
+        self.finish(k, entries, ends)
+    }
+
+    /// What the entries of a function of layer `source` are.
+    fn states(&self, source: usize, size: usize) -> Vec<State> {
+        if self.curved[source] {
+            return (0..size as u32).map(State::Kept).collect();
+        }
+        let (l, u) = (&self.lower[source], &self.upper[source]);
+        let mut count = 0;
+        let mut state = |j: usize| {
+            if l[j] >= 0.0 {
+                return State::Same;
+            }
+            if u[j] <= 0.0 {
+                return State::Zero;
+            }
+            count += 1;
+            State::Kept(count - 1)
+        };
+        (0..size).map(&mut state).collect()
+    }
+
+    /// The reduced layer with the entries of an affine layer that are open, or with all that something bends.
+    fn source(&mut self, k: usize, open: &[u32]) -> usize {
+        if let Some(place) = self.place[k] {
+            return place;
+        }
+        let all: Vec<u32> = (0..self.network.layers[k].size as u32).collect();
+        let entries = if self.curved[k] { &all } else { open };
+        let affine = match self.rows.take() {
+            Some((layer, known, affine)) if layer == k && entries.iter().all(|j| known.binary_search(j).is_ok()) => {
+                let rows: Vec<usize> = entries.iter().filter_map(|j| known.binary_search(j).ok()).collect();
+                picked(&affine, &rows)
+            }
+            _ => self.multiply_out(k, entries),
+        };
+        self.held += affine.terms.iter().map(|(_, map)| map.products()).sum::<usize>();
+        self.push(k, entries.to_vec(), Kind::Affine(affine));
+        self.layers.len() - 1
+    }
+
     fn push(&mut self, k: usize, entries: Vec<u32>, kind: Kind<f64>) {
-        self.place[k] = self.layers.len();
+        self.place[k] = Some(self.layers.len());
+        if !matches!(kind, Kind::Affine(_)) {
+            self.columns += entries.len();
+        }
         self.layers.push(Layer { name: self.network.layers[k].name.clone(), size: entries.len(), kind });
         self.origin.layers.push(k);
         self.origin.entries.push(entries);
     }
 
-    /// Multiplies out entries of layer `k`; returns the entries of its matrices.
-    fn affine(&mut self, magnitudes: &Magnitudes<f64>, states: &[Vec<State>], k: usize, entries: Vec<u32>) -> usize {
+    /// Entries of layer `k` as a function of the input and of kept entries.
+    fn multiply_out(&self, k: usize, entries: &[u32]) -> Affine<f64> {
         let network = self.network;
-        let parts: Vec<Composed> = (entries.par_chunks(ROWS_AT_ONCE))
-            .map(|entries| compose(network, magnitudes, states, k, entries))
-            .collect();
-        let (mut terms, mut held) = (Vec::new(), 0);
+        let compose = |entries: &[u32]| compose(network, &self.magnitudes, &self.states, k, entries);
+        let parts: Vec<Composed> = entries.par_chunks(ROWS_AT_ONCE).map(compose).collect();
+        let mut terms = Vec::new();
         for m in 0..=k {
-            let cols = if m == 0 { network.inputs() } else { kept(&states[m]).len() };
+            let (Some(place), Some(states)) = (self.place[m], self.states.get(m)) else { continue };
+            let cols = if m == 0 { network.inputs() } else { kept(states).len() };
             if cols == 0 || parts.iter().all(|part| part.coefficients[m].is_none()) {
                 continue;
             }
@@ -288,30 +324,35 @@ impl Reduced<'_> {
                     None => weight.resize(weight.len() + part.constant.len() * cols, 0.0),
                 }
             }
-            if weight.iter().all(|w| *w == 0.0) {
-                continue;
+            if weight.iter().any(|w| *w != 0.0) {
+                terms.push((place, dense(entries.len(), cols, weight)));
             }
-            held += weight.len();
-            let absolute = weight.iter().map(|w| w.abs()).collect();
-            let rows = entries.len();
-            terms.push((self.place[m], Linear::Dense(Dense { rows, cols, weight, absolute })));
         }
         let bias: Vec<f64> = parts.iter().flat_map(|part| part.constant.iter().copied()).collect();
         let error = parts.iter().flat_map(|part| part.error.iter().map(|e| SAFETY * e)).collect();
         let bias_magnitude = bias.iter().map(|b| b.abs()).collect();
-        let affine = Affine { terms, bias, bias_magnitude, roundings: 0, executed: Executed::default(), error };
-        self.push(k, entries, Kind::Affine(affine));
-        held
+        Affine { terms, bias, bias_magnitude, roundings: 0, executed: Executed::default(), error }
     }
 
-    /// The network in the scalar type, with bounds and magnitudes.
-    fn finish<T: Scalar>(self, whole: &Bounds<T>) -> Reduction<T> {
-        let take = |sides: &[Vec<T>]| -> Vec<Vec<T>> {
-            let origin = self.origin.layers.iter().zip(&self.origin.entries);
-            origin.map(|(k, entries)| entries.iter().map(|j| sides[*k][*j as usize]).collect()).collect()
+    /// The network so far with entries of layer `k` as outputs, in the scalar type; `ends` are the bounds of all of that layer.
+    fn finish<T: Scalar>(&self, k: usize, outputs: &[u32], ends: (&[T], &[T])) -> Reduction<T> {
+        let mut origin = self.origin.clone();
+        origin.layers.push(k);
+        origin.entries.push(outputs.to_vec());
+        let take = |sides: &[Vec<f64>], last: &[T]| -> Vec<Vec<T>> {
+            let layers = origin.layers.iter().zip(&origin.entries).take(self.layers.len());
+            let entries = |(k, entries): (&usize, &Vec<u32>)| {
+                entries.iter().map(|j| T::from_f64(sides[*k][*j as usize])).collect::<Vec<T>>()
+            };
+            let last = outputs.iter().map(|j| last[*j as usize]).collect();
+            layers.map(entries).chain([last]).collect()
         };
-        let (lower, upper) = (take(&whole.lower), take(&whole.upper));
-        let mut layers: Vec<Layer<T>> = Vec::with_capacity(self.layers.len());
+        let (lower, upper) = (take(&self.lower, ends.0), take(&self.upper, ends.1));
+        let last = match &self.rows {
+            Some((layer, entries, affine)) if *layer == k && entries == outputs => narrowed(affine, &lower, &upper),
+            _ => narrowed(&self.multiply_out(k, outputs), &lower, &upper),
+        };
+        let mut layers: Vec<Layer<T>> = Vec::with_capacity(self.layers.len() + 1);
         for layer in &self.layers {
             let kind = match &layer.kind {
                 Kind::Input => Kind::Input,
@@ -321,10 +362,11 @@ impl Reduced<'_> {
             };
             layers.push(Layer { name: layer.name.clone(), size: layer.size, kind });
         }
+        let name = self.network.layers[k].name.clone();
+        layers.push(Layer { name, size: outputs.len(), kind: Kind::Affine(last) });
         let network = Network { layers, single_precision: false };
         let count = network.layers.len();
-        let mut lines = Lines::new(count);
-        let mut magnitudes = Magnitudes::new(1);
+        let (mut lines, mut magnitudes) = (Lines::new(count), Magnitudes::new(1));
         for (k, layer) in network.layers.iter().enumerate() {
             match &layer.kind {
                 Kind::Activation { source, function } => lines.set(k, *function, &lower[*source], &upper[*source]),
@@ -333,16 +375,32 @@ impl Reduced<'_> {
             }
             magnitudes.push(&network, &lines, &lower[k], &upper[k]);
         }
-        let axes = whole.axes.clone();
-        let bounds = Bounds {
-            lower,
-            upper,
-            lines,
-            axes,
-            influence: vec![Default::default(); count],
-            guides: vec![Default::default(); count],
-        };
-        Reduction { network, bounds, magnitudes, origin: self.origin }
+        let axes = (0..network.inputs()).filter(|i| lower[0][*i] < upper[0][*i]).collect();
+        let influence = vec![Default::default(); count];
+        let bounds = Bounds { lower, upper, lines, axes, influence };
+        Reduction { network, bounds, magnitudes, origin }
+    }
+}
+
+fn dense(rows: usize, cols: usize, weight: Vec<f64>) -> Linear<f64> {
+    let absolute = weight.iter().map(|w| w.abs()).collect();
+    Linear::Dense(Dense { rows, cols, weight, absolute })
+}
+
+/// Some rows of an affine layer of dense maps.
+fn picked(affine: &Affine<f64>, rows: &[usize]) -> Affine<f64> {
+    let of = |v: &[f64]| rows.iter().map(|r| v[*r]).collect::<Vec<f64>>();
+    let map = |(source, map): &(usize, Linear<f64>)| {
+        let Linear::Dense(all) = map else { unreachable!("only dense maps are made") };
+        let weight = rows.iter().flat_map(|r| all.weight[r * all.cols..(r + 1) * all.cols].iter().copied()).collect();
+        (*source, dense(rows.len(), all.cols, weight))
+    };
+    Affine {
+        terms: affine.terms.iter().map(map).collect(),
+        bias: of(&affine.bias),
+        bias_magnitude: of(&affine.bias_magnitude),
+        error: of(&affine.error),
+        ..*affine
     }
 }
 

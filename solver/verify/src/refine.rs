@@ -11,7 +11,7 @@
 //! threads.
 
 use crate::alpha::{self, Optimised, Slopes, Split};
-use crate::bounds::{Bounds, Boxes, Stop};
+use crate::bounds::{Bounds, Boxes, Guide, Stop};
 use crate::branching::gap;
 use crate::crown::Rows;
 use crate::network::{Function, Network};
@@ -35,62 +35,76 @@ pub struct Params {
 /// Rows refined side by side in one batch.
 const ROWS_AT_ONCE: usize = 64;
 
-/// Tightens the bounds of the entries of layer `k` that its guide lists.
+/// What is refined: the entries of layer `k` that a guide lists.
 ///
 /// # Shapes
-/// One box; `bounds` holds the layers below `k`, and the guide of layer `k`.
-///
-/// # Soundness
-/// The two halves of a leaf cover it, and each bound holds on its own leaf.
-#[allow(clippy::too_many_arguments)]
-pub fn refine<T: Scalar>(
-    network: &Network<T>,
-    boxes: &Boxes<T>,
-    magnitudes: &Magnitudes<T>,
-    bounds: &Bounds<T>,
-    k: usize,
-    params: Params,
-    (lower, upper): (&mut [T], &mut [T]),
-    stop: Stop<'_>,
-    written: Option<&mut Vec<Entry>>,
-) {
-    let mut open = Vec::new();
-    for (a, source, function) in network.activations().filter(|(a, _, _)| *a < k) {
-        if function == Function::Relu {
-            let (l, u) = (&bounds.lower[source], &bounds.upper[source]);
-            let unknown = (0..l.len()).filter(|j| l[*j] < T::ZERO && u[*j] > T::ZERO);
-            open.extend(unknown.map(|neuron| Open { layer: a, source, neuron }));
+/// One box; `bounds` holds the layers below `k`.
+pub struct Problem<'a, T> {
+    /// The network.
+    pub network: &'a Network<T>,
+    /// The box.
+    pub boxes: &'a Boxes<T>,
+    /// The magnitudes of the layers below.
+    pub magnitudes: &'a Magnitudes<T>,
+    /// Their bounds.
+    pub bounds: &'a Bounds<T>,
+    /// Good slopes for the entries.
+    pub guide: &'a Guide<T>,
+    /// The layer.
+    pub k: usize,
+    /// Parameters.
+    pub params: Params,
+    /// What proofs call its neurons.
+    pub names: Names,
+}
+
+impl<T: Scalar> Problem<'_, T> {
+    /// Tightens the bounds of the entries.
+    ///
+    /// # Soundness
+    /// The two halves of a leaf cover it, and each bound holds on its own leaf.
+    pub fn refine_all(&self, (lower, upper): (&mut [T], &mut [T]), stop: Stop<'_>, written: Option<&mut Vec<Entry>>) {
+        let both = |(e, j): (usize, &u32)| [(2 * e, *j, T::ONE), (2 * e + 1, *j, -T::ONE)];
+        let rows: Vec<Row<T>> = (self.guide.entries.iter().enumerate().flat_map(both))
+            .map(|(guide, neuron, sign)| {
+                let known = if sign > T::ZERO { lower[neuron as usize] } else { -upper[neuron as usize] };
+                Row { guide, neuron, sign, known }
+            })
+            .collect();
+        let cover = Covering { problem: self, open: self.open(), trace: written.is_some() };
+        type Found<T> = Vec<(T, Option<Cover>)>;
+        let found: Vec<Found<T>> = rows.par_chunks(ROWS_AT_ONCE).map(|chunk| cover.refine(chunk, stop)).collect();
+        let mut shown = Vec::new();
+        for (row, (bound, cover)) in rows.iter().zip(found.into_iter().flatten()) {
+            let j = row.neuron as usize;
+            if let Some(cover) = cover.filter(|_| bound > row.known) {
+                shown.push(Entry { neuron: row.neuron, upper: row.sign < T::ZERO, cover });
+            }
+            if row.sign > T::ZERO {
+                lower[j] = bound.max(lower[j]);
+            } else {
+                upper[j] = (-bound).min(upper[j]);
+            }
+        }
+        if let Some(written) = written {
+            // What a cover shows was shown more weakly before.
+            let better: HashSet<(u32, bool)> = shown.iter().map(|entry| (entry.neuron, entry.upper)).collect();
+            written.retain(|entry| !better.contains(&(entry.neuron, entry.upper)));
+            written.extend(shown);
         }
     }
-    let entries = &bounds.guides[k].entries;
-    let both = |(e, j): (usize, &u32)| [(2 * e, *j, T::ONE), (2 * e + 1, *j, -T::ONE)];
-    let rows: Vec<Row<T>> = (entries.iter().enumerate().flat_map(both))
-        .map(|(guide, neuron, sign)| {
-            let known = if sign > T::ZERO { lower[neuron as usize] } else { -upper[neuron as usize] };
-            Row { guide, neuron, sign, known }
-        })
-        .collect();
-    let (trace, names) = (written.is_some(), Names::new(network));
-    let problem = Problem { network, boxes, magnitudes, bounds, k, open: &open, params, trace, names };
-    type Found<T> = Vec<(T, Option<Cover>)>;
-    let found: Vec<Found<T>> = rows.par_chunks(ROWS_AT_ONCE).map(|chunk| problem.refine(chunk, stop)).collect();
-    let mut shown = Vec::new();
-    for (row, (bound, cover)) in rows.iter().zip(found.into_iter().flatten()) {
-        let j = row.neuron as usize;
-        if let Some(cover) = cover.filter(|_| bound > row.known) {
-            shown.push(Entry { neuron: row.neuron, upper: row.sign < T::ZERO, cover });
+
+    /// The open ReLUs below layer `k`.
+    fn open(&self) -> Vec<Open> {
+        let mut open = Vec::new();
+        for (a, source, function) in self.network.activations().filter(|(a, _, _)| *a < self.k) {
+            if function == Function::Relu {
+                let (l, u) = (&self.bounds.lower[source], &self.bounds.upper[source]);
+                let unknown = (0..l.len()).filter(|j| l[*j] < T::ZERO && u[*j] > T::ZERO);
+                open.extend(unknown.map(|neuron| Open { layer: a, source, neuron }));
+            }
         }
-        if row.sign > T::ZERO {
-            lower[j] = bound.max(lower[j]);
-        } else {
-            upper[j] = (-bound).min(upper[j]);
-        }
-    }
-    if let Some(written) = written {
-        // What a cover shows was shown more weakly before.
-        let better: HashSet<(u32, bool)> = shown.iter().map(|entry| (entry.neuron, entry.upper)).collect();
-        written.retain(|entry| !better.contains(&(entry.neuron, entry.upper)));
-        written.extend(shown);
+        open
     }
 }
 
@@ -146,28 +160,22 @@ impl<T: Scalar> Leaf<T> {
     }
 }
 
-struct Problem<'a, T> {
-    network: &'a Network<T>,
-    boxes: &'a Boxes<T>,
-    magnitudes: &'a Magnitudes<T>,
-    bounds: &'a Bounds<T>,
-    k: usize,
-    /// The open ReLUs below layer `k`.
-    open: &'a [Open],
-    params: Params,
+/// Covers of a problem's rows in the making.
+struct Covering<'a, T> {
+    problem: &'a Problem<'a, T>,
+    /// The open ReLUs below.
+    open: Vec<Open>,
     /// Whether to keep what proves the bounds.
     trace: bool,
-    /// What proofs call its neurons.
-    names: Names,
 }
 
-impl<T: Scalar> Problem<'_, T> {
+impl<T: Scalar> Covering<'_, T> {
     /// Lower bounds of some rows, and why they hold.
     fn refine(&self, rows: &[Row<T>], stop: Stop<'_>) -> Vec<(T, Option<Cover>)> {
         let roots = rows.iter().enumerate().map(|(r, row)| self.root(r, row)).collect();
-        let once = alpha::Params { steps: 0, ..self.params.ascent };
+        let once = alpha::Params { steps: 0, ..self.problem.params.ascent };
         let mut covers: Vec<Vec<Leaf<T>>> = self.bound(rows, roots, once).into_iter().map(|leaf| vec![leaf]).collect();
-        for _ in 0..self.params.splits {
+        for _ in 0..self.problem.params.splits {
             let mut halves = Vec::new();
             for cover in &mut covers {
                 let weakest = weakest(cover);
@@ -181,7 +189,7 @@ impl<T: Scalar> Problem<'_, T> {
                 halves.into_iter().for_each(|leaf| covers[leaf.row].push(leaf));
                 break;
             }
-            for leaf in self.bound(rows, halves, self.params.ascent) {
+            for leaf in self.bound(rows, halves, self.problem.params.ascent) {
                 covers[leaf.row].push(leaf);
             }
         }
@@ -204,7 +212,7 @@ impl<T: Scalar> Problem<'_, T> {
         let (active, inactive): (Vec<&Leaf<T>>, Vec<&Leaf<T>>) =
             leaves.iter().partition(|leaf| leaf.splits[depth].active);
         let halves = Box::new([self.cover(&inactive, depth + 1), self.cover(&active, depth + 1)]);
-        let (layer, neuron) = self.names.entry(split.layer as usize, split.neuron as usize);
+        let (layer, neuron) = self.problem.names.entry(split.layer as usize, split.neuron as usize);
         Cover::Halves(layer, neuron, halves)
     }
 
@@ -214,22 +222,22 @@ impl<T: Scalar> Problem<'_, T> {
             let split = |s: &Split| s.layer as usize == o.layer && s.neuron as usize == o.neuron;
             if !splits.iter().any(split) {
                 let of = |side: &[Vec<T>]| side[o.source][o.neuron].to_f64();
-                let ends = (of(&self.bounds.lower), of(&self.bounds.upper));
-                let above = self.bounds.lines.upper_slope[o.layer][o.neuron];
+                let ends = (of(&self.problem.bounds.lower), of(&self.problem.bounds.upper));
+                let above = self.problem.bounds.lines.upper_slope[o.layer][o.neuron];
                 let slope = proof::slope(above, *slope);
-                listing.push(self.names.entry(o.layer, o.neuron), ends, slope.to_f64());
+                listing.push(self.problem.names.entry(o.layer, o.neuron), ends, slope.to_f64());
             }
         }
         listing.with(beta.iter().map(|b| b.to_f64()).collect())
     }
 
     fn size(&self, open: &Open) -> usize {
-        self.network.layers[open.layer].size
+        self.problem.network.layers[open.layer].size
     }
 
     /// The whole box, with the slopes of the guide.
     fn root(&self, r: usize, row: &Row<T>) -> Leaf<T> {
-        let guide = &self.bounds.guides[self.k].alpha;
+        let guide = &self.problem.guide.alpha;
         let slope = |o: &Open| guide[o.layer][row.guide * self.size(o) + o.neuron];
         let alpha = self.open.iter().map(slope).collect();
         Leaf { row: r, value: row.known, splits: Vec::new(), alpha, beta: Vec::new(), next: None, ancestor: None }
@@ -239,15 +247,15 @@ impl<T: Scalar> Problem<'_, T> {
     fn bound(&self, rows: &[Row<T>], leaves: Vec<Leaf<T>>, ascent: alpha::Params) -> Vec<Leaf<T>> {
         let count = leaves.len();
         let picks: Vec<(usize, &[Split])> = leaves.iter().map(|leaf| (0, leaf.splits.as_slice())).collect();
-        let bounds = self.bounds.gather(self.network, &picks);
+        let bounds = self.problem.bounds.gather(self.problem.network, &picks);
         let splits: Vec<&[Split]> = picks.iter().map(|(_, splits)| *splits).collect();
         let neuron = |(d, leaf): (usize, &Leaf<T>)| (d as u32, rows[leaf.row].neuron, rows[leaf.row].sign);
         let neurons: Vec<(u32, u32, T)> = leaves.iter().enumerate().map(neuron).collect();
-        let units = Rows::units(self.network, self.magnitudes, self.k, &neurons);
-        let boxes = self.boxes.repeat(count);
+        let units = Rows::units(self.problem.network, self.problem.magnitudes, self.problem.k, &neurons);
+        let boxes = self.problem.boxes.repeat(count);
         let slopes = self.slopes(&leaves, &bounds, &units.domain, &splits);
         let done = |_: usize, m: T| m >= T::ZERO;
-        let (network, magnitudes) = (self.network, self.magnitudes);
+        let (network, magnitudes) = (self.problem.network, self.problem.magnitudes);
         let found = alpha::optimise(network, magnitudes, &bounds, &boxes, &units, &splits, slopes, ascent, done);
         let mut used = vec![0usize; network.layers.len()];
         let mut bounded = Vec::with_capacity(count);
@@ -277,7 +285,7 @@ impl<T: Scalar> Problem<'_, T> {
 
     /// The leaves' slopes and multipliers as those of a batch; split ReLUs have fixed lines.
     fn slopes(&self, leaves: &[Leaf<T>], bounds: &Bounds<T>, domain: &[u32], splits: &[&[Split]]) -> Slopes<T> {
-        let mut slopes = Slopes::initial(self.network, &bounds.lines, domain, splits);
+        let mut slopes = Slopes::initial(self.problem.network, &bounds.lines, domain, splits);
         let mut used = vec![0usize; slopes.beta.len()];
         for (d, leaf) in leaves.iter().enumerate() {
             for (o, value) in self.open.iter().zip(&leaf.alpha) {
@@ -295,7 +303,7 @@ impl<T: Scalar> Problem<'_, T> {
     /// The open ReLU whose chord costs leaf `d` most.
     fn costliest(&self, d: usize, bounds: &Bounds<T>, found: &Optimised<T>) -> Option<(u32, u32)> {
         let mut costliest: Option<(f64, (u32, u32))> = None;
-        for o in self.open {
+        for o in &self.open {
             let at = d * self.size(o) + o.neuron;
             let coefficient = found.tape[o.layer].get(at).map_or(0.0, |c| c.to_f64());
             let (l, u) = (bounds.lower[o.source][at].to_f64(), bounds.upper[o.source][at].to_f64());

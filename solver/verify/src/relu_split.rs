@@ -98,6 +98,18 @@ impl<T: Scalar> Root<T> {
     }
 }
 
+impl<T: Scalar> Root<T> {
+    /// The sum of the gaps of the chords of open ReLUs.
+    pub fn gap(&self, network: &Network<T>) -> f64 {
+        let sources = network.sources();
+        let gap = |(k, j): &(u32, u32)| {
+            let (source, j) = (sources[*k as usize], *j as usize);
+            branching::gap(self.bounds.lower[source][j].to_f64(), self.bounds.upper[source][j].to_f64())
+        };
+        self.open.iter().map(gap).sum()
+    }
+}
+
 impl<T: Scalar> Whole<T> {
     /// Bounds of a reduced network's layers, among those of the whole network.
     fn show(&self, reduced: &Preactivations<T>) -> Preactivations<T> {

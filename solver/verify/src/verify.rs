@@ -241,34 +241,50 @@ impl Run<'_, '_> {
             if open.is_empty() {
                 continue;
             }
-            for (turn, stage) in portfolio::stages(network, &root, open.len()).into_iter().enumerate() {
+            let stages = portfolio::stages(network, &root, open.len());
+            for (turn, stage) in stages.iter().enumerate() {
+                let mut last = stage.limit.is_none();
                 if let Some(outcome) = self.clock.stopped() {
                     return Ok(Some(outcome));
                 }
-                if let Some(params) = stage.attack {
-                    let disjuncts = open.iter().map(|d| region.disjuncts[*d].clone()).collect();
-                    let open = Region { disjuncts, ..region.clone() };
-                    if let Some(witness) = self.attack(network, index, &open, params, turn + 1)? {
-                        return Ok(Some(Outcome::Sat(witness)));
-                    }
-                }
+                let mut attacks: Vec<attack::Params> = stage.attack.into_iter().collect();
                 if let Some(method) = stage.tighten {
+                    let before = root.gap(network);
                     let known = root.bounds.preactivations(network, 0);
                     let mut table = self.scribe.is_some().then(Vec::new);
-                    let (bounds, magnitudes) =
-                        bounds::bound_traced(network, &boxes, method, &[Some(&known)], &late, table.as_mut());
+                    let (bounds, magnitudes) = bounds::bound_traced(
+                        network,
+                        Some(precise),
+                        &boxes,
+                        method,
+                        &[Some(&known)],
+                        &late,
+                        table.as_mut(),
+                    );
                     root = Root::new(network, bounds, magnitudes);
                     below = portfolio::reduced(network, precise, &root);
+                    if portfolio::is_settled(method, before, root.gap(network)) {
+                        last = true;
+                        attacks.extend(stages[turn + 1..].iter().filter_map(|stage| stage.attack));
+                    }
                     if let (Some(scribe), Some(table)) = (&mut self.scribe, table) {
                         scribe.table(index, network, &root.bounds, table);
                     }
                 }
+                for (number, params) in attacks.into_iter().enumerate() {
+                    let disjuncts = open.iter().map(|d| region.disjuncts[*d].clone()).collect();
+                    let open = Region { disjuncts, ..region.clone() };
+                    if let Some(witness) = self.attack(network, index, &open, params, turn + number + 1)? {
+                        return Ok(Some(Outcome::Sat(witness)));
+                    }
+                }
                 let (searched, top) = below.as_ref().map_or((network, &root), |(network, root)| (network, root));
-                match self.search_disjuncts(searched, (index, region), &mut open, top, stage.limit, &mut parts)? {
+                let limit = if last { None } else { stage.limit };
+                match self.search_disjuncts(searched, (index, region), &mut open, top, limit, &mut parts)? {
                     Ok(leaves) => stuck += leaves,
                     Err(outcome) => return Ok(Some(outcome)),
                 }
-                if open.is_empty() {
+                if open.is_empty() || last {
                     break;
                 }
             }
