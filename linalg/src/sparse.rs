@@ -1,4 +1,7 @@
 //! Compressed sparse rows.
+//!
+//! Products with many vectors take them up in panels of [`PANEL`], transposed, so that each stored entry is multiplied with a
+//! whole register. Every sum is taken in the same order however many vectors there are.
 
 use crate::Scalar;
 
@@ -96,23 +99,93 @@ impl<T: Scalar> Csr<T> {
         }
     }
 
-    /// $y \leftarrow y + M x$.
+    /// $y \leftarrow y + M x$ for every row $x$ of a batch.
+    ///
+    /// # Shapes
+    /// `x` is `batch × cols`, `y` is `batch × rows`.
     #[track_caller]
-    pub fn multiply_add(&self, x: &[T], y: &mut [T]) {
-        assert_eq!((x.len(), y.len()), (self.cols, self.rows()));
-        for (r, out) in y.iter_mut().enumerate() {
-            let mut sum = T::ZERO;
-            for (c, v) in self.row(r) {
-                sum += v * x[c];
-            }
-            *out += sum;
+    pub fn multiply_add(&self, x: &[T], batch: usize, y: &mut [T]) {
+        let (rows, cols) = (self.rows(), self.cols);
+        assert_eq!((x.len(), y.len()), (batch * cols, batch * rows));
+        let whole = batch - batch % PANEL;
+        let (x, x_rest) = x.split_at(whole * cols);
+        let (y, y_rest) = y.split_at_mut(whole * rows);
+        for (x, y) in x.chunks_exact((PANEL * cols).max(1)).zip(y.chunks_exact_mut((PANEL * rows).max(1))) {
+            self.multiply_panel::<PANEL>(x, y);
+        }
+        for (x, y) in x_rest.chunks_exact(cols.max(1)).zip(y_rest.chunks_exact_mut(rows.max(1))) {
+            self.multiply_panel::<1>(x, y);
         }
     }
+
+    /// $y \leftarrow y + x M$ for every row $x$ of a batch.
+    ///
+    /// # Shapes
+    /// `x` is `batch × rows`, `y` is `batch × cols`.
+    #[track_caller]
+    pub fn multiply_add_transposed(&self, x: &[T], batch: usize, y: &mut [T]) {
+        let (rows, cols) = (self.rows(), self.cols);
+        assert_eq!((x.len(), y.len()), (batch * rows, batch * cols));
+        let whole = batch - batch % PANEL;
+        let (x, x_rest) = x.split_at(whole * rows);
+        let (y, y_rest) = y.split_at_mut(whole * cols);
+        for (x, y) in x.chunks_exact((PANEL * rows).max(1)).zip(y.chunks_exact_mut((PANEL * cols).max(1))) {
+            self.scatter_panel::<PANEL>(x, y);
+        }
+        for (x, y) in x_rest.chunks_exact(rows.max(1)).zip(y_rest.chunks_exact_mut(cols.max(1))) {
+            self.scatter_panel::<1>(x, y);
+        }
+    }
+
+    fn multiply_panel<const N: usize>(&self, x: &[T], y: &mut [T]) {
+        let x = columns::<T, N>(x, self.cols);
+        let rows = self.rows();
+        for r in 0..rows {
+            let mut sum = [T::ZERO; N];
+            for (c, v) in self.row(r) {
+                let x = &x[c];
+                (0..N).for_each(|lane| sum[lane] += v * x[lane]);
+            }
+            (0..N).for_each(|lane| y[lane * rows + r] += sum[lane]);
+        }
+    }
+
+    fn scatter_panel<const N: usize>(&self, x: &[T], y: &mut [T]) {
+        let (rows, cols) = (self.rows(), self.cols);
+        let mut out = vec![[T::ZERO; N]; cols];
+        for r in 0..rows {
+            let mut x_r = [T::ZERO; N];
+            (0..N).for_each(|lane| x_r[lane] = x[lane * rows + r]);
+            if x_r.iter().all(|v| *v == T::ZERO) {
+                continue;
+            }
+            for (c, v) in self.row(r) {
+                let out = &mut out[c];
+                (0..N).for_each(|lane| out[lane] += v * x_r[lane]);
+            }
+        }
+        for lane in 0..N {
+            y[lane * cols..(lane + 1) * cols].iter_mut().zip(&out).for_each(|(y, out)| *y += out[lane]);
+        }
+    }
+}
+
+/// Vectors that are multiplied side by side: a register of sixteen floats.
+pub const PANEL: usize = 16;
+
+/// The columns of `N` row vectors.
+fn columns<T: Scalar, const N: usize>(x: &[T], cols: usize) -> Vec<[T; N]> {
+    let mut out = vec![[T::ZERO; N]; cols];
+    for lane in 0..N {
+        out.iter_mut().zip(&x[lane * cols..(lane + 1) * cols]).for_each(|(out, x)| out[lane] = *x);
+    }
+    out
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::random::Random;
 
     #[test]
     fn transpose_and_product() {
@@ -122,7 +195,40 @@ mod tests {
         assert_eq!(m.longest_row(), 2);
         assert_eq!(m.transpose().transpose(), m);
         let mut y = [1.0, 0.0];
-        m.multiply_add(&[1.0, 1.0, 2.0], &mut y);
+        m.multiply_add(&[1.0, 1.0, 2.0], 1, &mut y);
         assert_eq!(y, [3.0, 7.0]);
+    }
+
+    #[test]
+    fn vectors_in_panels_are_multiplied_as_they_are_alone() {
+        let mut random = Random::new(11);
+        let mut weights = vec![0.0f32; 9 * 13];
+        random.fill_normal(&mut weights, 1.0);
+        weights.iter_mut().enumerate().filter(|(i, _)| i % 3 > 0).for_each(|(_, w)| *w = 0.0);
+        let m = Csr::from_dense(&weights, 9, 13);
+        for batch in [0, 1, 15, 16, 37] {
+            let (mut x, mut a) = (vec![0.0f32; batch * 13], vec![0.0f32; batch * 9]);
+            random.fill_normal(&mut x, 1.0);
+            random.fill_normal(&mut a, 1.0);
+            let (mut y, mut b) = (vec![0.5f32; batch * 9], vec![0.25f32; batch * 13]);
+            m.multiply_add(&x, batch, &mut y);
+            m.multiply_add_transposed(&a, batch, &mut b);
+            for r in 0..batch {
+                let (mut one, mut other) = (vec![0.5f32; 9], vec![0.25f32; 13]);
+                m.multiply_add(&x[r * 13..(r + 1) * 13], 1, &mut one);
+                m.multiply_add_transposed(&a[r * 9..(r + 1) * 9], 1, &mut other);
+                assert_eq!(one, y[r * 9..(r + 1) * 9]);
+                assert_eq!(other, b[r * 13..(r + 1) * 13]);
+                for (j, y) in one.iter().enumerate() {
+                    let sum: f64 = (0..13).map(|i| f64::from(weights[j * 13 + i]) * f64::from(x[r * 13 + i])).sum();
+                    // A dozen roundings of sums of a few normal numbers.
+                    assert!((sum + 0.5 - f64::from(*y)).abs() < 1e-5);
+                }
+                for (i, b) in other.iter().enumerate() {
+                    let sum: f64 = (0..9).map(|j| f64::from(weights[j * 13 + i]) * f64::from(a[r * 9 + j])).sum();
+                    assert!((sum + 0.25 - f64::from(*b)).abs() < 1e-5);
+                }
+            }
+        }
     }
 }

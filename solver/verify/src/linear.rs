@@ -56,7 +56,7 @@ pub enum Linear<T> {
 pub const NOTHING: u32 = u32::MAX;
 
 /// A matrix denser than this is multiplied densely.
-const DENSE_ABOVE: f64 = 0.1;
+const DENSE_ABOVE: f64 = 0.15;
 
 impl<T: Scalar> Linear<T> {
     /// The matrix `weight` (`rows × cols`, row-major), sparse if that pays.
@@ -181,9 +181,7 @@ impl<T: Scalar> Linear<T> {
             }
             Linear::Sparse { weight, absolute: magnitude, .. } => {
                 let matrix = if absolute { magnitude } else { weight };
-                for (x, y) in rows(x, n).zip(y.chunks_exact_mut(m)) {
-                    matrix.multiply_add(x, y);
-                }
+                matrix.multiply_add(x, batch, y);
             }
             Linear::Convolution(c) => c.forward(absolute, x, batch, y),
             Linear::Transposed(c) => c.backward(absolute, x, batch, y),
@@ -208,15 +206,7 @@ impl<T: Scalar> Linear<T> {
                 }
             }
             Linear::Dense(w) => gemm(out, View::new(a, batch, m), View::new(&w.weight, m, n), true),
-            Linear::Sparse { weight, .. } => {
-                for (a, out) in rows(a, m).zip(out.chunks_exact_mut(n)) {
-                    for (j, value) in a.iter().enumerate().filter(|(_, v)| **v != T::ZERO) {
-                        for (i, w) in weight.row(j) {
-                            out[i] += *value * w;
-                        }
-                    }
-                }
-            }
+            Linear::Sparse { weight, .. } => weight.multiply_add_transposed(a, batch, out),
             Linear::Convolution(c) => c.backward(false, a, batch, out),
             Linear::Transposed(c) => c.forward(false, a, batch, out),
         }
@@ -249,6 +239,24 @@ impl<T: Scalar> Linear<T> {
                 unit[j] = sign;
                 c.forward(false, &unit, 1, out);
             }
+        }
+    }
+
+    /// Some rows of a matrix.
+    ///
+    /// # Panics
+    /// When the map is not a matrix, dense or sparse.
+    #[track_caller]
+    pub fn rows(&self, rows: &[usize]) -> Self {
+        match self {
+            Linear::Dense(w) => {
+                let row = |r: &usize| w.weight[r * w.cols..(r + 1) * w.cols].iter().copied();
+                Self::matrix(rows.len(), w.cols, rows.iter().flat_map(row).collect())
+            }
+            Linear::Sparse { weight, .. } => {
+                Self::sparse(Csr::from_rows(weight.cols(), rows.iter().map(|r| weight.row(*r).collect())))
+            }
+            _ => panic!("the map is not a matrix"),
         }
     }
 

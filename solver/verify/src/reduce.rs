@@ -4,7 +4,7 @@
 //! With $h_m$ the kept entries of nonlinear layer $m$ (open ReLUs, and every entry of other functions and products), what a
 //! nonlinear layer reads is an affine function of the input and of kept entries before it:
 //! $$ z_k = \tilde W_{k0}\, x + \sum_m \tilde W_{km}\, h_m + \tilde b_k + \delta, \qquad |\delta| \le e_k . $$
-//! Its matrices are dense and hold a few hundred rows where the network has thousands of entries behind convolutions.
+//! Its matrices hold a few hundred rows where the network has thousands of entries behind convolutions.
 //!
 //! # Soundness
 //! The rows of $\tilde W$ are found by back-substitution of unit rows that stops at kept entries. Nothing on the way is
@@ -13,7 +13,7 @@
 
 use crate::bounds::Bounds;
 use crate::crown::{Lines, Rows};
-use crate::linear::{Dense, Linear};
+use crate::linear::Linear;
 use crate::network::{Affine, Executed, Factor, Kind, Layer, Network, Product};
 use crate::proof::Names;
 use crate::rounding::{Magnitudes, SAFETY, inner};
@@ -325,7 +325,7 @@ impl<'a> Reducer<'a> {
                 }
             }
             if weight.iter().any(|w| *w != 0.0) {
-                terms.push((place, dense(entries.len(), cols, weight)));
+                terms.push((place, Linear::matrix(entries.len(), cols, weight)));
             }
         }
         let bias: Vec<f64> = parts.iter().flat_map(|part| part.constant.iter().copied()).collect();
@@ -382,19 +382,10 @@ impl<'a> Reducer<'a> {
     }
 }
 
-fn dense(rows: usize, cols: usize, weight: Vec<f64>) -> Linear<f64> {
-    let absolute = weight.iter().map(|w| w.abs()).collect();
-    Linear::Dense(Dense { rows, cols, weight, absolute })
-}
-
-/// Some rows of an affine layer of dense maps.
+/// Some rows of an affine layer.
 fn picked(affine: &Affine<f64>, rows: &[usize]) -> Affine<f64> {
     let of = |v: &[f64]| rows.iter().map(|r| v[*r]).collect::<Vec<f64>>();
-    let map = |(source, map): &(usize, Linear<f64>)| {
-        let Linear::Dense(all) = map else { unreachable!("only dense maps are made") };
-        let weight = rows.iter().flat_map(|r| all.weight[r * all.cols..(r + 1) * all.cols].iter().copied()).collect();
-        (*source, dense(rows.len(), all.cols, weight))
-    };
+    let map = |(source, map): &(usize, Linear<f64>)| (*source, map.rows(rows));
     Affine {
         terms: affine.terms.iter().map(map).collect(),
         bias: of(&affine.bias),
@@ -414,10 +405,16 @@ fn narrowed<T: Scalar>(affine: &Affine<f64>, lower: &[Vec<T>], upper: &[Vec<T>])
     for (source, map) in &affine.terms {
         let reach: Vec<f64> =
             lower[*source].iter().zip(&upper[*source]).map(|(l, u)| l.abs().max(u.abs()).to_f64()).collect();
-        let Linear::Dense(dense) = map else { unreachable!("only dense maps are made") };
-        for (error, row) in error.iter_mut().zip(dense.weight.chunks_exact(dense.cols)) {
-            let lost = row.iter().zip(&reach).map(|(w, h)| (w - T::from_f64(*w).to_f64()).abs() * h);
-            *error += lost.sum::<f64>();
+        let away = |i: usize, w: f64| (w - T::from_f64(w).to_f64()).abs() * reach[i];
+        for (j, error) in error.iter_mut().enumerate() {
+            match map {
+                Linear::Dense(map) => {
+                    let row = &map.weight[j * map.cols..(j + 1) * map.cols];
+                    *error += row.iter().enumerate().map(|(i, w)| away(i, *w)).sum::<f64>();
+                }
+                Linear::Sparse { weight, .. } => *error += weight.row(j).map(|(i, w)| away(i, w)).sum::<f64>(),
+                _ => unreachable!("only matrices are made"),
+            }
         }
         terms.push((*source, map.cast()));
     }
