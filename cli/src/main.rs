@@ -41,6 +41,10 @@ use exit::Exit;
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
 use std::process::ExitCode;
 
+/// Bounds come and go as arrays of megabytes, which the system's allocator gives back and asks for again, page by page.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Formal verification and theory research workbench for neural networks.
 #[derive(Parser)]
 #[command(name = "secateur", version, after_help = exit::HELP)]

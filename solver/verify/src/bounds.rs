@@ -22,6 +22,15 @@ use std::sync::Arc;
 /// Rows that go through one back-substitution.
 const ROWS_AT_ONCE: usize = 1024;
 
+/// Coefficients of one layer that a back-substitution of a single domain holds: more than that falls out of the cache.
+const COEFFICIENTS_AT_ONCE: usize = 1 << 19;
+
+/// Entries, each with two rows, that go through one back-substitution: `most`, or fewer where layers are wide.
+fn entries_at_once<T: Scalar>(network: &Network<T>, most: usize) -> usize {
+    let widest = network.layers.iter().map(|layer| layer.size).max().unwrap_or(1);
+    (COEFFICIENTS_AT_ONCE / (2 * widest)).clamp(8, most)
+}
+
 /// Boxes of inputs: `batch × n` corners.
 #[derive(Clone, Debug)]
 pub struct Boxes<T> {
@@ -366,7 +375,7 @@ fn crown<T: Scalar>(
     };
     // A batch is one of many chunks that run side by side; a single domain has the cores to itself.
     let parts: Vec<_> = match boxes.batch {
-        1 => chosen.par_chunks(ROWS_AT_ONCE / 8).map(tighten).collect(),
+        1 => chosen.par_chunks(entries_at_once(network, ROWS_AT_ONCE / 8)).map(tighten).collect(),
         _ => chosen.chunks(ROWS_AT_ONCE / 2).map(tighten).collect(),
     };
     for (ends, part) in parts {
@@ -455,9 +464,10 @@ impl<T: Scalar> Tightening<'_, T> {
             let done = |_: usize, m: T| (!self.everything && m >= T::ZERO) || (self.stop)();
             alpha::optimise(network, magnitudes, bounds, boxes, &rows, &[], slopes, params, done)
         };
-        let found: Vec<Optimised<T>> = chosen.par_chunks(ROWS_AT_ONCE / 16).map(tighten).collect();
+        let together = entries_at_once(network, ROWS_AT_ONCE / 16);
+        let found: Vec<Optimised<T>> = chosen.par_chunks(together).map(tighten).collect();
         if let Some(entries) = entries {
-            for (part, found) in chosen.chunks(ROWS_AT_ONCE / 16).zip(&found) {
+            for (part, found) in chosen.chunks(together).zip(&found) {
                 for (row, at) in part.iter().flat_map(|at| [at, at]).enumerate() {
                     let is_upper = row % 2 == 1;
                     let known = if is_upper { -upper[*at] } else { lower[*at] };
