@@ -18,6 +18,8 @@ pub struct Program {
     pub path: PathBuf,
     /// Worker threads, 0 for every core.
     pub threads: usize,
+    /// Techniques to do without.
+    pub without: Vec<String>,
 }
 
 /// What came out of one process.
@@ -113,6 +115,7 @@ fn start(
     command.arg("verify").arg(model).arg(property);
     command.args(["--quiet", "--json", "-", "--timeout", &limit.as_secs_f64().to_string()]);
     command.args(["--threads", &program.threads.to_string()]);
+    command.args(program.without.iter().flat_map(|technique| ["--without", technique]));
     if let Some(file) = certificate {
         command.arg("--certificate").arg(file);
     }

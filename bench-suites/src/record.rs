@@ -212,6 +212,9 @@ pub struct SettingsRecord {
     /// What the verdict is about, `real` or `f32`.
     #[serde(default = "real")]
     pub semantics: String,
+    /// Techniques that the search did without.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub without: Vec<String>,
 }
 
 /// What verdicts are about unless the user says otherwise.

@@ -15,7 +15,7 @@ fn script(text: &str, limit: Duration, stop: bool) -> Option<Measurement> {
     let path = directory.path().join("verifier");
     std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).expect("written");
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("executable");
-    let program = Program { path, threads: 1 };
+    let program = Program { path, threads: 1, without: Vec::new() };
     // A script that another thread's fork still holds open for writing cannot start yet.
     loop {
         let stop = AtomicBool::new(stop);
@@ -45,6 +45,7 @@ fn saying(verdict: Verdict, code: u8) -> String {
             branching: "auto".to_owned(),
             alignment: 0.1,
             semantics: "real".to_owned(),
+            without: Vec::new(),
         },
         statistics: StatisticsRecord::default(),
         seconds: 0.0,

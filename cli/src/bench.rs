@@ -12,6 +12,7 @@ use secateur_bench_suites::runner::{self, Settings, Summary, Watcher};
 use secateur_bench_suites::suite::{Instance, Suite, discover};
 use secateur_bench_suites::table::Table;
 use secateur_bench_suites::verdict::{Agreement, Verdict};
+use secateur_verify::Technique;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -39,6 +40,9 @@ pub struct Arguments {
     /// Verify again what was decided, with a certificate, and check that; tells what certificates cost.
     #[arg(long)]
     certificates: bool,
+    /// Do without a technique, to see what it gains (see `verify`).
+    #[arg(long, value_name = "TECHNIQUE")]
+    without: Vec<Technique>,
     /// Worker threads of each verification; 0 takes every core.
     #[arg(long, value_name = "N", default_value_t = 0)]
     threads: usize,
@@ -50,7 +54,11 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
     let (results, done) = open(arguments.results.as_deref(), arguments.resume)?;
     let path = std::env::current_exe().map_err(CliError::Program)?;
     let settings = Settings {
-        program: Program { path, threads: arguments.threads },
+        program: Program {
+            path,
+            threads: arguments.threads,
+            without: arguments.without.iter().map(Technique::to_string).collect(),
+        },
         timeout: arguments.timeout,
         filter: arguments.filter.clone(),
         certificates: arguments.certificates,

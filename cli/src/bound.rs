@@ -98,6 +98,7 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
         branching: arguments.branching,
         alignment: arguments.alignment,
         semantics: Semantics::Real,
+        without: Vec::new(),
     };
     let until = if arguments.full { Until::Narrow } else { Until::Decided };
     let mut upper = Upper::new(arguments.upper, &graph, model)?;
@@ -174,6 +175,7 @@ fn record(arguments: &Arguments, found: &Interval, upper_bounds: UpperRecord, be
             branching: arguments.branching.to_string(),
             alignment: arguments.alignment,
             semantics: Semantics::Real.to_string(),
+            without: Vec::new(),
         },
         statistics: StatisticsRecord {
             domains: statistics.domains,

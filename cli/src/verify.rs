@@ -12,7 +12,7 @@ use secateur_bench_suites::record::{
 use secateur_bench_suites::verdict::Verdict;
 use secateur_check::Semantics;
 use secateur_nn::{onnx, vnnlib};
-use secateur_verify::{Branching, Outcome, Report, Settings, Tracer};
+use secateur_verify::{Branching, Outcome, Report, Settings, Technique, Tracer};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -41,6 +41,9 @@ pub struct Arguments {
     /// Weight of agreement with the best point's activation pattern, for aligned branching.
     #[arg(long, value_name = "L", value_parser = crate::bound::weight, default_value_t = Settings::ALIGNMENT)]
     alignment: f64,
+    /// Do without a technique, to see what it gains: attack, alpha, beta, tighten, refine, reduce, narrow, precise or clip.
+    #[arg(long, value_name = "TECHNIQUE")]
+    without: Vec<Technique>,
     /// Write the witness of a `sat` verdict to a file as well.
     #[arg(long, value_name = "FILE")]
     counterexample: Option<PathBuf>,
@@ -93,6 +96,7 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
         branching: arguments.branching,
         alignment: arguments.alignment,
         semantics: arguments.semantics,
+        without: arguments.without.clone(),
     };
     let mut certificate =
         arguments.certificate.as_deref().map(|file| Certificate::create(file, model, spec)).transpose()?;
@@ -157,6 +161,7 @@ fn record(arguments: &Arguments, report: &Report, begin: Instant) -> Verificatio
             branching: arguments.branching.to_string(),
             alignment: arguments.alignment,
             semantics: arguments.semantics.to_string(),
+            without: arguments.without.iter().map(Technique::to_string).collect(),
         },
         statistics: StatisticsRecord {
             domains: statistics.domains,

@@ -12,6 +12,14 @@ pub enum VerifyError {
         /// What was asked for.
         found: String,
     },
+    /// A technique that does not exist.
+    #[error(
+        "unknown technique `{found}`: expected attack, alpha, beta, tighten, refine, reduce, narrow, precise or clip"
+    )]
+    UnknownTechnique {
+        /// What was asked for.
+        found: String,
+    },
     /// An operator that has no sound bounds here.
     #[error("node `{node}`: operator {operator} is not supported by the verifier{detail}")]
     Unsupported {

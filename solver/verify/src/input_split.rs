@@ -46,6 +46,8 @@ pub struct InputSplitting<'a, T> {
 /// Parameters of input splitting.
 #[derive(Clone, Copy, Debug)]
 pub struct Params {
+    /// Whether to cut boxes to where a counterexample can be.
+    pub clip: bool,
     /// How pre-activations are bounded.
     pub method: Method,
     /// The ascent on objectives that the first bound leaves open.
@@ -540,7 +542,7 @@ impl<T: Scalar> InputSplitting<'_, T> {
         let mut remaining = Vec::new();
         for &disjunct in &domain.open {
             let (mut l, mut u) = (lower.to_vec(), upper.to_vec());
-            for r in mine.clone().filter(|r| rows[*r].disjunct == disjunct) {
+            for r in mine.clone().filter(|r| self.params.clip && rows[*r].disjunct == disjunct) {
                 // The minimum of this very row: `found.minimum` may be that of its `f64` counterpart.
                 let minimum = found.best.box_minimum(r, lower, upper).to_f64();
                 let minimum = if goal == 0.0 { minimum } else { (minimum - goal).next_down() };

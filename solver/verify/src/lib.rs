@@ -29,6 +29,7 @@ pub mod rounding;
 pub mod search;
 pub mod settings;
 pub mod specification;
+pub mod technique;
 pub mod verify;
 pub mod witness;
 
@@ -37,4 +38,5 @@ pub use interval::{Certainty, Explorer, Interval, Reason, Sample, Until, interva
 pub use report::{Observer, Outcome, Progress, Report, Silent, Statistics, UnknownReason, Witness};
 pub use search::Tracer;
 pub use settings::{Branching, Settings};
+pub use technique::Technique;
 pub use verify::{verify, verify_traced};

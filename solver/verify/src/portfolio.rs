@@ -11,6 +11,7 @@ use crate::refine;
 use crate::relu_split::{self, Root};
 use crate::rounding;
 use crate::settings::{Branching, Settings};
+use crate::technique::Technique;
 use secateur_linalg::Scalar;
 use secateur_nn::property::{Case, Property};
 
@@ -69,18 +70,23 @@ pub fn splits_inputs(network: &Network<f64>, property: &Property, branching: Bra
 }
 
 /// Parameters of input splitting.
-pub fn input_splitting() -> input_split::Params {
-    let ascent = alpha::Params { steps: 4, alpha_rate: 0.4, beta_rate: 0.0, decay: 0.8 };
-    input_split::Params { method: Method::Crown, ascent, chunk: 32 }
+pub fn input_splitting(settings: &Settings) -> input_split::Params {
+    let steps = if settings.uses(Technique::Alpha) { 4 } else { 0 };
+    let ascent = alpha::Params { steps, alpha_rate: 0.4, beta_rate: 0.0, decay: 0.8 };
+    input_split::Params { clip: settings.uses(Technique::Clip), method: Method::Crown, ascent, chunk: 32 }
 }
 
 /// The reduced network and its root, where it is cheaper to search on: a multiplication in a dense matrix costs a fraction of
 /// one in a convolution.
 pub fn reduced<T: Scalar>(
+    settings: &Settings,
     network: &Network<T>,
     precise: &Network<f64>,
     root: &Root<T>,
 ) -> Option<(Network<T>, Root<T>)> {
+    if !settings.uses(Technique::Reduce) {
+        return None;
+    }
     let Reduction { network: small, bounds, magnitudes, origin } = reduce::reduce(precise, &root.bounds)?;
     let root = Root::reduced(&small, bounds, magnitudes, origin, (network, &root.bounds));
     Some((small, root))
@@ -89,9 +95,15 @@ pub fn reduced<T: Scalar>(
 /// Parameters of ReLU splitting.
 pub fn relu_splitting(settings: &Settings) -> relu_split::Params {
     let branching = settings.branching;
+    let if_used = |technique, rate: f64| if settings.uses(technique) { rate } else { 0.0 };
+    let rates = |alpha, beta| (if_used(Technique::Alpha, alpha), if_used(Technique::Beta, beta));
+    let ascent = |steps: usize, (alpha_rate, beta_rate): (f64, f64), decay| {
+        let steps = if (alpha_rate, beta_rate) == (0.0, 0.0) { 0 } else { steps };
+        alpha::Params { steps, alpha_rate, beta_rate, decay }
+    };
     relu_split::Params {
-        root: alpha::Params { steps: 40, alpha_rate: 0.25, beta_rate: 0.25, decay: 0.96 },
-        node: alpha::Params { steps: 15, alpha_rate: 0.05, beta_rate: 0.2, decay: 0.95 },
+        root: ascent(40, rates(0.25, 0.25), 0.96),
+        node: ascent(15, rates(0.05, 0.2), 0.95),
         chunk: 64,
         branching: if branching == Branching::Input { Branching::Auto } else { branching },
         candidates: 3,
@@ -100,8 +112,12 @@ pub fn relu_splitting(settings: &Settings) -> relu_split::Params {
 }
 
 /// The layers whose intervals ReLU splitting narrows in every subproblem: those that read few inputs.
-pub fn exact_layers<T: Scalar>(network: &Network<T>) -> Vec<Exact> {
-    if network.inputs() <= NARROW_INPUTS { Exact::layers(network) } else { Vec::new() }
+pub fn exact_layers<T: Scalar>(settings: &Settings, network: &Network<T>) -> Vec<Exact> {
+    if settings.uses(Technique::Narrow) && network.inputs() <= NARROW_INPUTS {
+        Exact::layers(network)
+    } else {
+        Vec::new()
+    }
 }
 
 /// Inputs, at most, for narrowing first-layer intervals.
@@ -131,7 +147,25 @@ const BEFORE_REFINING: u64 = 256;
 
 /// The stages of ReLU splitting for so many open disjuncts: each spends more on the root than the one
 /// before, and only what its search leaves open is taken to the next.
-pub fn stages<T: Scalar>(network: &Network<T>, root: &Root<T>, disjuncts: usize) -> Vec<Stage> {
+pub fn stages<T: Scalar>(settings: &Settings, network: &Network<T>, root: &Root<T>, disjuncts: usize) -> Vec<Stage> {
+    let mut stages = all_stages(network, root, disjuncts);
+    if !settings.uses(Technique::Attack) {
+        stages.iter_mut().for_each(|stage| stage.attack = None);
+    }
+    if !settings.uses(Technique::Refine) {
+        stages.retain(|stage| !matches!(stage.tighten, Some(Method::Refined(..))));
+    }
+    if !settings.uses(Technique::Tighten) {
+        stages.retain(|stage| !matches!(stage.tighten, Some(Method::AlphaCrown(_))));
+    }
+    match stages.last_mut() {
+        Some(last) => last.limit = None,
+        None => stages.push(Stage { attack: None, tighten: None, limit: None }),
+    }
+    stages
+}
+
+fn all_stages<T: Scalar>(network: &Network<T>, root: &Root<T>, disjuncts: usize) -> Vec<Stage> {
     let ascent = root_ascent();
     let once = intermediate_products(network, root);
     let share = |budget: f64| budget / disjuncts.max(1) as f64;
@@ -143,7 +177,11 @@ pub fn stages<T: Scalar>(network: &Network<T>, root: &Root<T>, disjuncts: usize)
     }
     let tighten = Some(Method::AlphaCrown(ascent));
     if !network.is_piecewise_linear() {
-        return vec![Stage { attack: long, tighten, limit: None }];
+        // Refining splits ReLUs only.
+        return vec![
+            Stage { attack: short, tighten, limit: Some(BEFORE_REFINING) },
+            Stage { attack: long, tighten: None, limit: None },
+        ];
     }
     let mut stages = vec![Stage { attack: short, tighten, limit: Some(BEFORE_REFINING) }];
     let leaf = alpha::Params { steps: 3, alpha_rate: 0.1, beta_rate: 0.1, decay: 0.9 };

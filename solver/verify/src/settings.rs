@@ -1,6 +1,7 @@
 //! What the user chooses about a search.
 
 use crate::error::VerifyError;
+use crate::technique::Technique;
 use secateur_check::Semantics;
 use std::fmt;
 use std::str::FromStr;
@@ -72,16 +73,31 @@ pub struct Settings {
     pub alignment: f64,
     /// What the verdict is about.
     pub semantics: Semantics,
+    /// Techniques that the search does without.
+    pub without: Vec<Technique>,
 }
 
 impl Settings {
     /// The default $\lambda$.
     pub const ALIGNMENT: f64 = 0.1;
+
+    /// Whether the search may use a technique.
+    pub fn uses(&self, technique: Technique) -> bool {
+        !self.without.contains(&technique)
+    }
 }
 
 impl Default for Settings {
     fn default() -> Self {
         let (branching, alignment) = (Branching::Auto, Self::ALIGNMENT);
-        Self { timeout: None, threads: 0, seed: 0, branching, alignment, semantics: Semantics::Real }
+        Self {
+            timeout: None,
+            threads: 0,
+            seed: 0,
+            branching,
+            alignment,
+            semantics: Semantics::Real,
+            without: Vec::new(),
+        }
     }
 }

@@ -13,6 +13,7 @@ use crate::report::{Observer, Outcome, Report, Statistics, UnknownReason, Witnes
 use crate::search::{Candidate, Clock, Referee, Splitting, Tally, Tracer, search};
 use crate::settings::Settings;
 use crate::specification::{Region, Specification};
+use crate::technique::Technique;
 use crate::witness::Judge;
 use secateur_check::proof::format::{Claim, Next, Step};
 use secateur_check::semantics::{self, Semantics};
@@ -130,7 +131,8 @@ impl Run<'_, '_> {
             return Ok(Outcome::Unknown(UnknownReason::Range));
         }
         let quick = portfolio::quick_attack(network);
-        for (index, region) in specification.regions.iter().enumerate() {
+        let attacked = if self.settings.uses(Technique::Attack) { &specification.regions[..] } else { &[] };
+        for (index, region) in attacked.iter().enumerate() {
             if let Some(witness) = self.attack(network, index, region, quick, 0)? {
                 return Ok(Outcome::Sat(witness));
             }
@@ -202,12 +204,13 @@ impl Run<'_, '_> {
         specification: &Specification<f64>,
         most: Option<u64>,
     ) -> Result<Option<Outcome>, VerifyError> {
-        let params = portfolio::input_splitting();
+        let params = portfolio::input_splitting(self.settings);
         let trace = self.scribe.is_some();
         let parts: Vec<u64> = self.scribe.iter().flat_map(|scribe| scribe.parts.iter().copied()).collect();
         if let Some(single) = portfolio::single_precision(network) {
             let coarse = Specification::<f32>::new(property);
-            let splitting = InputSplitting::new(&single, &coarse, Some((network, specification)), params, trace);
+            let precise = self.settings.uses(Technique::Precise).then_some((network, specification));
+            let splitting = InputSplitting::new(&single, &coarse, precise, params, trace);
             return self.search(&splitting, splitting.roots(), &parts, most);
         }
         let splitting = InputSplitting::new(network, specification, None, params, trace);
@@ -235,13 +238,13 @@ impl Run<'_, '_> {
                 scribe.table(index, network, &root.bounds, Vec::new());
             }
             self.clock.report("root", &self.tally, region.disjuncts.len(), f64::NEG_INFINITY);
-            let mut below = portfolio::reduced(network, precise, &root);
+            let mut below = portfolio::reduced(self.settings, network, precise, &root);
             let (searched, top) = below.as_ref().map_or((network, &root), |(network, root)| (network, root));
             let Some(mut open) = self.undecided(searched, index, region, top, &mut parts) else { return Ok(None) };
             if open.is_empty() {
                 continue;
             }
-            let stages = portfolio::stages(network, &root, open.len());
+            let stages = portfolio::stages(self.settings, network, &root, open.len());
             for (turn, stage) in stages.iter().enumerate() {
                 let mut last = stage.limit.is_none();
                 if let Some(outcome) = self.clock.stopped() {
@@ -251,18 +254,12 @@ impl Run<'_, '_> {
                 if let Some(method) = stage.tighten {
                     let before = root.gap(network);
                     let known = root.bounds.preactivations(network, 0);
+                    let wide = Some(precise).filter(|_| self.settings.uses(Technique::Reduce));
                     let mut table = self.scribe.is_some().then(Vec::new);
-                    let (bounds, magnitudes) = bounds::bound_traced(
-                        network,
-                        Some(precise),
-                        &boxes,
-                        method,
-                        &[Some(&known)],
-                        &late,
-                        table.as_mut(),
-                    );
+                    let (bounds, magnitudes) =
+                        bounds::bound_traced(network, wide, &boxes, method, &[Some(&known)], &late, table.as_mut());
                     root = Root::new(network, bounds, magnitudes);
-                    below = portfolio::reduced(network, precise, &root);
+                    below = portfolio::reduced(self.settings, network, precise, &root);
                     if portfolio::is_settled(method, before, root.gap(network)) {
                         last = true;
                         attacks.extend(stages[turn + 1..].iter().filter_map(|stage| stage.attack));
@@ -309,7 +306,7 @@ impl Run<'_, '_> {
         let mut stuck = 0;
         let mut left = Vec::new();
         let trace = self.scribe.is_some();
-        let exact = portfolio::exact_layers(network);
+        let exact = portfolio::exact_layers(self.settings, network);
         let limit = limit.map(|limit| limit / open.len() as u64);
         for &disjunct in open.iter() {
             let params = portfolio::relu_splitting(self.settings);
