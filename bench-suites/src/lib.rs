@@ -8,6 +8,7 @@
 //! | run everything that is not yet in the results file | [`runner`] |
 //! | one CSV line per instance, on disk as soon as it is known | [`results`] |
 //! | counts, times, memory and contradictions per suite | [`table`] |
+//! | the same as a page, with other tools beside it | [`page`] |
 //! | labelled images from the usual files | [`images`] |
 //! | the robustness properties of one image | [`local`] |
 //! | experiments on such properties (feature `full`) | `experiment` |
@@ -19,6 +20,7 @@ pub mod error;
 pub mod experiment;
 pub mod images;
 pub mod local;
+pub mod page;
 pub mod plot;
 pub mod record;
 pub mod results;

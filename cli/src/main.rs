@@ -9,6 +9,7 @@
 //! | verify images | [`robust`] |
 //! | run suites of such questions | [`mod@bench`] |
 //! | measure, and write tables and plots | `experiment` |
+//! | write what that measured as a page | [`page`] |
 //! | show a network | [`inspect`] |
 //! | evaluate a network | [`eval`] |
 //! | what lowers upper bounds beside the search | [`upper`] |
@@ -30,6 +31,7 @@ mod interrupt;
 #[cfg(feature = "full")]
 mod mip;
 mod output;
+mod page;
 mod progress;
 mod robust;
 mod upper;
@@ -61,6 +63,7 @@ enum Command {
     Mip(mip::Arguments),
     Robust(robust::Arguments),
     Bench(bench::Arguments),
+    Page(page::Arguments),
     #[cfg(feature = "full")]
     Experiment(experiment::Arguments),
     Inspect(inspect::Arguments),
@@ -76,6 +79,7 @@ fn main() -> ExitCode {
         Command::Mip(arguments) => mip::run(&arguments),
         Command::Robust(arguments) => robust::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::Page(arguments) => page::run(&arguments),
         #[cfg(feature = "full")]
         Command::Experiment(arguments) => experiment::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
