@@ -314,6 +314,9 @@ pub fn bound_traced<T: Scalar>(
             }
         }
         magnitudes.push(network, &bounds.lines, &lower, &upper);
+        if stop() {
+            reducer = None;
+        }
         if let Some(reducer) = &mut reducer {
             reducer.advance(k, &lower, &upper);
         }

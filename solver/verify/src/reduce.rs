@@ -69,7 +69,7 @@ pub fn reduce<T: Scalar>(network: &Network<f64>, bounds: &Bounds<T>) -> Option<R
     let mut to = Reducer::new(network);
     for k in 0..network.layers.len() {
         to.advance(k, &bounds.lower[k], &bounds.upper[k]);
-        if to.held > LARGEST {
+        if to.full {
             return None;
         }
     }
@@ -98,8 +98,10 @@ pub struct Reducer<'a> {
     /// Entries of all matrices, and of a row.
     held: usize,
     columns: usize,
-    /// Multiplications of the layers so far, and a sum of those of all rows' back-substitutions.
+    /// Multiplications of the layers so far.
     products: usize,
+    /// Whether matrices were left out, being too large.
+    full: bool,
 }
 
 fn kept(states: &[State]) -> Vec<u32> {
@@ -203,6 +205,7 @@ impl<'a> Reducer<'a> {
             held: 0,
             columns: 0,
             products: 0,
+            full: false,
         }
     }
 
@@ -247,7 +250,7 @@ impl<'a> Reducer<'a> {
         // Rows of this layer are dense; back-substitution starts with one row of its maps.
         let dense = self.held + self.columns;
         let whole = self.products + next / self.network.layers[k].size.max(1);
-        self.held + rows * self.columns <= LARGEST && dense as f64 <= DENSE_GAIN * whole as f64
+        !self.full && self.held + rows * self.columns <= LARGEST && dense as f64 <= DENSE_GAIN * whole as f64
     }
 
     /// The network below layer `k`, the next one, with these entries of it as outputs.
@@ -283,6 +286,10 @@ impl<'a> Reducer<'a> {
         }
         let all: Vec<u32> = (0..self.network.layers[k].size as u32).collect();
         let entries = if self.curved[k] { &all } else { open };
+        if self.full || self.held + entries.len() * self.columns > LARGEST {
+            self.full = true;
+            return 0;
+        }
         let affine = match self.rows.take() {
             Some((layer, known, affine)) if layer == k && entries.iter().all(|j| known.binary_search(j).is_ok()) => {
                 let rows: Vec<usize> = entries.iter().filter_map(|j| known.binary_search(j).ok()).collect();

@@ -238,6 +238,9 @@ impl Run<'_, '_> {
                 scribe.table(index, network, &root.bounds, Vec::new());
             }
             self.clock.report("root", &self.tally, region.disjuncts.len(), f64::NEG_INFINITY);
+            if let Some(outcome) = self.clock.stopped() {
+                return Ok(Some(outcome));
+            }
             let mut below = portfolio::reduced(self.settings, network, precise, &root);
             let (searched, top) = below.as_ref().map_or((network, &root), |(network, root)| (network, root));
             let Some(mut open) = self.undecided(searched, index, region, top, &mut parts) else { return Ok(None) };
@@ -259,6 +262,9 @@ impl Run<'_, '_> {
                     let (bounds, magnitudes) =
                         bounds::bound_traced(network, wide, &boxes, method, &[Some(&known)], &late, table.as_mut());
                     root = Root::new(network, bounds, magnitudes);
+                    if let Some(outcome) = self.clock.stopped() {
+                        return Ok(Some(outcome));
+                    }
                     below = portfolio::reduced(self.settings, network, precise, &root);
                     if portfolio::is_settled(method, before, root.gap(network)) {
                         last = true;
