@@ -27,7 +27,7 @@ impl Maker {
     fn constant(&mut self, shape: Vec<usize>, data: Vec<f32>) -> NodeId {
         self.count += 1;
         let value = Value::F32(Arc::new(Tensor::new(shape, data)));
-        self.builder.constant(&format!("c{}", self.count), value).expect("finite")
+        self.builder.constant(format!("c{}", self.count), value).expect("finite")
     }
 
     fn weights(&mut self, shape: Vec<usize>) -> NodeId {
@@ -38,7 +38,7 @@ impl Maker {
 
     fn add(&mut self, op: Op, arguments: &[NodeId]) -> NodeId {
         self.count += 1;
-        self.builder.add(&format!("n{}", self.count), op, arguments).expect("shapes fit")
+        self.builder.add(format!("n{}", self.count), op, arguments).expect("shapes fit")
     }
 
     fn linear(&mut self, x: NodeId, from: usize, to: usize) -> NodeId {
@@ -137,7 +137,8 @@ fn bounds_enclose<T: Scalar>(seed: u64, radius: f32) {
         let once = back_substitute(&network, magnitudes, &bounds.lines, rows.clone(), Multipliers::NONE, false);
         let slopes = Slopes::initial(&network, &bounds.lines, &[0], &[]);
         let best = alpha::optimise(&network, magnitudes, bounds, &boxes, &rows, &[], slopes, ascent, never);
-        assert!(!(once.minimum(0, boxes.set(0)) > best.minimum[0]), "the ascent loosened the bound");
+        let loosened = once.minimum(0, boxes.set(0)) > best.minimum[0];
+        assert!(!loosened, "the ascent loosened the bound");
         found.push(best.minimum[0]);
     }
     let output = network.output();
