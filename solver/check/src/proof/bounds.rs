@@ -23,7 +23,7 @@ const ROWS_AT_ONCE: usize = 16;
 /// Bits of a bound.
 const BITS: i64 = 50;
 
-/// Exponents of layers whose entries are multiplied stay between this and its negative.
+/// Exponents of what curved functions and products read stay between this and its negative.
 const SPAN: i64 = 1 << 14;
 
 /// Integer bounds with one exponent.
@@ -150,6 +150,10 @@ impl Frame {
         let mut known =
             Known { below: vec![below_input], reach: vec![Vec::new()], noise: vec![nothing], ..Known::default() };
         known.tightened = vec![false; network.layers.len()];
+        // Intervals of what is divided by or has its root taken: next to large numbers, units may be too coarse to tell that
+        // it leaves 0 alone.
+        let wanted = network.divisors();
+        let mut sharp: Vec<Vec<Interval>> = vec![Vec::new(); network.layers.len()];
         for (k, layer) in network.layers.iter().enumerate().skip(1) {
             let (range, reach, noise) = match &layer.kind {
                 Kind::Input => return Err(Rejection::Range),
@@ -159,7 +163,7 @@ impl Frame {
                         return Ok(None);
                     }
                     let (g, given) = (self.exponent[*source], parent.map(|_| self.exponent[k]));
-                    let (exponent, values, lines) = apply(*function, &all[*source], g, given)?;
+                    let (exponent, values, lines) = apply(*function, &all[*source], g, given, &sharp[*source])?;
                     known.lines.push(lines);
                     if parent.is_none() {
                         self.exponent.push(exponent);
@@ -185,10 +189,13 @@ impl Frame {
                     for (ends, e) in image.iter_mut().zip(&noise) {
                         ends.iter_mut().for_each(|end| end.add(&e.negated()));
                     }
+                    let ends = |[lower, minus_upper]: &[Constant; 2]| {
+                        Interval::new(lower.value(), minus_upper.value().negated())
+                    };
+                    if wanted[k] {
+                        sharp[k] = image.iter().map(ends).collect();
+                    }
                     if parent.is_none() {
-                        let ends = |[lower, minus_upper]: &[Constant; 2]| {
-                            Interval::new(lower.value(), minus_upper.value().negated())
-                        };
                         self.exponent.push(settle(&image.iter().map(ends).collect::<Vec<_>>())?.0);
                     }
                     let floor = |end: Constant| end.floor_at(self.exponent[k]).ok_or(Rejection::Range);
@@ -484,8 +491,15 @@ pub fn cut(ranges: &mut Ranges, split: Split) -> Option<(i64, i64)> {
 /// Bits behind the point of the values of sigmoid and tanh.
 const VALUE_BITS: i64 = 50;
 
-/// The values of a function on ranges with exponent `g`, their exponent (which may be given), and lines.
-fn apply(function: Function, range: &Range, g: i64, given: Option<i64>) -> Result<(i64, Range, Lines), Rejection> {
+/// The values of a function on ranges with exponent `g`, their exponent (which may be given), and lines. Ranges may be known
+/// more sharply than in these units.
+fn apply(
+    function: Function,
+    range: &Range,
+    g: i64,
+    given: Option<i64>,
+    sharp: &[Interval],
+) -> Result<(i64, Range, Lines), Rejection> {
     let of = |slope: i64, intercept: i64, lines: Vec<[Line; 2]>| Lines { slope, intercept, lines, bends: Vec::new() };
     let slope = -i64::from(SLOPE_BITS);
     if function == Function::Relu {
@@ -495,13 +509,20 @@ fn apply(function: Function, range: &Range, g: i64, given: Option<i64>) -> Resul
         return Ok((g, values, of(slope, g - RELU_BITS, lines)));
     }
     if function.is_curved() {
-        let lines = curves::lines(function, range, g)?;
-        let ends = |(l, u): (&i64, &i64)| {
+        if g.abs() > SPAN {
+            return Err(Rejection::Range);
+        }
+        let ends = range.lower.iter().zip(&range.upper).enumerate().map(|(o, (l, u))| {
             let [l, u] = [l, u].map(|v| Dyadic::new((*v).into(), g));
-            curves::image(function, &Interval::new(l, u))
-        };
-        let ends = range.lower.par_iter().zip(&range.upper).map(ends);
-        let values: Vec<Interval> = ends.collect::<Result<_, Rejection>>()?;
+            let Some(sharp) = sharp.get(o) else { return Interval::new(l, u) };
+            // Where the two contradict each other, no point has either.
+            let (lower, upper) = (l.clone().max(sharp.lower.clone()), u.clone().min(sharp.upper.clone()));
+            if lower <= upper { Interval::new(lower, upper) } else { Interval::new(l, u) }
+        });
+        let ends: Vec<Interval> = ends.collect();
+        let lines = curves::lines(function, &ends)?;
+        let values = ends.par_iter().map(|ends| curves::image(function, ends));
+        let values: Vec<Interval> = values.collect::<Result<_, Rejection>>()?;
         return match given {
             Some(exponent) => Ok((exponent, at(&values, exponent)?, lines)),
             None => settle(&values).map(|(exponent, range)| (exponent, range, lines)),

@@ -275,11 +275,8 @@ impl Builder {
 
 /// Whether a node may give its argument back: moves of entries, and sums.
 fn may_be_nothing(op: &Op) -> bool {
-    match op {
-        Op::Add | Op::Sub | Op::Where | Op::Expand { .. } | Op::Transpose { .. } | Op::Slice { .. } => true,
-        Op::Gather { .. } | Op::Upsample { .. } | Op::Pad { .. } | Op::Concat { .. } => true,
-        _ => false,
-    }
+    let moves = matches!(op, Op::Expand { .. } | Op::Transpose { .. } | Op::Slice { .. } | Op::Gather { .. });
+    moves || matches!(op, Op::Upsample { .. } | Op::Pad { .. } | Op::Concat { .. } | Op::Where | Op::Add | Op::Sub)
 }
 
 fn source(arguments: &[Known<'_>]) -> Result<usize, Fault> {

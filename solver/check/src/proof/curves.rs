@@ -9,7 +9,6 @@
 //!
 //! Lines are integers with one exponent for the slopes of a layer and one for its intercepts.
 
-use super::bounds::Range;
 use super::checker::Rejection;
 use super::format::{SLOPE_BITS, WHOLE};
 use super::lines::Line;
@@ -34,7 +33,7 @@ const INTERCEPT: i64 = 52;
 /// Intercepts have fewer bits than this.
 const FARTHEST: u32 = 62;
 
-/// Exponents of layers, and magnitudes of values, stay between two to this power and its inverse.
+/// Magnitudes of values stay below two to this power.
 const SPAN: i64 = 1 << 14;
 
 /// Values below two to this power are not told from 0.
@@ -105,6 +104,9 @@ fn undefined(function: Function) -> Rejection {
 pub fn image(function: Function, z: &Interval) -> Result<Interval, Rejection> {
     let ends = |low: Interval, high: Interval| Interval::new(low.lower, high.upper);
     let at = |end: &Dyadic| value(function, end);
+    if function == Function::Reciprocal && z.holds_zero() {
+        return Err(undefined(function));
+    }
     let values = match function {
         Function::Sign | Function::Floor => {
             let step = |end: &Dyadic| Interval::point(step(function, end));
@@ -115,9 +117,6 @@ pub fn image(function: Function, z: &Interval) -> Result<Interval, Rejection> {
         Function::Sin | Function::Cos => waves(function, &z.lower, &z.upper),
         _ => ends(at(&z.lower)?, at(&z.upper)?),
     };
-    if function == Function::Reciprocal && z.holds_zero() {
-        return Err(undefined(function));
-    }
     let huge = |v: &Dyadic| v.top().is_some_and(|top| top > SPAN);
     if huge(&values.lower) || huge(&values.upper) { Err(Rejection::Range) } else { Ok(values) }
 }
@@ -207,7 +206,7 @@ impl Curve {
         let bend = match function {
             Function::Exp => Bend::Up,
             Function::Sqrt => Bend::Down,
-            Function::Power(n) if n % 2 == 0 => Bend::Up,
+            Function::Power(n) if n.is_multiple_of(2) => Bend::Up,
             Function::Reciprocal | Function::Power(_) => by(from_zero, to_zero),
             // The second derivative is minus the function.
             _ => by(values.upper.is_negative() || values.upper.is_zero(), !values.lower.is_negative()),
@@ -359,16 +358,12 @@ fn least(function: Function, negative: bool, s: &Dyadic, l: &Dyadic, u: &Dyadic)
     found.map_or_else(beyond, |found| found.max(beyond()))
 }
 
-/// The lines of a function on ranges with exponent `g`.
+/// The lines of a function on ranges.
 ///
 /// # Errors
 /// See [`image`].
-pub fn lines(function: Function, range: &Range, g: i64) -> Result<Lines, Rejection> {
-    if g.abs() > SPAN {
-        return Err(Rejection::Range);
-    }
-    let ends = range.lower.par_iter().zip(&range.upper);
-    let ends = ends.map(|(l, u)| [l, u].map(|v| Dyadic::new((*v).into(), g)));
+pub fn lines(function: Function, ranges: &[Interval]) -> Result<Lines, Rejection> {
+    let ends = ranges.par_iter().map(|range| [range.lower.clone(), range.upper.clone()]);
     if matches!(function, Function::Sign | Function::Floor) {
         return settled(0, ends.map(|[l, u]| steps(function, &l, &u)).collect(), Vec::new());
     }

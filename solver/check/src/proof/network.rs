@@ -146,6 +146,17 @@ impl Network {
         self.earlier[k]
     }
 
+    /// For each layer: whether it is divided by, or has its roots taken.
+    pub fn divisors(&self) -> Vec<bool> {
+        let mut divisors = vec![false; self.layers.len()];
+        for layer in &self.layers {
+            if let Kind::Activation(source, Function::Reciprocal | Function::Sqrt) = layer.kind {
+                divisors[source] = true;
+            }
+        }
+        divisors
+    }
+
     /// The layers of a graph.
     ///
     /// # Errors

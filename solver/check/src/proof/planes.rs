@@ -59,7 +59,9 @@ mod tests {
             for y in &ranges {
                 for share in [0, 1, WHOLE / 2, WHOLE / 3, WHOLE] {
                     let (low, high) = (plane(*x, *y, share, true), plane(*x, *y, share, false));
-                    for (p, q) in [(x.0, y.0), (x.0, y.1), (x.1, y.0), (x.1, y.1), (x.0 / 2 + x.1 / 2, y.0)] {
+                    for (p, q) in
+                        [(x.0, y.0), (x.0, y.1), (x.1, y.0), (x.1, y.1), ((x.0 / 2 + x.1 / 2).clamp(x.0, x.1), y.0)]
+                    {
                         let at = |plane: Plane| {
                             IBig::from(plane.left) * IBig::from(p)
                                 + IBig::from(plane.right) * IBig::from(q)
