@@ -3,6 +3,7 @@
 //! | what | file |
 //! |---|---|
 //! | questions that every engine must answer, and the check that it does | [`conformance`] |
+//! | small networks that multiply, divide and bend variables | [`bent`] |
 //! | networks of many operators on a segment, with exact curves of their outputs | [`curves`] |
 //! | fully connected ReLU networks to build questions with | [`dense`] |
 //! | proofs: taken down, written, checked, mutated | [`proofs`] |
@@ -10,6 +11,7 @@
 //!
 //! A new engine or branching rule gets its tests in one line: `conformance::check(|graph, property| …)`.
 
+pub mod bent;
 pub mod conformance;
 pub mod curves;
 pub mod dense;

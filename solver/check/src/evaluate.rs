@@ -3,7 +3,7 @@
 use crate::error::{CheckError, Fault};
 use crate::float::{decode_f32, decode_f64, dyadic};
 use crate::interval::{Dyadic, Interval, quotients};
-use crate::layout::{concat, sources};
+use crate::layout::{broadcast_offsets, concat, sources};
 use crate::linear::{Operand, convolution, gemm_product, matmul};
 use crate::pointwise;
 use crate::reduction::{batch_normalization, mean, softmax, sum};
@@ -11,7 +11,7 @@ use crate::tensor::DyadicTensor;
 use crate::windows::{average_pool, max_pool};
 use dashu_ratio::RBig;
 use secateur_nn::graph::{Graph, Node};
-use secateur_nn::op::{ElementType, Op};
+use secateur_nn::op::{ElementType, Op, Value};
 use std::rc::Rc;
 
 /// How many bits are kept.
@@ -184,6 +184,17 @@ pub(crate) fn apply(node: &Node, arguments: Vec<Operand<'_>>, bits: usize) -> Re
                 parts.push(part.tensor()?);
             }
             concat(parts, *axis, shape)
+        }
+        Op::Where => {
+            let condition = operand()?;
+            let (Operand::Stored(Value::Bool(truths)), a, b) = (condition, operand()?.tensor()?, operand()?.tensor()?)
+            else {
+                return Err(Fault::Unsupported);
+            };
+            let of = |from: &[usize]| broadcast_offsets(from, shape);
+            let (c, from) = (of(truths.shape()), [of(a.shape()), of(b.shape())]);
+            let entry = |o: usize| if truths.data()[c[o]] { a.interval(from[0][o]) } else { b.interval(from[1][o]) };
+            DyadicTensor::collect(shape.to_vec(), (0..c.len()).map(entry).collect(), None)
         }
         op => {
             let first = operand()?;

@@ -11,7 +11,7 @@ use dashu_int::IBig;
 use secateur_nn::op::Op;
 
 /// The largest exponent that `Pow` takes.
-pub const MAX_POWER: usize = 64;
+pub const MAX_POWER: u32 = 64;
 
 fn attribute(decoded: Option<Decoded>) -> Result<Dyadic, Fault> {
     decoded.map(Dyadic::from).ok_or(Fault::NotFinite(0))
@@ -129,7 +129,7 @@ pub fn binary(
         Op::Max => aligned(&|x, y| x.max(y).clone(), false),
         Op::Mul => multiply(a, b, shape),
         Op::Div => divide(a, b, shape, bits),
-        Op::Pow => power(a, b, shape),
+        Op::Pow => power(a, b, shape, bits),
         _ => return None,
     })
 }
@@ -156,21 +156,56 @@ fn divide(a: DyadicTensor, b: DyadicTensor, shape: &[usize], bits: usize) -> Res
     DyadicTensor::collect(shape.to_vec(), quotients, None)
 }
 
-/// $a^n$ for exponents $n$ that are known integers from 0 to [`MAX_POWER`].
-fn power(a: DyadicTensor, b: DyadicTensor, shape: &[usize]) -> Result<DyadicTensor, Fault> {
-    let (a, b) = (broadcast(a, shape)?, broadcast(b, shape)?);
-    let known = |n: Interval| {
-        let whole = n.is_point().then(|| n.lower.floor_at(0)).filter(|whole| Dyadic::new(whole.clone(), 0) == n.lower);
-        whole.and_then(|whole| usize::try_from(whole).ok()).filter(|n| *n <= MAX_POWER).ok_or(Fault::Unsupported)
+/// The magnitude of an exponent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exponent {
+    /// A whole number up to [`MAX_POWER`].
+    Whole(u32),
+    /// $1/2$.
+    Half,
+}
+
+/// A known exponent: its magnitude, and whether it is negative.
+///
+/// # Errors
+/// [`Fault::Unsupported`] for other numbers.
+pub fn exponent(value: &Interval) -> Result<(Exponent, bool), Fault> {
+    let (negative, size) = match value.lower.is_negative() {
+        true => (true, value.lower.negated()),
+        false => (false, value.lower.clone()),
     };
-    let powers = (a.intervals().zip(b.intervals()))
-        .map(|(x, n)| {
-            let n = known(n)?;
-            let at = |v: &Dyadic| Dyadic::new(v.mantissa.pow(n), v.exponent * n as i64);
-            let (first, last) = (at(&x.lower), at(&x.upper));
-            let straddles = n > 0 && n % 2 == 0 && x.holds_zero();
-            let lower = if straddles { Dyadic::zero() } else { first.clone().min(last.clone()) };
-            Ok(Interval::new(lower, first.max(last)))
+    let whole = || u32::try_from(size.floor_at(0)).ok().filter(|n| *n <= MAX_POWER);
+    let known = if !value.is_point() {
+        None
+    } else if size == Dyadic::power_of_two(-1) {
+        Some(Exponent::Half)
+    } else {
+        whole().filter(|n| Dyadic::new((*n).into(), 0) == size).map(Exponent::Whole)
+    };
+    known.map(|exponent| (exponent, negative)).ok_or(Fault::Unsupported)
+}
+
+/// $\{x^n\}$.
+pub fn whole_power(x: &Interval, n: u32) -> Interval {
+    let at = |v: &Dyadic| Dyadic::new(v.mantissa.pow(n as usize), v.exponent * i64::from(n));
+    let (first, last) = (at(&x.lower), at(&x.upper));
+    let straddles = n > 0 && n % 2 == 0 && x.holds_zero();
+    let lower = if straddles { Dyadic::zero() } else { first.clone().min(last.clone()) };
+    Interval::new(lower, first.max(last))
+}
+
+/// $a^n$ for the exponents that [`exponent`] takes.
+fn power(a: DyadicTensor, b: DyadicTensor, shape: &[usize], bits: usize) -> Result<DyadicTensor, Fault> {
+    let (a, b) = (broadcast(a, shape)?, broadcast(b, shape)?);
+    let one = Interval::point(Dyadic::one());
+    let powers = (a.intervals().zip(b.intervals()).enumerate())
+        .map(|(i, (x, n))| {
+            let (exponent, negative) = exponent(&n)?;
+            let value = match exponent {
+                Exponent::Whole(n) => whole_power(&x, n),
+                Exponent::Half => x.root(bits).ok_or(Fault::Domain(i))?,
+            };
+            if negative { one.over(&value, bits).ok_or(Fault::Domain(i)) } else { Ok(value) }
         })
         .collect::<Result<Vec<_>, _>>()?;
     DyadicTensor::collect(shape.to_vec(), powers, None)

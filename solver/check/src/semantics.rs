@@ -108,12 +108,20 @@ pub fn effect(op: &Op) -> Option<Effect> {
 /// Whether a network has executions in single precision that are known here.
 ///
 /// # Errors
-/// The first node that has none: an operator outside of the table, another element type, arithmetic among constants, or
-/// factors, divisors, limits and variances of an extreme size.
+/// The first node that has none: an operator outside of the table, a product of two variables, another element type,
+/// arithmetic among constants, or factors, divisors, limits and variances of an extreme size.
 pub fn admit(graph: &Graph) -> Result<(), CheckError> {
+    let mut varies = vec![false; graph.len()];
     for (id, node) in graph.nodes() {
         let arguments: Vec<&Node> = graph.arguments(id).iter().map(|a| graph.node(*a)).collect();
-        if !admitted(node, &arguments) {
+        let varying = graph.arguments(id).iter().filter(|a| varies[a.index()]).count();
+        varies[id.index()] = node.op == Op::Input || varying > 0;
+        let product = matches!(node.op, Op::Mul | Op::MatMul | Op::Conv { .. } | Op::ConvTranspose { .. });
+        let bilinear = match node.op {
+            Op::Gemm { .. } => graph.arguments(id).iter().take(2).all(|a| varies[a.index()]),
+            _ => product && varying > 1,
+        };
+        if bilinear || !admitted(node, &arguments) {
             return Err(CheckError::Executed { node: node.name.clone(), op: node.op.name() });
         }
     }

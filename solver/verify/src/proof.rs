@@ -6,7 +6,7 @@
 use crate::alpha;
 use crate::bounds::Bounds;
 use crate::crown::EVEN_SHARE;
-use crate::network::{Kind, Network};
+use crate::network::{Function, Kind, Network};
 use crate::search::Tracer;
 use secateur_check::proof::format::{Entry, Next, Record, Sides, Slopes, Split, Step, Table, WHOLE};
 use secateur_linalg::Scalar;
@@ -160,7 +160,7 @@ impl Listing {
         self.add(layer, neuron, slope);
     }
 
-    /// The share of the second plane of a product.
+    /// The share of the second plane of a product, or where the tangent of a curved function touches.
     pub fn share(&mut self, (layer, neuron): (u32, u32), share: f64) {
         if share != EVEN_SHARE {
             self.add(layer, neuron, (share * WHOLE as f64).round().clamp(0.0, WHOLE as f64) as u32);
@@ -198,8 +198,8 @@ pub fn slopes<T: Scalar>(
     for (k, layer) in network.layers.iter().enumerate() {
         let size = layer.size;
         let Some(of) = found.alpha[k].get(r * size..(r + 1) * size) else { continue };
-        let Kind::Activation { source, .. } = layer.kind else {
-            // Shares of planes.
+        let Kind::Activation { source, function: Function::Relu } = layer.kind else {
+            // Shares of planes, and where tangents touch.
             of.iter().enumerate().for_each(|(j, share)| listing.share(names.entry(k, j), share.to_f64()));
             continue;
         };

@@ -1,7 +1,7 @@
 //! Bounds of networks that multiply, divide and bend variables, against exact enclosures of their values.
 //!
 //! The graphs have every operator of [`secateur_verify::lower`] that is not piecewise linear: attention with softmax, a layer
-//! norm of elementary operators, powers, angles, steps, a transposed convolution.
+//! norm of elementary operators, powers, angles, steps, a constant choice, a transposed convolution.
 
 use dashu_ratio::RBig;
 use proptest::prelude::*;
@@ -68,13 +68,24 @@ impl Maker {
         let variance = self.add(axes(), &[squares]);
         let epsilon = self.constant(vec![1], vec![0.25]);
         let variance = self.add(Op::Add, &[variance, epsilon]);
+        if self.random.index(2) == 0 {
+            let exponent = self.constant(vec![1], vec![-0.5]);
+            let inverse = self.add(Op::Pow, &[variance, exponent]);
+            return self.add(Op::Mul, &[away, inverse]);
+        }
         let deviation = self.add(Op::Sqrt, &[variance]);
         self.add(Op::Div, &[away, deviation])
     }
 
     /// An elementwise function.
     fn bent(&mut self, x: NodeId) -> NodeId {
-        match self.random.index(9) {
+        match self.random.index(10) {
+            9 => {
+                let truths = Tensor::new(vec![4], vec![true, false, false, true]);
+                let condition = self.builder.constant("truths", Value::Bool(Arc::new(truths))).expect("a constant");
+                let zero = self.constant(vec![1], vec![0.0]);
+                self.add(Op::Where, &[condition, x, zero])
+            }
             0 => self.add(Op::Exp, &[x]),
             1 => self.add(Op::Sin, &[x]),
             2 => self.add(Op::Cos, &[x]),

@@ -4,10 +4,11 @@
 //! A [`Frame`] has the exponents of a region; [`Known`] is what bounds a part of it.
 
 use super::checker::Rejection;
-use super::format::{Cover, Entry, Slopes, Split, Table, exact};
-use super::lines::{Line, image, lines, relu};
+use super::curves::{self, Lines};
+use super::format::{Cover, Entry, SLOPE_BITS, Slopes, Split, Table, exact};
+use super::lines::{INTERCEPT_BITS, Line, RELU_BITS, image, lines, relu};
 use super::matrix::{Constant, Matrix, power};
-use super::network::{Function, Kind, Layer, Network, Rounding};
+use super::network::{Factor, Function, Kind, Layer, Network, Rounding};
 use super::rows::{Start, View, least};
 use crate::evaluate::enclosed;
 use crate::interval::{Dyadic, Interval};
@@ -21,6 +22,9 @@ const ROWS_AT_ONCE: usize = 16;
 
 /// Bits of a bound.
 const BITS: i64 = 50;
+
+/// Exponents of what curved functions and products read stay between this and its negative.
+const SPAN: i64 = 1 << 14;
 
 /// Integer bounds with one exponent.
 #[derive(Clone, Debug, Default)]
@@ -55,7 +59,9 @@ pub struct Known {
     /// Bounds of the inputs of the functions.
     pub ranges: Ranges,
     /// Lines below and above the functions on these ranges.
-    pub lines: Vec<Vec<[Line; 2]>>,
+    pub lines: Vec<Lines>,
+    /// For every layer, whether all its entries have been bounded by lines.
+    tightened: Vec<bool>,
 }
 
 /// Corners of a box at the exponent of the input.
@@ -76,6 +82,11 @@ fn settle(bounds: &[Interval]) -> Result<(i64, Range), Rejection> {
 
 /// Integers at an exponent, rounded outward.
 fn at(bounds: &[Interval], exponent: i64) -> Result<Range, Rejection> {
+    // What is far too large is not shifted up.
+    let huge = |v: &Dyadic| v.top().is_some_and(|top| top > exponent + 64);
+    if bounds.iter().any(|b| huge(&b.lower) || huge(&b.upper)) {
+        return Err(Rejection::Range);
+    }
     let fit = |v: dashu_int::IBig| i64::try_from(v).map_err(|_| Rejection::Range);
     let lower = bounds.iter().map(|b| fit(b.lower.floor_at(exponent))).collect::<Result<_, _>>()?;
     let upper = bounds.iter().map(|b| fit(b.upper.ceil_at(exponent))).collect::<Result<_, _>>()?;
@@ -83,17 +94,31 @@ fn at(bounds: &[Interval], exponent: i64) -> Result<Range, Rejection> {
 }
 
 impl Frame {
-    /// Exponents for the box with these corners, and what is known on it.
+    /// A frame with the exponent of the input, and the corners of a box.
     ///
     /// # Errors
     /// [`Rejection::Range`] where numbers grow beyond the integers.
-    pub fn new(network: &Network, lower: &[RBig], upper: &[RBig]) -> Result<(Self, Corners, Known), Rejection> {
+    pub fn new(lower: &[RBig], upper: &[RBig]) -> Result<(Self, Corners), Rejection> {
         let ends = lower.iter().zip(upper).map(|(l, u)| Interval::new(enclosed(l, 256).lower, enclosed(u, 256).upper));
         let (exponent, input) = settle(&ends.collect::<Vec<_>>())?;
         let corners = Corners { lower: input.lower, upper: input.upper };
-        let mut frame = Self { exponent: vec![exponent], fine: false };
-        let known = frame.walk(network, &corners, None, &Table::default())?.ok_or(Rejection::Range)?;
-        Ok((frame, corners, known))
+        Ok((Self { exponent: vec![exponent], fine: false }, corners))
+    }
+
+    /// Whether the other layers have no exponents yet.
+    pub fn is_new(&self) -> bool {
+        self.exponent.len() == 1
+    }
+
+    /// Exponents for the box with these corners, and what is known on it with the help of a table; `None` where no point of it
+    /// has the ranges that the table shows.
+    ///
+    /// # Errors
+    /// [`Rejection::Range`] where numbers grow beyond the integers, [`Rejection::Domain`] where a function is not defined,
+    /// [`Rejection::Table`] for entries that do not exist.
+    pub fn start(&mut self, network: &Network, corners: &Corners, table: &Table) -> Result<Option<Known>, Rejection> {
+        self.exponent.truncate(1);
+        self.walk(network, corners, None, table)
     }
 
     /// What is known on a smaller box, where the ReLUs have `parent`'s ranges and those that a table shows; `None` where
@@ -124,38 +149,39 @@ impl Frame {
         let (below_input, nothing) = (below(&all[0].lower), Vec::new());
         let mut known =
             Known { below: vec![below_input], reach: vec![Vec::new()], noise: vec![nothing], ..Known::default() };
+        known.tightened = vec![false; network.layers.len()];
+        // Intervals of what is divided by or has its root taken: next to large numbers, units may be too coarse to tell that
+        // it leaves 0 alone.
+        let wanted = network.divisors();
+        let mut sharp: Vec<Vec<Interval>> = vec![Vec::new(); network.layers.len()];
         for (k, layer) in network.layers.iter().enumerate().skip(1) {
             let (range, reach, noise) = match &layer.kind {
                 Kind::Input => return Err(Rejection::Range),
                 Kind::Activation(source, function) => {
-                    let mut range = all[*source].clone();
-                    if let Some(parent) = parent.map(|ranges| &ranges[known.ranges.len()]) {
-                        range.lower.iter_mut().zip(&parent.lower).for_each(|(l, p)| *l = (*l).max(*p));
-                        range.upper.iter_mut().zip(&parent.upper).for_each(|(u, p)| *u = (*u).min(*p));
-                    }
-                    self.tighten(network, *source, *function, corners, &known, &mut range)?;
-                    let entries = table.layers.iter().filter(|(r, _)| *r as usize == known.ranges.len());
-                    for (_, entries) in entries {
-                        self.follow(network, *source, corners, &known, entries, &mut range)?;
-                    }
-                    if range.lower.iter().zip(&range.upper).any(|(l, u)| l > u) {
+                    let curved = *function != Function::Relu;
+                    if !self.read(network, (*source, curved), corners, parent, table, &mut known, &mut all)? {
                         return Ok(None);
                     }
-                    let wider = table.ranges.iter().filter(|(r, _)| *r as usize == known.ranges.len());
-                    for (_, wider) in wider {
-                        self.widen(*source, wider, &mut range)?;
-                    }
-                    known.below[*source] = below(&range.lower);
-                    // Others may read that layer too.
-                    all[*source] = range.clone();
-                    let g = self.exponent[*source];
-                    let (exponent, values, lines) = apply(*function, &range, g)?;
-                    known.ranges.push(range);
+                    let (g, given) = (self.exponent[*source], parent.map(|_| self.exponent[k]));
+                    let (exponent, values, lines) = apply(*function, &all[*source], g, given, &sharp[*source])?;
                     known.lines.push(lines);
                     if parent.is_none() {
                         self.exponent.push(exponent);
                     }
                     (values, Vec::new(), Vec::new())
+                }
+                Kind::Product(left, right) => {
+                    for source in [left.source, right.source] {
+                        if !self.read(network, (source, true), corners, parent, table, &mut known, &mut all)? {
+                            return Ok(None);
+                        }
+                        known.lines.push(Lines::default());
+                    }
+                    let values = self.products((left, right), &all)?;
+                    if parent.is_none() {
+                        self.exponent.push(settle(&values)?.0);
+                    }
+                    (at(&values, self.exponent[k])?, Vec::new(), Vec::new())
                 }
                 Kind::Affine(terms, _) => {
                     let mut image = self.image(network, k, &all)?;
@@ -163,10 +189,13 @@ impl Frame {
                     for (ends, e) in image.iter_mut().zip(&noise) {
                         ends.iter_mut().for_each(|end| end.add(&e.negated()));
                     }
+                    let ends = |[lower, minus_upper]: &[Constant; 2]| {
+                        Interval::new(lower.value(), minus_upper.value().negated())
+                    };
+                    if wanted[k] {
+                        sharp[k] = image.iter().map(ends).collect();
+                    }
                     if parent.is_none() {
-                        let ends = |[lower, minus_upper]: &[Constant; 2]| {
-                            Interval::new(lower.value(), minus_upper.value().negated())
-                        };
                         self.exponent.push(settle(&image.iter().map(ends).collect::<Vec<_>>())?.0);
                     }
                     let floor = |end: Constant| end.floor_at(self.exponent[k]).ok_or(Rejection::Range);
@@ -174,10 +203,6 @@ impl Frame {
                     let negated = |ends: &[Constant; 2]| floor(ends[1])?.checked_neg().ok_or(Rejection::Range);
                     let upper = image.iter().map(negated).collect::<Result<_, _>>()?;
                     let range = Range { lower, upper };
-                    // A table's ranges may be wider than what the exponents were made for.
-                    if range.lower.iter().chain(&range.upper).any(|v| v.unsigned_abs() >> (BITS + 1) > 0) {
-                        return Err(Rejection::Range);
-                    }
                     let reach = |(s, map): &(usize, Arc<Matrix>)| {
                         map.reach(|i| all[*s].lower[i].abs().max(all[*s].upper[i].abs()))
                     };
@@ -186,6 +211,10 @@ impl Frame {
                     (range, terms.iter().map(reach).collect(), noise)
                 }
             };
+            // A table's ranges may be wider than what the exponents were made for.
+            if range.lower.iter().chain(&range.upper).any(|v| v.unsigned_abs() >> (BITS + 1) > 0) {
+                return Err(Rejection::Range);
+            }
             if network.executed && self.exponent[k] + BITS > semantics::TOP {
                 return Err(Rejection::Range);
             }
@@ -195,6 +224,59 @@ impl Frame {
             all.push(range);
         }
         Ok(Some(known))
+    }
+
+    /// The range of a layer that the next function or product reads, as tight as parent, lines and table make it; `false` where
+    /// they contradict each other.
+    #[allow(clippy::too_many_arguments)]
+    fn read(
+        &self,
+        network: &Network,
+        (source, everything): (usize, bool),
+        corners: &Corners,
+        parent: Option<&Ranges>,
+        table: &Table,
+        known: &mut Known,
+        all: &mut [Range],
+    ) -> Result<bool, Rejection> {
+        let number = known.ranges.len();
+        let mut range = all[source].clone();
+        if let Some(parent) = parent.map(|ranges| &ranges[number]) {
+            range.lower.iter_mut().zip(&parent.lower).for_each(|(l, p)| *l = (*l).max(*p));
+            range.upper.iter_mut().zip(&parent.upper).for_each(|(u, p)| *u = (*u).min(*p));
+        }
+        if !known.tightened[source] {
+            self.tighten(network, source, everything, corners, known, &mut range)?;
+            known.tightened[source] = everything;
+        }
+        for (_, entries) in table.layers.iter().filter(|(r, _)| *r as usize == number) {
+            self.follow(network, source, corners, known, entries, &mut range)?;
+        }
+        if range.lower.iter().zip(&range.upper).any(|(l, u)| l > u) {
+            return Ok(false);
+        }
+        for (_, wider) in table.ranges.iter().filter(|(r, _)| *r as usize == number) {
+            self.widen(source, wider, &mut range)?;
+        }
+        known.below[source] = below(&range.lower);
+        known.ranges.push(range.clone());
+        // Others may read that layer too.
+        all[source] = range;
+        Ok(true)
+    }
+
+    /// The values of products.
+    fn products(&self, (left, right): (&Factor, &Factor), all: &[Range]) -> Result<Vec<Interval>, Rejection> {
+        if [left, right].iter().any(|factor| self.exponent[factor.source].abs() > SPAN) {
+            return Err(Rejection::Range);
+        }
+        let end = |factor: &Factor, i: u32| {
+            let (range, g) = (&all[factor.source], self.exponent[factor.source]);
+            let [l, u] = [range.lower[i as usize], range.upper[i as usize]].map(|v| Dyadic::new(v.into(), g));
+            Interval::new(l, u)
+        };
+        let pairs = left.index.par_iter().zip(&right.index);
+        Ok(pairs.map(|(i, j)| end(left, *i).times(&end(right, *j))).collect())
     }
 
     /// Interval arithmetic through an affine layer: lower ends, and upper ends negated.
@@ -260,13 +342,13 @@ impl Frame {
         (0..*size).into_par_iter().with_min_len(ROWS_AT_ONCE).map(entry).collect()
     }
 
-    /// Tightens the entries of layer `k` that matter to the function that reads it by linear bounds; where it is a direct image of the input, intervals are
-    /// as good.
+    /// Tightens the entries of layer `k` that matter to what reads it by linear bounds; where it is a direct image of the
+    /// input, intervals are as good.
     fn tighten(
         &self,
         network: &Network,
         k: usize,
-        function: Function,
+        everything: bool,
         corners: &Corners,
         known: &Known,
         range: &mut Range,
@@ -274,7 +356,7 @@ impl Frame {
         if reads_input(network, k) {
             return Ok(());
         }
-        let matters = |o: &usize| function != Function::Relu || (range.lower[*o] < 0 && range.upper[*o] > 0);
+        let matters = |o: &usize| everything || (range.lower[*o] < 0 && range.upper[*o] > 0);
         let open: Vec<usize> = (0..range.lower.len()).filter(matters).collect();
         let bound = |o: usize, sign: i64| -> Result<i64, Rejection> {
             let least = least(network, self, known.view(), Start::entry(k, o, sign), &Slopes::default(), corners)?;
@@ -409,12 +491,42 @@ pub fn cut(ranges: &mut Ranges, split: Split) -> Option<(i64, i64)> {
 /// Bits behind the point of the values of sigmoid and tanh.
 const VALUE_BITS: i64 = 50;
 
-/// The values of a function on ranges with exponent `g`, their exponent, and lines.
-fn apply(function: Function, range: &Range, g: i64) -> Result<(i64, Range, Vec<[Line; 2]>), Rejection> {
+/// The values of a function on ranges with exponent `g`, their exponent (which may be given), and lines. Ranges may be known
+/// more sharply than in these units.
+fn apply(
+    function: Function,
+    range: &Range,
+    g: i64,
+    given: Option<i64>,
+    sharp: &[Interval],
+) -> Result<(i64, Range, Lines), Rejection> {
+    let of = |slope: i64, intercept: i64, lines: Vec<[Line; 2]>| Lines { slope, intercept, lines, bends: Vec::new() };
+    let slope = -i64::from(SLOPE_BITS);
     if function == Function::Relu {
         let cut = |side: &[i64]| side.iter().map(|v| (*v).max(0)).collect();
         let lines = range.lower.iter().zip(&range.upper).map(|(l, u)| relu(*l, *u, false)).collect();
-        return Ok((g, Range { lower: cut(&range.lower), upper: cut(&range.upper) }, lines));
+        let values = Range { lower: cut(&range.lower), upper: cut(&range.upper) };
+        return Ok((g, values, of(slope, g - RELU_BITS, lines)));
+    }
+    if function.is_curved() {
+        if g.abs() > SPAN {
+            return Err(Rejection::Range);
+        }
+        let ends = range.lower.iter().zip(&range.upper).enumerate().map(|(o, (l, u))| {
+            let [l, u] = [l, u].map(|v| Dyadic::new((*v).into(), g));
+            let Some(sharp) = sharp.get(o) else { return Interval::new(l, u) };
+            // Where the two contradict each other, no point has either.
+            let (lower, upper) = (l.clone().max(sharp.lower.clone()), u.clone().min(sharp.upper.clone()));
+            if lower <= upper { Interval::new(lower, upper) } else { Interval::new(l, u) }
+        });
+        let ends: Vec<Interval> = ends.collect();
+        let lines = curves::lines(function, &ends)?;
+        let values = ends.par_iter().map(|ends| curves::image(function, ends));
+        let values: Vec<Interval> = values.collect::<Result<_, Rejection>>()?;
+        return match given {
+            Some(exponent) => Ok((exponent, at(&values, exponent)?, lines)),
+            None => settle(&values).map(|(exponent, range)| (exponent, range, lines)),
+        };
     }
     let end = |v: i64| Dyadic::new(v.into(), g);
     let entry = |(l, u): (&i64, &i64)| {
@@ -422,14 +534,18 @@ fn apply(function: Function, range: &Range, g: i64) -> Result<(i64, Range, Vec<[
         (image(function, &Interval::new(l.clone(), u.clone())), lines(function, &l, &u))
     };
     let (values, lines): (Vec<Interval>, Vec<[Line; 2]>) = range.lower.par_iter().zip(&range.upper).map(entry).unzip();
-    Ok((-VALUE_BITS, at(&values, -VALUE_BITS)?, lines))
+    Ok((-VALUE_BITS, at(&values, -VALUE_BITS)?, of(slope, -INTERCEPT_BITS, lines)))
 }
 
 fn below(lower: &[i64]) -> Vec<i64> {
     lower.iter().map(|l| (-*l).max(0)).collect()
 }
 
-/// Whether an affine layer reads the input alone.
+/// Whether a layer is the input, or an affine one that reads the input alone.
 fn reads_input(network: &Network, k: usize) -> bool {
-    matches!(&network.layers[k].kind, Kind::Affine(terms, _) if terms.iter().all(|(s, _)| *s == 0))
+    match &network.layers[k].kind {
+        Kind::Input => true,
+        Kind::Affine(terms, _) => terms.iter().all(|(s, _)| *s == 0),
+        _ => false,
+    }
 }

@@ -62,6 +62,9 @@ pub enum Rejection {
     /// Numbers outgrow the integers.
     #[error("the numbers of the bounds spread over too many binary orders of magnitude")]
     Range,
+    /// A function is not defined on all of a range.
+    #[error("the bounds do not exclude {0}")]
+    Domain(&'static str),
     /// A record names a part that is not open.
     #[error("record {record}: part {part} is not open")]
     Part {
@@ -132,6 +135,7 @@ struct Part {
 
 /// One case of the property, ready for bounds.
 struct Case {
+    /// Empty until its first record comes.
     frame: Frame,
     /// Objectives of every disjunct: where to start, and whether equality is excluded.
     disjuncts: Vec<Vec<(Start, bool)>>,
@@ -235,11 +239,11 @@ impl<'a> Checker<'a> {
             if case.ball.is_some() {
                 return Err(Rejection::Ball(number));
             }
-            let (frame, corners, known) = Frame::new(network, &case.lower, &case.upper)?;
+            let (frame, corners) = Frame::new(&case.lower, &case.upper)?;
             let start = |c: &LinearConstraint| Ok((objective(network, c)?, c.strict));
             let all = case.unsafe_set.iter().map(|conjunction| conjunction.iter().map(start).collect());
             let disjuncts: Vec<Vec<(Start, bool)>> = all.collect::<Result<_, Rejection>>()?;
-            let (corners, known) = (Arc::new(corners), Arc::new(known));
+            let (corners, known) = (Arc::new(corners), Arc::<Known>::default());
             let open: Vec<u32> = (0..disjuncts.len() as u32).collect();
             let part = Part {
                 case: number,
@@ -259,6 +263,26 @@ impl<'a> Checker<'a> {
         Ok(Self { network, cases, parts, next, records: 0, waiting: Vec::new(), entries: 0 })
     }
 
+    /// Bounds the box of a case, with the help of a table, when the first record names it; says whether this is the first.
+    /// The exponents of its frame are those of these bounds, which a table may make much tighter.
+    fn open(&mut self, id: u64, table: &Table) -> Result<bool, Rejection> {
+        let place = usize::try_from(id).ok().filter(|place| *place < self.cases.len());
+        let Some(case) = place.map(|place| &mut self.cases[place]).filter(|case| case.frame.is_new()) else {
+            return Ok(false);
+        };
+        let Some(part) = self.parts.get_mut(&id) else { return Ok(false) };
+        let Some(open) = part else { return Ok(false) };
+        match case.frame.start(self.network, &open.corners, table)? {
+            Some(known) => {
+                case.known = Arc::new(known);
+                open.known = case.known.clone();
+            }
+            // Nothing of the box has the ranges that the table shows.
+            None => *part = None,
+        }
+        Ok(true)
+    }
+
     /// Takes up a record. How many children a part has is the record's to say, so their numbers are known at once.
     fn take(&mut self, record: Record, entries: u64) -> Result<(), Rejection> {
         self.records += 1;
@@ -267,6 +291,9 @@ impl<'a> Checker<'a> {
             Record::Witness(_) => Err(Rejection::Witness("a counterexample follows other records")),
             Record::Table(table) => {
                 self.settle()?;
+                if self.open(table.id, &table)? {
+                    return Ok(());
+                }
                 let part = self.parts.remove(&table.id).ok_or(Rejection::Part { record: number, part: table.id })?;
                 let better = |part: Part| {
                     let known = self.known(&part, &table)?;
@@ -277,6 +304,7 @@ impl<'a> Checker<'a> {
                 Ok(())
             }
             Record::Step(step) => {
+                self.open(step.id, &Table::default())?;
                 let first = self.next;
                 self.next += step.next.children();
                 self.waiting.push(Waiting { number, step, first });

@@ -92,8 +92,10 @@ pub struct Split {
 /// How a row goes back to the input.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Slopes {
-    /// Slopes below open ReLUs: per ReLU layer and neuron, both ascending, in units of $2^{-24}$. Others take 0 or 1,
-    /// whichever leaves the smaller area.
+    /// Numbers in [0, 1] per layer and neuron, both ascending, in units of $2^{-24}$. For ReLUs the slope below where they are
+    /// open; others take 0 or 1, whichever leaves the smaller area. For curved functions that bend one way, how far from the
+    /// lower end of the range the tangent touches, for products (under their first number) the share of the second of the two
+    /// planes on a side; others take 1/2.
     pub alpha: Vec<(u32, Vec<(u32, u32)>)>,
     /// Multipliers of the splits, in their order; 0 for those that are left out at the end.
     pub beta: Vec<f64>,

@@ -160,12 +160,13 @@ impl Matrix {
 
     /// Whether it is the identity.
     pub fn is_identity(&self) -> bool {
-        let Some((starts, index)) = &self.sparse else { return false };
-        let one = 1i64.checked_shl(u32::try_from(-self.fine.exponent).unwrap_or(u32::MAX));
-        self.inputs == self.outputs()
-            && starts.windows(2).enumerate().all(|(o, range)| range[0] == o && range[1] == o + 1)
-            && index.iter().enumerate().all(|(o, i)| o == *i as usize)
-            && self.fine.values.iter().all(|v| Some(*v) == one)
+        let one = u32::try_from(-self.fine.exponent).ok().and_then(|places| 1i64.checked_shl(places));
+        let diagonal = |o: usize| {
+            let mut entries = self.row(o).filter(|(_, v)| *v != 0);
+            entries.next().is_some_and(|(i, v)| i == o && Some(v) == one) && entries.next().is_none()
+        };
+        let rounded = self.fine.rounded.iter().any(|away| *away > 0);
+        self.inputs == self.outputs() && !rounded && (0..self.inputs).all(diagonal)
     }
 
     /// How many entries output `o` may have.

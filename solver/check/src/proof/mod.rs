@@ -6,21 +6,26 @@
 //!
 //! | step | file |
 //! |---|---|
-//! | the network as affine layers and elementwise functions, from the graph | [`network`] |
+//! | the network as affine layers, elementwise functions and products, from the graph | [`network`], `build`, `affine`, `bilinear` |
 //! | weights as integers with one exponent | [`matrix`] |
 //! | bounds of all layers on a box; lines of the ReLUs | [`bounds`] |
-//! | lines of sigmoid and tanh | [`lines`] |
+//! | lines of sigmoid and tanh; of other curved functions; planes of products | [`lines`]; [`curves`]; [`planes`] |
 //! | an objective taken back to the input | [`rows`] |
 //! | ranges narrowed by half-spaces | [`spaces`] |
 //! | the file | [`mod@format`] |
 //! | every part of the region is closed | [`checker`] |
 
+mod affine;
+mod bilinear;
 pub mod bounds;
+mod build;
 pub mod checker;
+pub mod curves;
 pub mod format;
 pub mod lines;
 pub mod matrix;
 pub mod network;
+pub mod planes;
 pub mod rows;
 pub mod spaces;
 

@@ -8,12 +8,16 @@
 
 use super::bounds::{Corners, Frame, Known, Ranges};
 use super::checker::Rejection;
+use super::curves::MIDDLE;
 use super::format::{SLOPE_BITS, Slopes, Split, WHOLE};
-use super::lines::{INTERCEPT_BITS, Line, RELU_BITS, relu};
+use super::lines::{Line, relu};
 use super::matrix::{COARSE, Constant, FINE, power};
-use super::network::{Function, Kind, Network};
+use super::network::{Factor, Function, Kind, Network};
+use super::planes::{DROPPED, plane};
 use crate::float::decode_f64;
 use crate::interval::Dyadic;
+use std::iter::Peekable;
+use std::slice::Iter;
 
 /// What is known on a part: bounds of a box that holds it, tighter ranges of its own, and the signs that make it.
 #[derive(Clone, Copy, Debug)]
@@ -259,25 +263,73 @@ pub fn back(
                     merge(&mut sums[*s], new, below, g, &mut constant)?;
                 }
             }
+            Kind::Activation(s, function) if function.is_curved() => {
+                constant.minus(sum.shorten(coefficient_bits(true, network.layers[k].size), below, g));
+                let r = network.number(k);
+                let (below, g) = (&known.below[*s], frame.exponent[*s]);
+                let (lines, here) = (&known.lines[r], &known.ranges[r]);
+                let mut given = Given::of(slopes, r);
+                let mut intercepts = 0i128;
+                let mut through = |(j, a): (usize, &i64)| {
+                    if *a == 0 {
+                        return 0;
+                    }
+                    let above = *a < 0;
+                    let other = given.next(j).filter(|share| *share != MIDDLE);
+                    let range = ((here.lower[j], here.upper[j]), g);
+                    let tangent = other.and_then(|share| lines.tangent(*function, j, range, share, above));
+                    let line = tangent.unwrap_or(lines.lines[j][usize::from(above)]);
+                    // Coefficients have 50 bits less those of a sum over the layer, slopes 54 and a sign, intercepts 62.
+                    intercepts += i128::from(*a) * i128::from(line.intercept);
+                    i128::from(*a) * i128::from(line.slope)
+                };
+                let values = sum.values.iter().enumerate().map(&mut through).collect();
+                constant.plus(intercepts, sum.exponent + lines.intercept);
+                let (mut new, loss) = Sum::of(values, sum.exponent + lines.slope, below, g);
+                constant.minus(loss);
+                constant.minus(signs(view, slopes, r, &mut new, below, g)?);
+                merge(&mut sums[*s], new, below, g, &mut constant)?;
+            }
+            Kind::Product(left, right) => {
+                constant.minus(sum.shorten(coefficient_bits(true, network.layers[k].size), below, g));
+                let r = network.number(k);
+                let (x, y) = (&view.ranges[r], &view.ranges[r + 1]);
+                let mut given = Given::of(slopes, r);
+                let zeros = |factor: &Factor| vec![0i128; network.layers[factor.source].size];
+                let (mut of_left, mut of_right, mut intercepts) = (zeros(left), zeros(right), 0i128);
+                for (j, a) in sum.values.iter().enumerate().filter(|(_, a)| **a != 0) {
+                    let (p, q) = (left.index[j] as usize, right.index[j] as usize);
+                    let share = given.next(j).unwrap_or(MIDDLE);
+                    let plane = plane((x.lower[p], x.upper[p]), (y.lower[q], y.upper[q]), share, *a > 0);
+                    // As above, with slopes of 51 bits: sums over the layer have 113.
+                    let a = i128::from(*a);
+                    of_left[p] += a * i128::from(plane.left);
+                    of_right[q] += a * i128::from(plane.right);
+                    intercepts += a * i128::from(plane.intercept);
+                }
+                let units = [left, right].map(|factor| frame.exponent[factor.source]);
+                constant.plus(intercepts, sum.exponent + units[0] + units[1] + DROPPED);
+                let sides = [(left, of_left, units[1], r), (right, of_right, units[0], r + 1)];
+                for (factor, values, unit, r) in sides {
+                    let (below, g) = (&known.below[factor.source], frame.exponent[factor.source]);
+                    let (mut new, loss) = Sum::of(values, sum.exponent + unit, below, g);
+                    constant.minus(loss);
+                    constant.minus(signs(view, slopes, r, &mut new, below, g)?);
+                    merge(&mut sums[factor.source], new, below, g, &mut constant)?;
+                }
+            }
             Kind::Activation(s, function) => {
                 constant.minus(sum.shorten(coefficient_bits(frame.fine, network.layers[k].size), below, g));
                 let r = network.number(k);
                 let range = &view.ranges[r];
-                let given = slopes.alpha.iter().find(|(layer, _)| *layer as usize == r);
+                let mut given = Given::of(slopes, r);
                 // Whether the lines are those of the box.
                 let plain = given.is_none()
                     && probe.is_none()
                     && view.splits.is_empty()
                     && std::ptr::eq(view.ranges, &known.ranges);
-                let mut given = given.map(|(_, of)| of.iter().peekable());
-                let mut chosen = |j: usize| -> Option<i64> {
-                    let given = given.as_mut()?;
-                    while given.next_if(|(neuron, _)| (*neuron as usize) < j).is_some() {}
-                    given.peek().filter(|(neuron, _)| *neuron as usize == j).map(|(_, slope)| i64::from(*slope))
-                };
-                let (lines, here) = (&known.lines[r], &known.ranges[r]);
-                let unit = if *function == Function::Relu { frame.exponent[*s] - RELU_BITS } else { -INTERCEPT_BITS };
-                let unit = sum.exponent + unit;
+                let (lines, here) = (&known.lines[r].lines, &known.ranges[r]);
+                let unit = sum.exponent + known.lines[r].intercept;
                 // The sign that the splits give a neuron whose range leaves 0 alone.
                 let sign = |j: usize| {
                     let mut last = view.splits.iter().rev().filter(|s| s.layer as usize == r && s.neuron as usize == j);
@@ -290,7 +342,7 @@ pub fn back(
                     if *function == Function::Relu {
                         // This lies below a ReLU on any range.
                         if a > 0
-                            && let Some(slope) = chosen(j)
+                            && let Some(slope) = given.next(j)
                         {
                             return slope;
                         }
@@ -357,6 +409,25 @@ pub fn back(
     let loss = sum.shorten(40, &known.below[0], frame.exponent[0]);
     constant.minus(loss);
     Ok(Form { values: sum.values, exponent: sum.exponent, constant: constant.value() })
+}
+
+/// The numbers that slopes give to the neurons of a layer, asked for in ascending order.
+struct Given<'a>(Option<Peekable<Iter<'a, (u32, u32)>>>);
+
+impl<'a> Given<'a> {
+    fn of(slopes: &'a Slopes, r: usize) -> Self {
+        Self(slopes.alpha.iter().find(|(layer, _)| *layer as usize == r).map(|(_, of)| of.iter().peekable()))
+    }
+
+    fn is_none(&self) -> bool {
+        self.0.is_none()
+    }
+
+    fn next(&mut self, j: usize) -> Option<i64> {
+        let given = self.0.as_mut()?;
+        while given.next_if(|(neuron, _)| (*neuron as usize) < j).is_some() {}
+        given.peek().filter(|(neuron, _)| *neuron as usize == j).map(|(_, slope)| i64::from(*slope))
+    }
 }
 
 /// Whether slopes and multipliers are what they have to be.

@@ -1,0 +1,209 @@
+//! Certificates of networks that multiply, divide and bend variables: what is decided is shown, and no falsehood is.
+
+use dashu_ratio::RBig;
+use secateur_check::proof::Rejection;
+use secateur_check::proof::format::{Claim, Next, Record, Row, Sides, Slopes, Step, Table};
+use secateur_check::{Precision, evaluate};
+use secateur_linalg::Tensor;
+use secateur_linalg::random::Random;
+use secateur_nn::graph::{Graph, GraphBuilder};
+use secateur_nn::op::{ElementType, Op, Value};
+use secateur_nn::property::{Case, LinearConstraint, Property};
+use secateur_tests::bent::{at_most, random, sampled};
+use secateur_tests::proofs::{Kept, accepted, mutate};
+use secateur_verify::{Outcome, Settings, Silent, verify, verify_traced};
+use std::sync::Arc;
+use std::time::Duration;
+
+fn power(exponent: i64) -> RBig {
+    let size = dashu_int::UBig::ONE << exponent.unsigned_abs() as usize;
+    if exponent < 0 { RBig::from_parts(1.into(), size) } else { RBig::from(size) }
+}
+
+#[test]
+fn what_is_decided_is_shown_and_no_falsehood_is() {
+    let mut source = Random::new(29);
+    let settings = Settings { threads: 1, timeout: Some(Duration::from_secs(2)), ..Settings::default() };
+    let (mut decided, mut refused, mut mutants) = (0, 0, 0);
+    for round in 0..120 {
+        let graph = random(&mut source).expect("shapes fit");
+        let radius = power(-2 - (round % 4));
+        let (lower, upper, least) = sampled(&graph, &mut source, &radius);
+        // Clearly below, though bounds may be further away.
+        let margin = RBig::from_parts(1.into(), 4_u8.into());
+        let holds = at_most((&lower, &upper), &least - margin);
+        let fails = at_most((&lower, &upper), least);
+        let mut kept = Kept::default();
+        let report = verify_traced(&graph, &holds, &settings, &Silent, Some(&mut kept)).expect("supported");
+        if report.outcome != Outcome::Unsat {
+            continue;
+        }
+        decided += 1;
+        let plain = verify(&graph, &holds, &settings, &Silent).expect("supported").outcome;
+        assert_eq!(plain, Outcome::Unsat, "round {round}: verdicts differ with and without a certificate");
+        match accepted(&graph, &holds, &kept.0) {
+            Ok(()) => {}
+            Err(why @ Rejection::Bound { .. }) => {
+                println!("round {round}: {why}");
+                refused += 1;
+            }
+            Err(why) => panic!("round {round}: {why}"),
+        }
+        assert!(accepted(&graph, &fails, &kept.0).is_err(), "round {round}: a falsehood was accepted");
+        for _ in 0..12 {
+            let mut mutant = kept.0.clone();
+            (0..1 + source.index(3)).for_each(|_| {
+                if !mutant.is_empty() {
+                    mutate(&mut mutant, &mut source);
+                }
+            });
+            mutants += 1;
+            assert!(accepted(&graph, &fails, &mutant).is_err(), "round {round}: a mutant shows a falsehood");
+        }
+    }
+    println!("{decided} decided, {refused} refused, {mutants} mutants");
+    assert!(decided > 50, "{decided} decided");
+    assert_eq!(refused, 0, "of {decided}");
+}
+
+/// A network of one curved function, or the product of its two inputs.
+fn single(op: Option<(Op, f32)>) -> Graph {
+    let n = if op.is_some() { 1 } else { 2 };
+    let mut builder = GraphBuilder::new("x", vec![1, n], ElementType::F32);
+    let x = builder.input();
+    let mut constant = |builder: &mut GraphBuilder, name: &str, shape: &[usize], data: Vec<f32>| {
+        builder.constant(name, Value::F32(Arc::new(Tensor::new(shape.to_vec(), data)))).expect("a constant")
+    };
+    let y = match op {
+        Some((Op::Pow, exponent)) => {
+            let exponent = constant(&mut builder, "exponent", &[1], vec![exponent]);
+            builder.add("y", Op::Pow, &[x, exponent])
+        }
+        Some((Op::Div, _)) => {
+            let one = constant(&mut builder, "one", &[1, 1], vec![1.0]);
+            builder.add("y", Op::Div, &[one, x])
+        }
+        Some((op, _)) => builder.add("y", op, &[x]),
+        None => {
+            let pick = |b: &mut GraphBuilder, name: &str, at: usize| {
+                let slice = Op::Slice { starts: vec![0, at], steps: vec![1, 1], lengths: vec![1, 1] };
+                b.add(name, slice, &[x]).expect("fits")
+            };
+            let (a, b) = (pick(&mut builder, "a", 0), pick(&mut builder, "b", 1));
+            builder.add("y", Op::Mul, &[a, b])
+        }
+    };
+    builder.finish(y.expect("fits")).expect("a network")
+}
+
+fn refuted(alpha: Vec<(u32, Vec<(u32, u32)>)>) -> Record {
+    let slopes = Slopes { alpha, ..Slopes::default() };
+    let rows = vec![Row { objective: 0, weight: 1, slopes }];
+    Record::Step(Step { refuted: vec![Claim { disjunct: 0, rows }], ..Step::new(Next::Closed) })
+}
+
+/// Whatever lines and planes are taken, what holds at a point of a range is not refuted: ranges of every size, slopes of every
+/// size, tangents and shares anywhere, ranges that a table makes wider up to where they are refused.
+#[test]
+fn lines_and_planes_of_extreme_ranges_show_no_falsehood() {
+    let mut source = Random::new(31);
+    let functions: Vec<(Op, f32)> = vec![
+        (Op::Exp, 0.0),
+        (Op::Sin, 0.0),
+        (Op::Cos, 0.0),
+        (Op::Sqrt, 0.0),
+        (Op::Sign, 0.0),
+        (Op::Floor, 0.0),
+        (Op::Div, 0.0),
+        (Op::Pow, 2.0),
+        (Op::Pow, 3.0),
+        (Op::Pow, 63.0),
+        (Op::Pow, 64.0),
+        (Op::Pow, -0.5),
+        (Op::Pow, -3.0),
+    ];
+    let mut asked = 0;
+    for round in 0..1500 {
+        let op = functions.get(round % (functions.len() + 3)).cloned();
+        let from_zero = matches!(op, Some((Op::Sqrt | Op::Div, _))) || op.as_ref().is_some_and(|(_, n)| *n < 0.0);
+        let small = matches!(op, Some((Op::Exp, _)));
+        let graph = single(op.clone());
+        let n = if op.is_some() { 1 } else { 2 };
+        let spread = if small { 6 } else { 60 };
+        let mut end = || {
+            let exponent = source.index(2 * spread) as i64 - spread as i64;
+            let sign = if from_zero || source.index(2) == 0 { 1 } else { -1 };
+            RBig::from(sign * (1 + source.index(1 << 12) as i64)) * power(exponent - 12)
+        };
+        let ends: Vec<(RBig, RBig)> =
+            (0..n).map(|_| (end(), end())).map(|(a, b)| (a.clone().min(b.clone()), a.max(b))).collect();
+        let share = RBig::from_parts(source.index(9).into(), 8_u8.into());
+        let point: Vec<RBig> = ends.iter().map(|(l, u)| l + (u - l) * &share).collect();
+        let Ok(found) = evaluate(&graph, &point, Precision::ROUNDED) else { continue };
+        // y - s x at the point, with slopes between none and steep ones.
+        let slopes: Vec<RBig> =
+            (0..n).map(|_| RBig::from(source.index(5) as i64 - 2) * power(source.index(80) as i64 - 40)).collect();
+        let bound = slopes.iter().zip(&point).fold(found[0].upper.clone(), |b, (s, x)| b - s * x);
+        let constraint = LinearConstraint {
+            inputs: slopes.iter().enumerate().map(|(i, s)| (i, -s.clone())).collect(),
+            outputs: vec![(0, RBig::ONE)],
+            bound,
+            strict: false,
+        };
+        let (lower, upper) = ends.iter().cloned().unzip();
+        let case = Case { lower, upper, ball: None, unsafe_set: vec![vec![constraint]] };
+        let property = Property { inputs: n, outputs: 1, cases: vec![case], declared: None };
+        let mut records = Vec::new();
+        if source.index(2) == 0 {
+            let wide = 2f64.powi(source.index(130) as i32 - 60);
+            let sides: Sides = vec![(0, -wide, wide)];
+            records.push(Record::Table(Table { id: 0, layers: Vec::new(), ranges: vec![(0, sides)] }));
+        }
+        let alpha = [0, 1, 1 << 12, 1 << 23, (1 << 24) - 1, 1 << 24][source.index(6)];
+        records.push(refuted(vec![(0, vec![(0, alpha)])]));
+        asked += 1;
+        assert!(accepted(&graph, &property, &records).is_err(), "round {round}: {op:?}, {ends:?} at {share}");
+    }
+    assert!(asked > 1200, "{asked}");
+}
+
+/// Shares and places of tangents outside of [0, 1] are refused, as slopes are.
+#[test]
+fn shares_lie_between_0_and_1() {
+    let unit = |sign: i8| RBig::from(sign);
+    for op in [None, Some((Op::Exp, 0.0f32))] {
+        let graph = single(op);
+        let n = graph.node(graph.input()).shape[1];
+        let constraint = LinearConstraint {
+            inputs: Vec::new(),
+            outputs: vec![(0, RBig::ONE)],
+            bound: RBig::from(-9),
+            strict: false,
+        };
+        let case =
+            Case { lower: vec![unit(-1); n], upper: vec![unit(1); n], ball: None, unsafe_set: vec![vec![constraint]] };
+        let property = Property { inputs: n, outputs: 1, cases: vec![case], declared: None };
+        let with = |share: u32| accepted(&graph, &property, &[refuted(vec![(0, vec![(0, share)])])]);
+        assert!(with(1 << 24).is_ok() && with(0).is_ok());
+        assert!(matches!(with((1 << 24) + 1), Err(Rejection::Slopes)));
+    }
+}
+
+/// Where a divisor may be 0 or a root's argument negative, nothing is shown.
+#[test]
+fn functions_that_are_not_defined_show_nothing() {
+    for (op, l) in [((Op::Div, 0.0), -1), ((Op::Div, 0.0), 0), ((Op::Sqrt, 0.0), -1), ((Op::Pow, -0.5), 0)] {
+        let graph = single(Some(op.clone()));
+        let constraint = LinearConstraint {
+            inputs: Vec::new(),
+            outputs: vec![(0, RBig::ONE)],
+            bound: RBig::from(-9),
+            strict: false,
+        };
+        let case =
+            Case { lower: vec![RBig::from(l)], upper: vec![RBig::ONE], ball: None, unsafe_set: vec![vec![constraint]] };
+        let property = Property { inputs: 1, outputs: 1, cases: vec![case], declared: None };
+        let found = accepted(&graph, &property, &[refuted(Vec::new())]);
+        assert!(matches!(found, Err(Rejection::Domain(_))), "{op:?} from {l}: {found:?}");
+    }
+}
