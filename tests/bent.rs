@@ -71,7 +71,7 @@ fn single(op: Option<(Op, f32)>) -> Graph {
     let n = if op.is_some() { 1 } else { 2 };
     let mut builder = GraphBuilder::new("x", vec![1, n], ElementType::F32);
     let x = builder.input();
-    let mut constant = |builder: &mut GraphBuilder, name: &str, shape: &[usize], data: Vec<f32>| {
+    let constant = |builder: &mut GraphBuilder, name: &str, shape: &[usize], data: Vec<f32>| {
         builder.constant(name, Value::F32(Arc::new(Tensor::new(shape.to_vec(), data)))).expect("a constant")
     };
     let y = match op {

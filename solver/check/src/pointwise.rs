@@ -189,7 +189,7 @@ pub fn exponent(value: &Interval) -> Result<(Exponent, bool), Fault> {
 pub fn whole_power(x: &Interval, n: u32) -> Interval {
     let at = |v: &Dyadic| Dyadic::new(v.mantissa.pow(n as usize), v.exponent * i64::from(n));
     let (first, last) = (at(&x.lower), at(&x.upper));
-    let straddles = n > 0 && n % 2 == 0 && x.holds_zero();
+    let straddles = n > 0 && n.is_multiple_of(2) && x.holds_zero();
     let lower = if straddles { Dyadic::zero() } else { first.clone().min(last.clone()) };
     Interval::new(lower, first.max(last))
 }
