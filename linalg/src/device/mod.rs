@@ -219,7 +219,7 @@ pub trait Device: Memory {
     ) -> Done;
 
     /// $y \leftarrow y + x$.
-    fn add(&self, y: &mut Self::Floats, x: &Self::Floats) -> Done;
+    fn add(&self, y: &mut Self::Floats, x: &Self::Floats, shape: Shape) -> Done;
 
     /// Every row of $y$ becomes the vector.
     fn spread(&self, y: &mut Self::Floats, vector: &Self::Floats, shape: Shape) -> Done;
