@@ -160,11 +160,7 @@ impl<L: Launcher> Device for L {
     fn spread(&self, y: &mut L::Floats, vector: &L::Floats, shape: Shape) -> Done {
         fits(self, y, shape.entries());
         fits(self, vector, shape.size);
-        self.launch(
-            "spread",
-            blocks(shape.entries())?,
-            vec![Out(y), In(vector), count(shape.rows), count(shape.size)],
-        )
+        self.launch("spread", blocks(shape.entries())?, vec![Out(y), In(vector), count(shape.rows), count(shape.size)])
     }
 
     #[track_caller]
@@ -210,11 +206,7 @@ impl<L: Launcher> Device for L {
         let rows = [Out(h), In(z), In(a), In(alpha)];
         let lines = [In(lines.above), In(lines.intercept), Words(buffer(lines.domain))];
         let counts = [count(shape.rows), count(shape.size)];
-        self.launch(
-            "relax_forward",
-            blocks(shape.entries())?,
-            rows.into_iter().chain(lines).chain(counts).collect(),
-        )
+        self.launch("relax_forward", blocks(shape.entries())?, rows.into_iter().chain(lines).chain(counts).collect())
     }
 
     #[track_caller]
@@ -285,11 +277,7 @@ impl<L: Launcher> Device for L {
         fits(self, now, number);
         assert!(entries.row.below <= self.len(better), "entries of other rows");
         let on = blocks(number)?;
-        self.launch(
-            "keep_entries",
-            on,
-            vec![Out(best), In(now), In(better), Words(buffer(entries.row)), count(number)],
-        )
+        self.launch("keep_entries", on, vec![Out(best), In(now), In(better), Words(buffer(entries.row)), count(number)])
     }
 
     #[track_caller]

@@ -272,13 +272,7 @@ impl Device for Reference {
     }
 
     #[track_caller]
-    fn keep_entries(
-        &self,
-        best: &mut Vec<f32>,
-        now: &Vec<f32>,
-        better: &Vec<f32>,
-        entries: Entries<'_, Self>,
-    ) -> Done {
+    fn keep_entries(&self, best: &mut Vec<f32>, now: &Vec<f32>, better: &Vec<f32>, entries: Entries<'_, Self>) -> Done {
         for (e, _) in entries.row.buffer.iter().enumerate().filter(|(_, r)| better[**r as usize] > 0.0) {
             best[e] = now[e];
         }
