@@ -7,7 +7,9 @@
 //! | dense products $C \leftarrow \beta C + A B$ | [`gemm`] |
 //! | compressed sparse rows | [`sparse`] |
 //! | seeded random streams | [`random`] |
+//! | devices that bound many subproblems at once | [`device`] |
 
+pub mod device;
 pub mod gemm;
 pub mod random;
 pub mod scalar;
