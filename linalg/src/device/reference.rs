@@ -181,7 +181,7 @@ impl Device for Reference {
         sum: Sum,
     ) -> Done {
         assert_eq!((out.len(), constant.len()), (rows * size, rows));
-        for r in 0..rows {
+        for (r, constant) in constant.iter_mut().enumerate() {
             let domain = lines.domain.buffer[r] as usize;
             let mut added = 0.0;
             for j in 0..size {
@@ -190,7 +190,7 @@ impl Device for Reference {
                 added += minus * lines.intercept[line];
                 put(&mut out[at], plus * slope(alpha[at], above) + minus * above, sum);
             }
-            constant[r] += added;
+            *constant += added;
         }
         Ok(())
     }
