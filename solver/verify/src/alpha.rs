@@ -19,6 +19,7 @@ use crate::network::{Function, Kind, Network};
 use crate::relax::Plane;
 use crate::rounding::Magnitudes;
 use secateur_linalg::Scalar;
+use std::borrow::Cow;
 
 /// Bits of a slope behind the point: any slope is sound, and short ones make short proofs.
 pub const BITS: u32 = 12;
@@ -112,7 +113,7 @@ impl<T: Scalar> Slopes<T> {
 }
 
 /// Raises the lower bounds of `rows`; row `r` lies in subproblem `rows.domain[r]` of `boxes`.
-/// `done` ends the ascent early when every row satisfies it.
+/// A row whose bound satisfies `done` is left out of the steps that follow, together with others.
 ///
 /// # Soundness
 /// Every step's bound is sound by itself: the ascent only chooses among sound bounds.
@@ -124,32 +125,40 @@ pub fn optimise<T: Scalar>(
     boxes: &Boxes<T>,
     rows: &Rows<T>,
     splits: &[&[Split]],
-    mut slopes: Slopes<T>,
+    slopes: Slopes<T>,
     params: Params,
     done: impl Fn(usize, T) -> bool,
 ) -> Optimised<T> {
-    let mut ascent = Ascent::new(network, bounds, rows, splits, &slopes);
-    let mut found: Option<Optimised<T>> = None;
-    for step in 0..=params.steps {
-        let last = step == params.steps;
-        let keep = !last || step == 0;
+    let step = |rows: &Rows<T>, slopes: &Slopes<T>, keep: bool| {
         let bound = back_substitute(network, magnitudes, &bounds.lines, rows.clone(), slopes.multipliers(), keep);
         let minimum = (0..rows.len()).map(|r| bound.minimum(r, boxes.set(rows.domain[r] as usize)));
         let minimum: Vec<T> = minimum.collect();
-        match &mut found {
-            None => {
-                let tape = bound.tape.clone();
-                found = Some(Optimised { minimum, best: strip(&bound), slopes: slopes.clone(), tape });
-            }
-            Some(found) => found.keep_better(network, &minimum, &bound, &slopes),
-        }
-        let finished = found.as_ref().is_some_and(|f| f.minimum.iter().enumerate().all(|(r, m)| done(r, *m)));
-        if last || finished {
+        (bound, minimum)
+    };
+    let (mut bound, minimum) = step(rows, &slopes, true);
+    let tape = bound.tape.clone();
+    let mut found = Optimised { minimum, best: strip(&bound), slopes: slopes.clone(), tape };
+    let (mut ascent, mut rows) = (Ascent::new(network, bounds, rows, splits, slopes), Cow::Borrowed(rows));
+    let mut raised: Vec<usize> = (0..rows.len()).collect();
+    for taken in 0..params.steps {
+        let open = |i: &usize| !done(raised[*i], found.minimum[raised[*i]]);
+        let open: Vec<usize> = (0..raised.len()).filter(open).collect();
+        if open.is_empty() {
             break;
         }
-        ascent.step(boxes, rows, &bound, &mut slopes, params, step);
+        // Moving rows together costs about as much as a part of a step.
+        if 4 * open.len() <= 3 * raised.len() {
+            raised = open.iter().map(|i| raised[*i]).collect();
+            rows = Cow::Owned(rows.select(&open));
+            bound = bound.select(&open);
+            ascent.select(&open);
+        }
+        ascent.step(boxes, &rows, &bound, params, taken);
+        let minimum;
+        (bound, minimum) = step(&rows, &ascent.slopes, taken + 1 < params.steps);
+        found.keep_better(network, &raised, &minimum, &bound, &ascent.slopes);
     }
-    found.expect("at least one step")
+    found
 }
 
 fn strip<T: Scalar>(bound: &InputBound<T>) -> InputBound<T> {
@@ -162,30 +171,78 @@ fn strip<T: Scalar>(bound: &InputBound<T>) -> InputBound<T> {
 }
 
 impl<T: Scalar> Optimised<T> {
-    fn keep_better(&mut self, network: &Network<T>, minimum: &[T], bound: &InputBound<T>, slopes: &Slopes<T>) {
-        let n = network.inputs();
-        let better: Vec<bool> = minimum.iter().zip(&self.minimum).map(|(new, old)| new > old).collect();
-        for r in (0..minimum.len()).filter(|r| better[*r]) {
-            self.minimum[r] = minimum[r];
-            self.best.coefficients[r * n..(r + 1) * n].copy_from_slice(bound.row(r));
-            (self.best.constant[r], self.best.error[r]) = (bound.constant[r], bound.error[r]);
+    /// Takes up the bounds of some rows that are greater than before; `raised` says which rows they are, ascending.
+    fn keep_better(
+        &mut self,
+        network: &Network<T>,
+        raised: &[usize],
+        minimum: &[T],
+        bound: &InputBound<T>,
+        slopes: &Slopes<T>,
+    ) {
+        let (n, all) = (network.inputs(), self.minimum.len());
+        let better: Vec<bool> = minimum.iter().zip(raised).map(|(new, r)| *new > self.minimum[*r]).collect();
+        for (i, &r) in raised.iter().enumerate().filter(|(i, _)| better[*i]) {
+            self.minimum[r] = minimum[i];
+            self.best.coefficients[r * n..(r + 1) * n].copy_from_slice(bound.row(i));
+            (self.best.constant[r], self.best.error[r]) = (bound.constant[i], bound.error[i]);
             for (mine, theirs) in self.slopes.alpha.iter_mut().zip(&slopes.alpha) {
-                let size = mine.len() / minimum.len();
-                mine[r * size..(r + 1) * size].copy_from_slice(&theirs[r * size..(r + 1) * size]);
+                let size = mine.len() / all;
+                mine[r * size..(r + 1) * size].copy_from_slice(&theirs[i * size..(i + 1) * size]);
             }
         }
         for (mine, theirs) in self.slopes.beta.iter_mut().zip(&slopes.beta) {
-            for (mine, theirs) in mine.iter_mut().zip(theirs).filter(|(_, t)| better[t.0 as usize]) {
-                *mine = *theirs;
+            // Both are in the order of their rows.
+            let mut mine = mine.iter_mut();
+            for theirs in theirs {
+                let r = raised[theirs.0 as usize] as u32;
+                let mine = mine.find(|mine| (mine.0, mine.1) == (r, theirs.1)).expect("every row keeps its splits");
+                if better[theirs.0 as usize] {
+                    mine.2 = theirs.2;
+                }
             }
         }
     }
 }
 
-/// Adam's moments and the signs of the splits.
+/// Rows of a matrix.
+fn select<T: Copy>(matrix: &[T], rows: usize, chosen: &[usize]) -> Vec<T> {
+    let size = matrix.len() / rows.max(1);
+    chosen.iter().flat_map(|r| &matrix[r * size..(r + 1) * size]).copied().collect()
+}
+
+impl<T: Scalar> InputBound<T> {
+    fn select(&self, chosen: &[usize]) -> Self {
+        let rows = self.len();
+        Self {
+            coefficients: select(&self.coefficients, rows, chosen),
+            constant: select(&self.constant, rows, chosen),
+            error: select(&self.error, rows, chosen),
+            tape: self.tape.iter().map(|tape| select(tape, rows, chosen)).collect(),
+        }
+    }
+}
+
+impl<T: Scalar> Rows<T> {
+    fn select(&self, chosen: &[usize]) -> Self {
+        let rows = self.len();
+        let coefficients = self.coefficients.iter().map(|a| a.as_ref().map(|a| select(a, rows, chosen)));
+        Self {
+            domain: select(&self.domain, rows, chosen),
+            coefficients: coefficients.collect(),
+            constant: select(&self.constant, rows, chosen),
+            error: select(&self.error, rows, chosen),
+        }
+    }
+}
+
+/// Where the ascent is: slopes and multipliers, Adam's moments and the signs of the splits.
 struct Ascent<'a, T> {
     network: &'a Network<T>,
     bounds: &'a Bounds<T>,
+    /// Number of rows.
+    rows: usize,
+    slopes: Slopes<T>,
     alpha_moments: Vec<(Vec<T>, Vec<T>)>,
     beta_moments: Vec<Vec<(T, T)>>,
     signs: Vec<Vec<T>>,
@@ -197,7 +254,7 @@ impl<'a, T: Scalar> Ascent<'a, T> {
         bounds: &'a Bounds<T>,
         rows: &Rows<T>,
         splits: &[&[Split]],
-        slopes: &Slopes<T>,
+        slopes: Slopes<T>,
     ) -> Self {
         let zeros = |v: &Vec<T>| (vec![T::ZERO; v.len()], vec![T::ZERO; v.len()]);
         let alpha_moments = slopes.alpha.iter().map(zeros).collect();
@@ -208,19 +265,34 @@ impl<'a, T: Scalar> Ascent<'a, T> {
                 signs[split.layer as usize].push(if split.active { T::ONE } else { -T::ONE });
             }
         }
-        Self { network, bounds, alpha_moments, beta_moments, signs }
+        Self { network, bounds, rows: rows.len(), slopes, alpha_moments, beta_moments, signs }
     }
 
-    fn step(
-        &mut self,
-        boxes: &Boxes<T>,
-        rows: &Rows<T>,
-        bound: &InputBound<T>,
-        slopes: &mut Slopes<T>,
-        params: Params,
-        step: usize,
-    ) {
-        let values = self.relaxed_forward(boxes, rows, bound, slopes);
+    /// Goes on with some rows only.
+    fn select(&mut self, chosen: &[usize]) {
+        let rows = self.rows;
+        let mut places = vec![None; rows];
+        chosen.iter().enumerate().for_each(|(place, r)| places[*r] = Some(place as u32));
+        let of_rows = |matrix: &mut Vec<T>| *matrix = select(matrix, rows, chosen);
+        self.slopes.alpha.iter_mut().for_each(of_rows);
+        for (first, second) in &mut self.alpha_moments {
+            of_rows(first);
+            of_rows(second);
+        }
+        let kinds = self.slopes.beta.iter_mut().zip(&mut self.beta_moments).zip(&mut self.signs);
+        for ((beta, moments), signs) in kinds {
+            let kept: Vec<bool> = beta.iter().map(|(r, _, _)| places[*r as usize].is_some()).collect();
+            retain(moments, &kept);
+            retain(signs, &kept);
+            retain(beta, &kept);
+            beta.iter_mut().for_each(|(r, _, _)| *r = places[*r as usize].expect("a row that is kept"));
+        }
+        self.rows = chosen.len();
+    }
+
+    fn step(&mut self, boxes: &Boxes<T>, rows: &Rows<T>, bound: &InputBound<T>, params: Params, step: usize) {
+        let values = self.relaxed_forward(boxes, rows, bound);
+        let slopes = &mut self.slopes;
         let decay = params.decay.powi(step as i32);
         let adam = Adam::<T>::new(step);
         let rate = T::from_f64(params.alpha_rate * decay);
@@ -275,14 +347,8 @@ impl<'a, T: Scalar> Ascent<'a, T> {
     }
 
     /// The values of the relaxed network at each row's minimiser.
-    fn relaxed_forward(
-        &self,
-        boxes: &Boxes<T>,
-        rows: &Rows<T>,
-        bound: &InputBound<T>,
-        slopes: &Slopes<T>,
-    ) -> Vec<Vec<T>> {
-        let (count, lines) = (rows.len(), &self.bounds.lines);
+    fn relaxed_forward(&self, boxes: &Boxes<T>, rows: &Rows<T>, bound: &InputBound<T>) -> Vec<Vec<T>> {
+        let (count, lines, slopes) = (rows.len(), &self.bounds.lines, &self.slopes);
         let last = bound.tape.iter().rposition(|t| !t.is_empty()).unwrap_or(0);
         let mut values: Vec<Vec<T>> = Vec::with_capacity(last);
         for (k, layer) in self.network.layers.iter().enumerate().take(last) {
@@ -342,6 +408,12 @@ impl<'a, T: Scalar> Ascent<'a, T> {
         }
         values
     }
+}
+
+/// Keeps some entries.
+fn retain<V>(entries: &mut Vec<V>, kept: &[bool]) {
+    let mut kept = kept.iter();
+    entries.retain(|_| kept.next().copied().unwrap_or(false));
 }
 
 /// Adam with the usual $\beta_1 = 0.9$, $\beta_2 = 0.999$.
