@@ -325,14 +325,18 @@ impl<'a, T: Scalar> Ascent<'a, T> {
             let (lower, upper) = (&self.bounds.lower[source], &self.bounds.upper[source]);
             let (first, second) = &mut self.alpha_moments[k];
             for (r, d) in rows.domain.iter().enumerate() {
-                let (at, from) = (r * size, *d as usize * size);
+                let (here, box_of) = (r * size..(r + 1) * size, *d as usize * size..(*d as usize + 1) * size);
+                let (lower, upper) = (&lower[box_of.clone()], &upper[box_of]);
+                let (tape, values) = (&bound.tape[k][here.clone()], &values[source][here.clone()]);
+                let (first, second) = (&mut first[here.clone()], &mut second[here.clone()]);
+                let alpha = &mut slopes.alpha[k][here];
+                // Without a jump, so that it runs in vectors: moments of fixed neurons move nothing.
                 for j in 0..size {
-                    if lower[from + j] < T::ZERO && upper[from + j] > T::ZERO {
-                        let gradient = bound.tape[k][at + j].max(T::ZERO) * values[source][at + j];
-                        let move_by = rate * adam.direction(gradient, &mut first[at + j], &mut second[at + j]);
-                        let alpha = &mut slopes.alpha[k][at + j];
-                        *alpha = rounded_slope((*alpha + move_by).max(T::ZERO).min(T::ONE));
-                    }
+                    let gradient = tape[j].max(T::ZERO) * values[j];
+                    let move_by = rate * adam.direction(gradient, &mut first[j], &mut second[j]);
+                    let moved = rounded_slope((alpha[j] + move_by).max(T::ZERO).min(T::ONE));
+                    let open = (lower[j] < T::ZERO) & (upper[j] > T::ZERO);
+                    alpha[j] = if open { moved } else { alpha[j] };
                 }
             }
             let rate = T::from_f64(params.beta_rate * decay);

@@ -174,8 +174,12 @@ fn candidates<T: Scalar>(
 
 fn top(mut scored: Vec<(f64, (u32, u32))>, count: usize) -> Vec<(u32, u32)> {
     // Ties go to the earlier neuron, so that the choice does not depend on the sort.
-    scored.sort_by(|(a, i), (b, j)| b.total_cmp(a).then(i.cmp(j)));
-    scored.truncate(count);
+    let order = |(a, i): &(f64, (u32, u32)), (b, j): &(f64, (u32, u32))| b.total_cmp(a).then(i.cmp(j));
+    if count < scored.len() {
+        scored.select_nth_unstable_by(count, order);
+        scored.truncate(count);
+    }
+    scored.sort_by(order);
     scored.into_iter().map(|(_, neuron)| neuron).collect()
 }
 

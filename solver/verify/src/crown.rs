@@ -452,11 +452,19 @@ impl<T: Scalar> InputBound<T> {
         const LANES: usize = crate::rounding::LANES;
         let a = self.row(r);
         let (mut sum, mut magnitude) = ([T::ZERO; LANES], [T::ZERO; LANES]);
-        for (i, ((a, l), u)) in a.iter().zip(lower).zip(upper).enumerate() {
-            let low = (*a * *l).min(*a * *u);
-            sum[i % LANES] += low;
-            magnitude[i % LANES] += low.abs();
+        let mut add = |a: &[T], l: &[T], u: &[T]| {
+            for i in 0..a.len() {
+                let low = (a[i] * l[i]).min(a[i] * u[i]);
+                sum[i] += low;
+                magnitude[i] += low.abs();
+            }
+        };
+        let whole = a.len() - a.len() % LANES;
+        let chunks = a[..whole].chunks_exact(LANES).zip(lower[..whole].chunks_exact(LANES));
+        for ((a, l), u) in chunks.zip(upper[..whole].chunks_exact(LANES)) {
+            add(&a[..LANES], &l[..LANES], &u[..LANES]);
         }
+        add(&a[whole..], &lower[whole..a.len()], &upper[whole..a.len()]);
         let (sum, magnitude): (T, T) = (sum.into_iter().sum(), magnitude.into_iter().sum());
         let factor = T::from_f64(gamma::<T>(a.len() / LANES + LANES + 4));
         let tiny = T::from_f64(T::SMALLEST_NORMAL * (a.len() + 1) as f64);

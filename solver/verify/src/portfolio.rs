@@ -106,7 +106,7 @@ pub fn relu_splitting(settings: &Settings) -> relu_split::Params {
         node: ascent(12, rates(0.05, 0.2), 0.95),
         chunk: 64,
         branching: if branching == Branching::Input { Branching::Auto } else { branching },
-        candidates: 3,
+        candidates: 5,
         alignment: settings.alignment,
     }
 }
