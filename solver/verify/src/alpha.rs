@@ -16,6 +16,7 @@
 use crate::bounds::{Bounds, Boxes};
 use crate::crown::{EVEN_SHARE, InputBound, Lines, Multipliers, Rows, back_substitute};
 use crate::network::{Function, Kind, Network};
+use crate::proposal;
 use crate::relax::Plane;
 use crate::rounding::Magnitudes;
 use secateur_linalg::Scalar;
@@ -24,14 +25,14 @@ use secateur_linalg::Scalar;
 pub const BITS: u32 = 12;
 
 #[inline]
-fn rounded_slope<T: Scalar>(alpha: T) -> T {
+pub(crate) fn rounded_slope<T: Scalar>(alpha: T) -> T {
     // Adding this constant leaves no more bits than wanted.
     let shift = T::from_f64(0.75 / (T::UNIT_ROUNDOFF.to_f64() * f64::from(1u32 << BITS)));
     (alpha + shift) - shift
 }
 
 /// The multiplier with 16 significant bits.
-fn rounded_multiplier<T: Scalar>(beta: T) -> T {
+pub(crate) fn rounded_multiplier<T: Scalar>(beta: T) -> T {
     T::from_f64(f64::from(f32::from_bits((beta.to_f64() as f32).to_bits() & !0xff)))
 }
 
@@ -128,6 +129,10 @@ pub fn optimise<T: Scalar>(
     params: Params,
     done: impl Fn(usize, T) -> bool,
 ) -> Optimised<T> {
+    let proposed = proposal::optimise(network, magnitudes, bounds, boxes, rows, splits, &slopes, params, &done);
+    if let Some(found) = proposed {
+        return found;
+    }
     let mut ascent = Ascent::new(network, bounds, rows, splits, &slopes);
     let mut found: Option<Optimised<T>> = None;
     for step in 0..=params.steps {
@@ -162,7 +167,13 @@ fn strip<T: Scalar>(bound: &InputBound<T>) -> InputBound<T> {
 }
 
 impl<T: Scalar> Optimised<T> {
-    fn keep_better(&mut self, network: &Network<T>, minimum: &[T], bound: &InputBound<T>, slopes: &Slopes<T>) {
+    pub(crate) fn keep_better(
+        &mut self,
+        network: &Network<T>,
+        minimum: &[T],
+        bound: &InputBound<T>,
+        slopes: &Slopes<T>,
+    ) {
         let n = network.inputs();
         let better: Vec<bool> = minimum.iter().zip(&self.minimum).map(|(new, old)| new > old).collect();
         for r in (0..minimum.len()).filter(|r| better[*r]) {
