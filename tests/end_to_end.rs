@@ -220,11 +220,19 @@ fn wrong_usage_has_exit_code_2_and_help_has_0() {
         &[],
         &["verify", "a", "b", "--timeout", "-1"],
         &["verify", "a", "b", "--branching", "best"],
+        &["verify", "a", "b", "--device", "gpu"],
     ] {
         let output = run(arguments);
         assert_eq!((output.status.code(), stdout(&output).as_str()), (Some(2), ""), "{arguments:?}");
         assert!(!output.stderr.is_empty(), "{arguments:?}");
     }
+    // No device is visible, whatever the machine has.
+    let (model, spec) = (example("acasxu_1_1.onnx"), example("prop_3.vnnlib"));
+    let mut command = secateur();
+    command.args(["verify", &model, &spec, "--device", "cuda"]).env("CUDA_VISIBLE_DEVICES", "");
+    let output = command.output().expect("the program runs");
+    assert_eq!((output.status.code(), stdout(&output).as_str()), (Some(2), ""));
+    assert!(stderr(&output).contains("--device cuda"), "{}", stderr(&output));
     let help = run(&["--help"]);
     assert_eq!(help.status.code(), Some(0));
     assert!(stdout(&help).contains("Exit codes"));

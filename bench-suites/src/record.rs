@@ -157,6 +157,9 @@ pub struct RobustRecord {
     pub threads: usize,
     /// Seed of the random starts.
     pub seed: u64,
+    /// The device that proposed slopes, or `cpu` where none did.
+    #[serde(default = "cpu")]
+    pub device: String,
     /// Images asked for; fewer are listed when the run was interrupted.
     pub asked: usize,
     /// Images that are classified correctly.
@@ -215,11 +218,19 @@ pub struct SettingsRecord {
     /// Techniques that the search did without.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub without: Vec<String>,
+    /// Where ascents were allowed to run: `cpu`, `cuda` or `auto`.
+    #[serde(default = "cpu")]
+    pub device: String,
 }
 
 /// What verdicts are about unless the user says otherwise.
 fn real() -> String {
     "real".to_owned()
+}
+
+/// Where ascents run unless a record says otherwise.
+fn cpu() -> String {
+    "cpu".to_owned()
 }
 
 /// Counts and bounds of a search.
@@ -235,6 +246,9 @@ pub struct StatisticsRecord {
     pub seconds: f64,
     /// What decided.
     pub method: String,
+    /// The device that proposed slopes, or `cpu` where none did.
+    #[serde(default = "cpu")]
+    pub device: String,
 }
 
 /// Bounds of a margin as a machine-readable record.

@@ -46,6 +46,7 @@ fn saying(verdict: Verdict, code: u8) -> String {
             alignment: 0.1,
             semantics: "real".to_owned(),
             without: Vec::new(),
+            device: "cpu".to_owned(),
         },
         statistics: StatisticsRecord::default(),
         seconds: 0.0,

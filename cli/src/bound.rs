@@ -13,7 +13,7 @@ use secateur_bench_suites::record::{
 };
 use secateur_check::Semantics;
 use secateur_nn::{onnx, vnnlib};
-use secateur_verify::{Branching, Certainty, Interval, Reason, Settings, Until};
+use secateur_verify::{Branching, Certainty, Choice, Interval, Reason, Settings, Until};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -50,6 +50,10 @@ pub struct Arguments {
     /// Weight of agreement with the best point's activation pattern, for aligned branching.
     #[arg(long, value_name = "L", value_parser = crate::bound::weight, default_value_t = Settings::ALIGNMENT)]
     alignment: f64,
+    /// Where slopes are optimised: `cpu`, `cuda`, or `auto` for a CUDA device where there is one and the work is large enough.
+    /// Bounds are the processor's in any case.
+    #[arg(long, value_name = "DEVICE", default_value_t = Choice::Cpu)]
+    device: Choice,
     /// Where upper bounds come from beside the search; nlp where this build has a nonlinear solver.
     #[arg(long, value_name = "SOURCE", value_enum, default_value_t = Source::DEFAULT)]
     upper: Source,
@@ -82,6 +86,7 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
     for file in json.chain(&arguments.plot) {
         output::check_writable(file)?;
     }
+    let device = arguments.device.opened().map_err(|source| CliError::Device { source })?;
     let display = Display::new(arguments.quiet, interrupt::listen()?);
     let graph = onnx::read(&arguments.model)?;
     let property = vnnlib::read(&arguments.spec)?;
@@ -99,6 +104,7 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
         alignment: arguments.alignment,
         semantics: Semantics::Real,
         without: Vec::new(),
+        device,
     };
     let until = if arguments.full { Until::Narrow } else { Until::Decided };
     let mut upper = Upper::new(arguments.upper, &graph, model)?;
@@ -176,6 +182,7 @@ fn record(arguments: &Arguments, found: &Interval, upper_bounds: UpperRecord, be
             alignment: arguments.alignment,
             semantics: Semantics::Real.to_string(),
             without: Vec::new(),
+            device: arguments.device.to_string(),
         },
         statistics: StatisticsRecord {
             domains: statistics.domains,
@@ -183,6 +190,7 @@ fn record(arguments: &Arguments, found: &Interval, upper_bounds: UpperRecord, be
             upper: finite(statistics.upper),
             seconds: statistics.seconds,
             method: statistics.method.clone(),
+            device: statistics.device.clone(),
         },
         seconds: begin.elapsed().as_secs_f64(),
         peak_memory: peak_memory(None),

@@ -42,6 +42,12 @@ pub enum CliError {
         /// What it cannot take.
         source: CheckError,
     },
+    /// A device was asked for that cannot be used.
+    #[error(transparent)]
+    Device {
+        /// Why not.
+        source: VerifyError,
+    },
     /// A suite or its results file was refused.
     #[error(transparent)]
     Bench(#[from] BenchError),

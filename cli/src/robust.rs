@@ -14,7 +14,7 @@ use secateur_linalg::Tensor;
 use secateur_nn::eval::Evaluator;
 use secateur_nn::graph::Graph;
 use secateur_nn::{onnx, property};
-use secateur_verify::{Branching, Observer, Outcome, Settings};
+use secateur_verify::{Branching, Choice, Observer, Outcome, Settings};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -61,6 +61,10 @@ pub struct Arguments {
     /// Seed of the attack's random starts.
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
+    /// Where slopes are optimised: `cpu`, `cuda`, or `auto` for a CUDA device where there is one and the work is large enough.
+    /// Bounds are the processor's in any case.
+    #[arg(long, value_name = "DEVICE", default_value_t = Choice::Cpu)]
+    device: Choice,
     /// Write a record of the run as JSON to a file, or with `-` to standard output instead of the text.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -115,6 +119,8 @@ struct Question<'a> {
     graph: Graph,
     executed: Evaluator<f32>,
     display: Display,
+    /// The device, open.
+    device: Choice,
 }
 
 /// Runs the command.
@@ -123,11 +129,12 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
     if let Some(file) = arguments.json.as_deref().filter(|f| !is_dash(f)) {
         output::check_writable(file)?;
     }
+    let device = arguments.device.opened().map_err(|source| CliError::Device { source })?;
     let graph = onnx::read(&arguments.model)?;
     let images = load(arguments)?;
     let executed = Evaluator::new(&graph)?;
     let display = Display::new(arguments.quiet, interrupt::listen()?);
-    let question = Question { arguments, graph, executed, display };
+    let question = Question { arguments, graph, executed, display, device };
     question.check(&images)?;
 
     let text = !arguments.json.as_deref().is_some_and(is_dash);
@@ -143,7 +150,7 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
         }
         found.push(line);
     }
-    answer(arguments, found, text, begin)
+    answer(arguments, found, question.device.used(), text, begin)
 }
 
 fn load(arguments: &Arguments) -> Result<Vec<Image>, CliError> {
@@ -223,6 +230,7 @@ impl Question<'_> {
             threads: arguments.threads,
             seed: arguments.seed,
             branching: Branching::Auto,
+            device: self.device.clone(),
             ..Settings::default()
         };
         let report = secateur_verify::verify(&self.graph, &property, &settings, &self.display)
@@ -279,7 +287,13 @@ fn print(line: &RobustImageRecord, largest: bool) -> String {
 }
 
 /// The shares of all images, on every channel that was asked for.
-fn answer(arguments: &Arguments, lines: Vec<RobustImageRecord>, text: bool, begin: Instant) -> Result<Exit, CliError> {
+fn answer(
+    arguments: &Arguments,
+    lines: Vec<RobustImageRecord>,
+    device: String,
+    text: bool,
+    begin: Instant,
+) -> Result<Exit, CliError> {
     let count = |matches: &dyn Fn(&RobustImageRecord) -> bool| lines.iter().filter(|line| matches(line)).count();
     let all = arguments.index.len();
     let verified = count(&|l| l.verdict == "robust");
@@ -293,6 +307,7 @@ fn answer(arguments: &Arguments, lines: Vec<RobustImageRecord>, text: bool, begi
         timeout: arguments.timeout.map(|limit| limit.as_secs_f64()),
         threads: arguments.threads,
         seed: arguments.seed,
+        device,
         asked: all,
         correct: count(&|l| l.verdict != "misclassified"),
         verified,

@@ -12,7 +12,7 @@ use secateur_bench_suites::record::{
 use secateur_bench_suites::verdict::Verdict;
 use secateur_check::Semantics;
 use secateur_nn::{onnx, vnnlib};
-use secateur_verify::{Branching, Outcome, Report, Settings, Technique, Tracer};
+use secateur_verify::{Branching, Choice, Outcome, Report, Settings, Technique, Tracer};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -44,6 +44,10 @@ pub struct Arguments {
     /// Do without a technique, to see what it gains: attack, alpha, beta, tighten, refine, reduce, narrow, precise or clip.
     #[arg(long, value_name = "TECHNIQUE")]
     without: Vec<Technique>,
+    /// Where slopes are optimised: `cpu`, `cuda`, or `auto` for a CUDA device where there is one and the work is large enough.
+    /// Bounds are the processor's in any case.
+    #[arg(long, value_name = "DEVICE", default_value_t = Choice::Cpu)]
+    device: Choice,
     /// Write the witness of a `sat` verdict to a file as well.
     #[arg(long, value_name = "FILE")]
     counterexample: Option<PathBuf>,
@@ -80,6 +84,7 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
     {
         output::check_writable(file)?;
     }
+    let device = arguments.device.opened().map_err(|source| CliError::Device { source })?;
     let display = Display::new(arguments.quiet, interrupt::listen()?);
     let graph = onnx::read(&arguments.model)?;
     let property = vnnlib::read(&arguments.spec)?;
@@ -97,6 +102,7 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
         alignment: arguments.alignment,
         semantics: arguments.semantics,
         without: arguments.without.clone(),
+        device,
     };
     let mut certificate =
         arguments.certificate.as_deref().map(|file| Certificate::create(file, model, spec)).transpose()?;
@@ -162,6 +168,7 @@ fn record(arguments: &Arguments, report: &Report, begin: Instant) -> Verificatio
             alignment: arguments.alignment,
             semantics: arguments.semantics.to_string(),
             without: arguments.without.iter().map(Technique::to_string).collect(),
+            device: arguments.device.to_string(),
         },
         statistics: StatisticsRecord {
             domains: statistics.domains,
@@ -169,6 +176,7 @@ fn record(arguments: &Arguments, report: &Report, begin: Instant) -> Verificatio
             upper: finite(statistics.upper),
             seconds: statistics.seconds,
             method: statistics.method.clone(),
+            device: statistics.device.clone(),
         },
         seconds: begin.elapsed().as_secs_f64(),
         peak_memory: peak_memory(None),

@@ -16,6 +16,7 @@
 use crate::bounds::{Bounds, Boxes};
 use crate::crown::{EVEN_SHARE, InputBound, Lines, Multipliers, Rows, back_substitute};
 use crate::network::{Function, Kind, Network};
+use crate::proposal;
 use crate::relax::Plane;
 use crate::rounding::Magnitudes;
 use secateur_linalg::Scalar;
@@ -25,14 +26,14 @@ use std::borrow::Cow;
 pub const BITS: u32 = 12;
 
 #[inline]
-fn rounded_slope<T: Scalar>(alpha: T) -> T {
+pub(crate) fn rounded_slope<T: Scalar>(alpha: T) -> T {
     // Adding this constant leaves no more bits than wanted.
     let shift = T::from_f64(0.75 / (T::UNIT_ROUNDOFF.to_f64() * f64::from(1u32 << BITS)));
     (alpha + shift) - shift
 }
 
 /// The multiplier with 16 significant bits.
-fn rounded_multiplier<T: Scalar>(beta: T) -> T {
+pub(crate) fn rounded_multiplier<T: Scalar>(beta: T) -> T {
     T::from_f64(f64::from(f32::from_bits((beta.to_f64() as f32).to_bits() & !0xff)))
 }
 
@@ -129,6 +130,10 @@ pub fn optimise<T: Scalar>(
     params: Params,
     done: impl Fn(usize, T) -> bool,
 ) -> Optimised<T> {
+    let proposed = proposal::optimise(network, magnitudes, bounds, boxes, rows, splits, &slopes, params, &done);
+    if let Some(found) = proposed {
+        return found;
+    }
     let step = |rows: &Rows<T>, slopes: &Slopes<T>, keep: bool| {
         let bound = back_substitute(network, magnitudes, &bounds.lines, rows.clone(), slopes.multipliers(), keep);
         let minimum = (0..rows.len()).map(|r| bound.minimum(r, boxes.set(rows.domain[r] as usize)));
@@ -172,7 +177,7 @@ fn strip<T: Scalar>(bound: &InputBound<T>) -> InputBound<T> {
 
 impl<T: Scalar> Optimised<T> {
     /// Takes up the bounds of some rows that are greater than before; `raised` says which rows they are, ascending.
-    fn keep_better(
+    pub(crate) fn keep_better(
         &mut self,
         network: &Network<T>,
         raised: &[usize],

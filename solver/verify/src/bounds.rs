@@ -467,7 +467,7 @@ impl<T: Scalar> Tightening<'_, T> {
             let done = |_: usize, m: T| (!self.everything && m >= T::ZERO) || (self.stop)();
             alpha::optimise(network, magnitudes, bounds, boxes, &rows, &[], slopes, params, done)
         };
-        let together = entries_at_once(network, ROWS_AT_ONCE / 16);
+        let together = network.together(entries_at_once(network, ROWS_AT_ONCE / 16));
         let found: Vec<Optimised<T>> = chosen.par_chunks(together).map(tighten).collect();
         if let Some(entries) = entries {
             for (part, found) in chosen.chunks(together).zip(&found) {

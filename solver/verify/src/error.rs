@@ -30,6 +30,18 @@ pub enum VerifyError {
         /// What about it.
         detail: &'static str,
     },
+    /// A device that does not exist.
+    #[error("unknown device `{found}`: expected cpu, cuda or auto")]
+    UnknownDevice {
+        /// What was asked for.
+        found: String,
+    },
+    /// CUDA was asked for, and cannot be used.
+    #[error("--device cuda: {source}; with --device auto the processor computes where no device is")]
+    NoDevice {
+        /// Why not.
+        source: secateur_linalg::device::DeviceError,
+    },
     /// The worker threads could not be started.
     #[error("cannot start worker threads: {0}")]
     Threads(#[from] rayon::ThreadPoolBuildError),

@@ -1,6 +1,7 @@
 //! Sound bounds and complete branch and bound.
 mod affine_ops;
 pub mod alpha;
+pub mod ascent;
 pub mod attack;
 pub mod ball;
 pub mod bounds;
@@ -9,6 +10,7 @@ pub mod combine;
 pub mod convolution;
 pub mod crown;
 mod curved_ops;
+pub mod device;
 pub mod error;
 pub mod halfspace;
 pub mod input_split;
@@ -20,11 +22,13 @@ pub mod network;
 pub mod node;
 pub mod portfolio;
 pub mod proof;
+pub mod proposal;
 pub mod reduce;
 pub mod refine;
 pub mod relax;
 pub mod relu_split;
 pub mod report;
+pub mod resident;
 pub mod rounding;
 pub mod search;
 pub mod settings;
@@ -33,6 +37,7 @@ pub mod technique;
 pub mod verify;
 pub mod witness;
 
+pub use device::{Accelerator, Choice};
 pub use error::VerifyError;
 pub use interval::{Certainty, Explorer, Interval, Reason, Sample, Until, interval, interval_with};
 pub use report::{Observer, Outcome, Progress, Report, Silent, Statistics, UnknownReason, Witness};

@@ -16,6 +16,7 @@
 
 use crate::affine_ops;
 use crate::curved_ops;
+use crate::device::Home;
 use crate::error::VerifyError;
 use crate::linear::{Linear, NOTHING};
 use crate::network::{Affine, Executed, Factor, Function, Kind, Layer, Network, Product};
@@ -109,7 +110,7 @@ pub fn lower_as(graph: &Graph, semantics: Semantics) -> Result<Network<f64>, Ver
         Kind::Affine(a) => fits(&a.bias) && a.terms.iter().all(|(_, m)| weights_fit(m, fits)),
         _ => true,
     });
-    Ok(Network { layers: lowering.layers, single_precision })
+    Ok(Network { layers: lowering.layers, single_precision, home: Home::default() })
 }
 
 fn weights_fit(map: &Linear<f64>, fits: impl Fn(&[f64]) -> bool) -> bool {

@@ -5,6 +5,7 @@
 //!
 //! The last layer is the output. [`crate::lower`] makes a network from a graph.
 
+use crate::device::Home;
 use crate::linear::Linear;
 use secateur_linalg::Scalar;
 
@@ -135,6 +136,8 @@ pub struct Network<T> {
     pub layers: Vec<Layer<T>>,
     /// Whether every weight is a number of type `f32`.
     pub single_precision: bool,
+    /// Where it lives beside the processor.
+    pub home: Home,
 }
 
 impl<T: Scalar> Network<T> {
@@ -243,7 +246,8 @@ impl<T: Scalar> Network<T> {
             Kind::Product(product) => Kind::Product(product.clone()),
         };
         let layer = |l: &Layer<T>| Layer { name: l.name.clone(), size: l.size, kind: kind(&l.kind) };
-        Network { layers: self.layers.iter().map(layer).collect(), single_precision: self.single_precision }
+        let layers = self.layers.iter().map(layer).collect();
+        Network { layers, single_precision: self.single_precision, home: self.home.elsewhere() }
     }
 
     /// Evaluates a batch of inputs; returns every layer's values.

@@ -218,7 +218,7 @@ fn intermediate_products<T: Scalar>(network: &Network<T>, root: &Root<T>) -> f64
 }
 
 /// Multiplications of one evaluation.
-fn products<T: Scalar>(network: &Network<T>) -> f64 {
+pub(crate) fn products<T: Scalar>(network: &Network<T>) -> f64 {
     let layers = network.layers.iter();
     let of = |kind: &Kind<T>| match kind {
         Kind::Affine(a) => a.terms.iter().map(|(_, map)| map.products()).sum(),

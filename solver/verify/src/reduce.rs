@@ -371,7 +371,7 @@ impl<'a> Reducer<'a> {
         }
         let name = self.network.layers[k].name.clone();
         layers.push(Layer { name, size: outputs.len(), kind: Kind::Affine(last) });
-        let network = Network { layers, single_precision: false };
+        let network = Network { layers, single_precision: false, home: self.network.home.elsewhere() };
         let count = network.layers.len();
         let (mut lines, mut magnitudes) = (Lines::new(count), Magnitudes::new(1));
         for (k, layer) in network.layers.iter().enumerate() {

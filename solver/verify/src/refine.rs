@@ -73,7 +73,8 @@ impl<T: Scalar> Problem<'_, T> {
             .collect();
         let cover = Covering { problem: self, open: self.open(), trace: written.is_some() };
         type Found<T> = Vec<(T, Option<Cover>)>;
-        let found: Vec<Found<T>> = rows.par_chunks(ROWS_AT_ONCE).map(|chunk| cover.refine(chunk, stop)).collect();
+        let found: Vec<Found<T>> =
+            rows.par_chunks(self.network.together(ROWS_AT_ONCE)).map(|chunk| cover.refine(chunk, stop)).collect();
         let mut shown = Vec::new();
         for (row, (bound, cover)) in rows.iter().zip(found.into_iter().flatten()) {
             let j = row.neuron as usize;

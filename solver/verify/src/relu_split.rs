@@ -275,7 +275,7 @@ impl<T: Scalar> Splitting for ReluSplitting<'_, T> {
     type Domain = ReluDomain<T>;
 
     fn chunk(&self) -> usize {
-        self.params.chunk
+        self.network.together(self.params.chunk)
     }
 
     fn bytes(&self) -> usize {

@@ -77,6 +77,8 @@ pub struct Statistics {
     pub seconds: f64,
     /// What decided: `attack`, `root`, `input splitting`, `relu splitting`.
     pub method: String,
+    /// The device that proposed slopes, or `cpu` where none did.
+    pub device: String,
 }
 
 /// The answer.

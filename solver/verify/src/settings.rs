@@ -1,5 +1,6 @@
 //! What the user chooses about a search.
 
+use crate::device::Choice;
 use crate::error::VerifyError;
 use crate::technique::Technique;
 use secateur_check::Semantics;
@@ -75,6 +76,8 @@ pub struct Settings {
     pub semantics: Semantics,
     /// Techniques that the search does without.
     pub without: Vec<Technique>,
+    /// Where ascents may run beside the processor.
+    pub device: Choice,
 }
 
 impl Settings {
@@ -98,6 +101,7 @@ impl Default for Settings {
             alignment,
             semantics: Semantics::Real,
             without: Vec::new(),
+            device: Choice::default(),
         }
     }
 }

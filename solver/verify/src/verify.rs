@@ -2,6 +2,7 @@
 
 use crate::attack;
 use crate::bounds::{self, Method};
+use crate::device::Home;
 use crate::error::VerifyError;
 use crate::input_split::InputSplitting;
 use crate::lower::lower_as;
@@ -68,7 +69,9 @@ pub(crate) fn run(
 ) -> Result<(Outcome, Statistics), VerifyError> {
     let clock = Clock::start(settings.timeout, observer);
     property.check_against(graph)?;
-    let network = lower_as(graph, settings.semantics)?;
+    let mut network = lower_as(graph, settings.semantics)?;
+    let accelerator = settings.device.open()?;
+    network.home = Home::new(accelerator.clone());
     let pool = rayon::ThreadPoolBuilder::new().num_threads(settings.threads).build()?;
     let scribe = tracer.map(|tracer| Scribe::new(tracer, property.cases.len()));
     let mut run = Run { settings, clock, referee, scribe, tally: Tally::default(), method: "attack" };
@@ -79,6 +82,7 @@ pub(crate) fn run(
         upper: run.tally.upper,
         seconds: run.clock.elapsed().as_secs_f64(),
         method: run.method.to_owned(),
+        device: accelerator.and_then(|accelerator| accelerator.used()).unwrap_or_else(|| "cpu".to_owned()),
     };
     Ok((outcome, statistics))
 }
