@@ -5,26 +5,8 @@
 //! have height 1.
 
 use secateur_linalg::Scalar;
+pub use secateur_linalg::device::Geometry;
 use secateur_linalg::gemm::{View, gemm};
-
-/// Extents of a two-dimensional convolution.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Geometry {
-    /// Groups that channels are divided into.
-    pub groups: usize,
-    /// Input channels, height, width.
-    pub input: [usize; 3],
-    /// Output channels, height, width.
-    pub output: [usize; 3],
-    /// Kernel height, width.
-    pub kernel: [usize; 2],
-    /// Steps down, right.
-    pub strides: [usize; 2],
-    /// Padding above, left.
-    pub pads: [usize; 2],
-    /// Distance between taps down, right.
-    pub dilations: [usize; 2],
-}
 
 /// A convolution without its bias.
 #[derive(Clone, Debug)]
