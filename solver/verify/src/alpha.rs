@@ -114,7 +114,8 @@ impl<T: Scalar> Slopes<T> {
 }
 
 /// Raises the lower bounds of `rows`; row `r` lies in subproblem `rows.domain[r]` of `boxes`.
-/// A row whose bound satisfies `done` is left out of the steps that follow, together with others.
+/// Rows whose bounds satisfy `done` are left out of the steps that follow once they are a quarter of those still raised;
+/// when all do, the ascent ends.
 ///
 /// # Soundness
 /// Every step's bound is sound by itself: the ascent only chooses among sound bounds.
@@ -151,7 +152,7 @@ pub fn optimise<T: Scalar>(
         if open.is_empty() {
             break;
         }
-        // Moving rows together costs about as much as a part of a step.
+        // Copying the other rows costs a part of a step, so it has to save as much.
         if 4 * open.len() <= 3 * raised.len() {
             raised = open.iter().map(|i| raised[*i]).collect();
             rows = Cow::Owned(rows.select(&open));

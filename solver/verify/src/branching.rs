@@ -11,8 +11,8 @@
 //! | kFSB | the same over the best by either score |
 //! | both (the default) | the same candidates; the greatest sum of both children's bounds, each counted up to the goal |
 //!
-//! What lies below a split is the work of both children, so a rule that looks at the lesser one alone grows trees that
-//! are a third to a half larger (measured in `ARCHITECTURE.md`).
+//! What lies below a split is the work of both children. On image networks the sum takes a half to two thirds of the
+//! subproblems that the lesser child takes; there are small networks where it takes more (`ARCHITECTURE.md`).
 //!
 //! # Source
 //! Bunel et al., *Branch and bound for piecewise linear neural network verification*, 2020; De Palma

@@ -103,10 +103,10 @@ pub fn relu_splitting(settings: &Settings) -> relu_split::Params {
     };
     relu_split::Params {
         root: ascent(40, rates(0.25, 0.25), 0.96),
-        node: ascent(12, rates(0.05, 0.2), 0.95),
+        node: ascent(15, rates(0.05, 0.2), 0.95),
         chunk: 64,
         branching: if branching == Branching::Input { Branching::Auto } else { branching },
-        candidates: 5,
+        candidates: if branching == Branching::Auto { 5 } else { 3 },
         alignment: settings.alignment,
     }
 }

@@ -245,6 +245,50 @@ fn reductions_agree<T: Scalar>(seed: u64, scale: f64, radius: f32) {
     }
 }
 
+/// Rows that are decided leave the ascent; the others go on as if nothing had happened.
+fn decided_rows_leave_the_rest_alone<T: Scalar>(seed: u64, radius: f32) {
+    const SUBPROBLEMS: usize = 4;
+    let p = Problem::<T>::new(seed, 1.0, radius, Method::Crown);
+    let mut splits: Vec<Vec<Split>> = vec![Vec::new(); SUBPROBLEMS];
+    for (k, source, _) in p.network.activations() {
+        let (l, u) = (&p.bounds.lower[source], &p.bounds.upper[source]);
+        let open = (0..l.len()).filter(|j| l[*j] < T::ZERO && u[*j] > T::ZERO);
+        for (d, neuron) in open.enumerate().take(2 * SUBPROBLEMS) {
+            let split = Split { layer: k as u32, neuron: neuron as u32, active: d % 3 == 0 };
+            splits[d % SUBPROBLEMS].push(split);
+        }
+    }
+    let splits: Vec<&[Split]> = splits.iter().map(Vec::as_slice).collect();
+    let picks: Vec<(usize, &[Split])> = splits.iter().map(|splits| (0, *splits)).collect();
+    let (bounds, boxes) = (p.bounds.gather(&p.network, &picks), p.boxes.repeat(SUBPROBLEMS));
+    let objective = p.objective(seed);
+    let pairs: Vec<_> = (0..SUBPROBLEMS as u32).map(|d| (d, &objective)).collect();
+    let rows = specification::rows(&p.network, &p.magnitudes, &pairs);
+    let params = alpha::Params { steps: 8, alpha_rate: 0.3, beta_rate: 0.5, decay: 0.9 };
+    let ascent = |steps: usize, decided: &dyn Fn(usize) -> bool| {
+        let slopes = Slopes::initial(&p.network, &bounds.lines, &rows.domain, &splits);
+        let params = alpha::Params { steps, ..params };
+        let done = |r: usize, _: T| decided(r);
+        alpha::optimise(&p.network, &p.magnitudes, &bounds, &boxes, &rows, &splits, slopes, params, done)
+    };
+    let (start, all, some) = (ascent(0, &|_| false), ascent(8, &|_| false), ascent(8, &|r| r % 2 == 0));
+    let keys = |beta: &[(u32, u32, T)]| beta.iter().map(|(r, j, _)| (*r, *j)).collect::<Vec<_>>();
+    for (all, some) in all.slopes.beta.iter().zip(&some.slopes.beta) {
+        assert_eq!(keys(all), keys(some), "multipliers changed places");
+    }
+    for r in 0..SUBPROBLEMS {
+        let expected = if r % 2 == 0 { start.minimum[r] } else { all.minimum[r] }.to_f64();
+        let found = some.minimum[r].to_f64();
+        // Products of fewer rows may add up in another order.
+        assert!((found - expected).abs() <= 1e-3 * (1.0 + expected.abs()), "row {r}: {found}, not {expected}");
+        // What it reports is what its slopes give.
+        let from = Slopes { alpha: some.slopes.alpha.clone(), beta: some.slopes.beta.clone() };
+        let again = back_substitute(&p.network, &p.magnitudes, &bounds.lines, rows.clone(), from.multipliers(), false);
+        let again = again.minimum(r, boxes.set(r)).to_f64();
+        assert!((found - again).abs() <= 1e-3 * (1.0 + found.abs()), "row {r}: {found}, its slopes give {again}");
+    }
+}
+
 /// With splits the bound holds where the signs do.
 fn splits_are_sound<T: Scalar>(seed: u64, scale: f64, radius: f32) {
     let p = Problem::<T>::new(seed, scale, radius, Method::Crown);
@@ -336,6 +380,12 @@ proptest! {
     fn reduced_networks_agree(seed in any::<u64>(), radius in prop::sample::select(vec![0.0f32, 1e-6, 0.01, 0.3]), scale in prop::sample::select(vec![0.5, 10.0])) {
         reductions_agree::<f32>(seed, scale, radius);
         reductions_agree::<f64>(seed, scale, radius);
+    }
+
+    #[test]
+    fn ascents_do_not_depend_on_decided_rows(seed in any::<u64>(), radius in prop::sample::select(vec![0.01f32, 0.3])) {
+        decided_rows_leave_the_rest_alone::<f32>(seed, radius);
+        decided_rows_leave_the_rest_alone::<f64>(seed, radius);
     }
 
     #[test]
