@@ -3,16 +3,22 @@
 //!     cargo run --release -p secateur-bench-suites --example roofline
 //!     SECATEUR_BENCH=DIR cargo run …        # with networks of the public suites in DIR
 //!
-//! One thread each; every time is the median of several runs. Operations are those of the matrix products alone (two for each
+//! The last table has batches of all sizes, on all cores and on a CUDA device where there is one.
+//!
+//! One thread each but there; every time is the median of several runs. Operations are those of the matrix products alone (two for each
 //! weight that is not zero, or for each tap of a convolution); bytes are those of the matrices and of the coefficients that are
 //! read and written once per layer.
 
+use rayon::prelude::*;
+use secateur_linalg::device::Cuda;
 use secateur_linalg::gemm::{View, gemm};
 use secateur_linalg::{Csr, Scalar};
 use secateur_nn::{onnx, vnnlib};
+use secateur_verify::Accelerator;
 use secateur_verify::alpha::{self, Slopes};
 use secateur_verify::bounds::{self, Boxes, Method};
 use secateur_verify::crown::{Multipliers, Rows, back_substitute};
+use secateur_verify::device::Home;
 use secateur_verify::linear::Linear;
 use secateur_verify::lower::lower;
 use secateur_verify::network::{Kind, Network};
@@ -22,6 +28,7 @@ use secateur_verify::specification::{self, Objective, Specification};
 use std::error::Error;
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Rows that go through a step together.
@@ -105,6 +112,10 @@ fn work(network: &Network<f32>, rows: usize) -> (f64, f64) {
     (operations, bytes)
 }
 
+/// Steps of an ascent whose time is taken for a batch, and rows that a core takes at once.
+const STEPS: usize = 10;
+const CHUNK: usize = 64;
+
 struct Question {
     network: Network<f32>,
     magnitudes: Magnitudes<f32>,
@@ -151,7 +162,35 @@ impl Question {
     }
 }
 
-fn ask(name: &str, model: &Path, property: &Path) -> Result<(), Box<dyn Error>> {
+impl Question {
+    /// Rows a second that an ascent takes, for batches of several sizes.
+    fn batches(&self, name: &str, device: Option<&Arc<Accelerator>>) {
+        let params = alpha::Params { steps: STEPS, alpha_rate: 0.1, beta_rate: 0.1, decay: 0.9 };
+        let ascend = |network: &Network<f32>, count: usize| {
+            let rows = self.rows(count);
+            let slopes = Slopes::initial(network, &self.bounds.lines, &rows.domain, &[]);
+            let (magnitudes, bounds, boxes) = (&self.magnitudes, &self.bounds, &self.boxes);
+            let never = |_: usize, _: f32| false;
+            drop(black_box(alpha::optimise(network, magnitudes, bounds, boxes, &rows, &[], slopes, params, never)));
+        };
+        for power in 0..8 {
+            let count = 4usize.pow(power);
+            let cores = seconds(|| {
+                let starts: Vec<usize> = (0..count).step_by(CHUNK).collect();
+                starts.par_iter().for_each(|first| ascend(&self.network, CHUNK.min(count - first)));
+            });
+            let there = device.map(|device| {
+                let network = Network { home: Home::new(Some(device.clone())), ..self.network.clone() };
+                ascend(&network, count);
+                seconds(|| ascend(&network, count))
+            });
+            let rate = |seconds: f64| format!("{:.0}", count as f64 / seconds);
+            println!("| {name} | {count} | {} | {} |", rate(cores), there.map_or("–".to_owned(), rate));
+        }
+    }
+}
+
+fn ask(name: &str, model: &Path, property: &Path) -> Result<Vec<(String, Question)>, Box<dyn Error>> {
     let graph = onnx::read(model)?;
     let property = vnnlib::read(property)?;
     let precise = lower(&graph)?;
@@ -161,11 +200,30 @@ fn ask(name: &str, model: &Path, property: &Path) -> Result<(), Box<dyn Error>> 
     let (bounds, magnitudes) = bounds::bound(&network, &boxes, Method::Crown, &[], &|| false);
     let objective = region.disjuncts.first().and_then(|d| d.first()).ok_or("the property has no constraint")?.clone();
     let small = reduce(&precise, &bounds);
-    Question { network, magnitudes, bounds, boxes: boxes.clone(), objective: objective.clone() }.report(name);
+    let whole = Question { network, magnitudes, bounds, boxes: boxes.clone(), objective: objective.clone() };
+    let mut questions = vec![(name.to_owned(), whole)];
     if let Some(Reduction { network, bounds, magnitudes, .. }) = small {
-        Question { network, magnitudes, bounds, boxes, objective }.report(&format!("{name}, reduced"));
+        questions.push((format!("{name}, reduced"), Question { network, magnitudes, bounds, boxes, objective }));
     }
-    Ok(())
+    questions.iter().for_each(|(name, question)| question.report(name));
+    Ok(questions)
+}
+
+/// The last question of each network, which is the one that a search asks, in batches.
+fn batches(questions: &[(String, Question)]) {
+    let device = match Cuda::open() {
+        Ok(cuda) => Some(Arc::new(Accelerator::of(cuda))),
+        Err(reason) => {
+            eprintln!("no device: {reason}");
+            None
+        }
+    };
+    println!("\n| ascent of {STEPS} steps | rows | rows a second, all cores | on the device |\n|---|---|---|---|");
+    questions.iter().for_each(|(name, question)| question.batches(name, device.as_ref()));
+    // A device that failed was left alone, and its column holds the processor's numbers.
+    if let Some(used) = device.and_then(|device| device.used()) {
+        println!("\nThe device was {used}.");
+    }
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -175,9 +233,10 @@ fn main() -> Result<(), Box<dyn Error>> {
          |---|---|---|---|---|---|---|---|---|"
     );
     let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
-    ask("acasxu 1_1", &examples.join("acasxu_1_1.onnx"), &examples.join("prop_3.vnnlib"))?;
+    let mut questions = ask("acasxu 1_1", &examples.join("acasxu_1_1.onnx"), &examples.join("prop_3.vnnlib"))?;
     let Some(suites) = std::env::var_os("SECATEUR_BENCH").map(PathBuf::from) else {
         eprintln!("SECATEUR_BENCH is not set: networks of the public suites are left out");
+        batches(&questions);
         return Ok(());
     };
     for (name, model, property) in [
@@ -193,7 +252,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             "cifar10_resnet/vnnlib_properties_pgd_filtered/resnet2b_pgd_filtered/prop_4_eps_0.008.vnnlib.gz",
         ),
     ] {
-        ask(name, &suites.join(model), &suites.join(property))?;
+        questions.extend(ask(name, &suites.join(model), &suites.join(property))?.pop());
     }
+    batches(&questions);
     Ok(())
 }
