@@ -166,6 +166,7 @@ fn softmax(to: &mut Builder, source: usize, shape: &[usize], axis: usize) -> Res
     let zeros = vec![Interval::point(Dyadic::zero()); size * (n - 1)];
     let differences = to.sum(vec![(source, Entries(rows))], zeros)?;
     let shares = to.activation(differences, Function::Exp)?;
+    to.layers[shares].capped = true;
     let of = |e: usize| (e * (n - 1)..(e + 1) * (n - 1)).map(|at| (at as u32, Weight::ONE)).collect();
     let sums = to.sum(vec![(shares, Entries((0..size).map(of).collect()))], vec![one(); size])?;
     to.activation(sums, Function::Reciprocal)

@@ -8,7 +8,7 @@
 
 use super::bounds::{Corners, Frame, Known, Ranges};
 use super::checker::Rejection;
-use super::curves::MIDDLE;
+use super::curves::{MIDDLE, NOWHERE};
 use super::format::{SLOPE_BITS, Slopes, Split, WHOLE};
 use super::lines::{Line, relu};
 use super::matrix::{COARSE, Constant, FINE, power};
@@ -272,18 +272,21 @@ pub fn back(
                 let mut intercepts = 0i128;
                 let mut through = |(j, a): (usize, &i64)| {
                     if *a == 0 {
-                        return 0;
+                        return Ok(0);
                     }
                     let above = *a < 0;
                     let other = given.next(j).filter(|share| *share != MIDDLE);
                     let range = ((here.lower[j], here.upper[j]), g);
                     let tangent = other.and_then(|share| lines.tangent(*function, j, range, share, above));
                     let line = tangent.unwrap_or(lines.lines[j][usize::from(above)]);
+                    if line.intercept == NOWHERE {
+                        return Err(Rejection::Unbounded);
+                    }
                     // Coefficients have 50 bits less those of a sum over the layer, slopes 54 and a sign, intercepts 62.
                     intercepts += i128::from(*a) * i128::from(line.intercept);
-                    i128::from(*a) * i128::from(line.slope)
+                    Ok(i128::from(*a) * i128::from(line.slope))
                 };
-                let values = sum.values.iter().enumerate().map(&mut through).collect();
+                let values = sum.values.iter().enumerate().map(&mut through).collect::<Result<_, _>>()?;
                 constant.plus(intercepts, sum.exponent + lines.intercept);
                 let (mut new, loss) = Sum::of(values, sum.exponent + lines.slope, below, g);
                 constant.minus(loss);
