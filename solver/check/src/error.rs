@@ -51,7 +51,7 @@ pub enum CheckError {
         /// Index of the entry; attributes count as entry 0.
         index: usize,
     },
-    /// The operator, or this use of it (rounding to F32, a power that is no small integer), has no exact evaluation here.
+    /// The operator, or this use of it (rounding to F32, a power with another exponent than ±1/2 and small integers), has no exact evaluation here.
     #[error("node `{node}`: operator {op} is not supported by the exact evaluator")]
     Unsupported {
         /// The node.

@@ -126,6 +126,27 @@ fn binary_operators_broadcast() {
 }
 
 #[test]
+fn powers_and_choices_are_what_they_say() {
+    let ratio = |n: i32, d: u32| RBig::from_parts(n.into(), d.into());
+    let exponents = floats(&[5], vec![-2.0, -1.0, -0.5, 0.5, 3.0]);
+    let powers = of_one(Op::Pow, &[1, 1], &[exponents]);
+    let found = enclose(&powers, &[4.0]).expect("defined");
+    let exact = [ratio(1, 16), ratio(1, 4), ratio(1, 2), ratio(2, 1), ratio(64, 1)];
+    assert!(found.iter().zip(&exact).all(|(found, exact)| found.lower == *exact && found.upper == *exact), "{found:?}");
+    let inverse = &enclose(&powers, &[2.0]).expect("defined")[2];
+    let (low, high) = (&inverse.lower * &inverse.lower, &inverse.upper * &inverse.upper);
+    assert!(low <= ratio(1, 2) && ratio(1, 2) <= high && &high - &low < ratio(1, 1 << 30));
+    let mut builder = GraphBuilder::new("x", vec![2, 2], ElementType::F32);
+    let input = builder.input();
+    let condition = Value::Bool(Arc::new(Tensor::new(vec![2], vec![true, false])));
+    let condition = builder.constant("c", condition).unwrap();
+    let other = builder.constant("o", floats(&[2, 1], vec![5.0, 7.0])).unwrap();
+    let output = builder.add("y", Op::Where, &[condition, input, other]).unwrap();
+    let found = enclose(&builder.finish(output).unwrap(), &[1.0, 2.0, 3.0, 4.0]).expect("defined");
+    assert!(found.iter().zip([1, 5, 3, 7]).all(|(found, exact)| found.lower == ratio(exact, 1) && found.is_exact()));
+}
+
+#[test]
 fn differences_are_not_mirrored() {
     let mut builder = GraphBuilder::new("x", vec![3], ElementType::F32);
     let input = builder.input();
@@ -290,8 +311,10 @@ fn faults_name_their_node() {
     assert_eq!(enclose(&weights, &[1.0, 1.0]), Err(CheckError::NotFinite { node: "y".into(), index: 1 }));
     let added = of_one(Op::Add, &[2], &[floats(&[2], vec![f32::INFINITY, 0.0])]);
     assert_eq!(enclose(&added, &[1.0, 1.0]), Err(CheckError::NotFinite { node: "y".into(), index: 0 }));
-    let power = of_one(Op::Pow, &[1], &[floats(&[1], vec![0.5])]);
+    let power = of_one(Op::Pow, &[1], &[floats(&[1], vec![0.25])]);
     assert_eq!(enclose(&power, &[1.0]), Err(CheckError::Unsupported { node: "y".into(), op: "Pow" }));
+    let inverse = of_one(Op::Pow, &[1], &[floats(&[1], vec![-0.5])]);
+    assert_eq!(enclose(&inverse, &[0.0]), Err(CheckError::Domain { node: "y".into(), op: "Pow", index: 0 }));
     let truths = of_one(Op::Equal, &[1], &[floats(&[1], vec![0.5])]);
     assert_eq!(enclose(&truths, &[1.0]), Err(CheckError::Element { node: "y".into(), found: ElementType::Bool }));
     assert!(name(enclose(&root, &[1.0]).unwrap_err()).contains("2 inputs"));
