@@ -4,11 +4,12 @@
 //! A [`Frame`] has the exponents of a region; [`Known`] is what bounds a part of it.
 
 use super::checker::Rejection;
-use super::curves::{self, Lines, NOWHERE};
+use super::curves::{self, Lines, MIDDLE, NOWHERE};
 use super::format::{Cover, Entry, SLOPE_BITS, Slopes, Split, Table, exact};
 use super::lines::{INTERCEPT_BITS, Line, RELU_BITS, image, lines, relu};
 use super::matrix::{Constant, Matrix, power};
 use super::network::{Factor, Function, Kind, Layer, Network, Rounding};
+use super::planes::{Plane, plane};
 use super::rows::{Start, View, least};
 use crate::evaluate::enclosed;
 use crate::interval::{Dyadic, Interval};
@@ -72,6 +73,8 @@ pub struct Known {
     pub ranges: Ranges,
     /// Lines below and above the functions on these ranges.
     pub lines: Vec<Lines>,
+    /// Planes below and above products on these ranges, with equal shares, under their first numbers; empty under others.
+    pub planes: Vec<Vec<[Plane; 2]>>,
     /// For every layer, whether all its entries have been bounded by lines.
     tightened: Vec<bool>,
 }
@@ -178,6 +181,7 @@ impl Frame {
                     let range = &all[*source];
                     let (exponent, values, lines) = apply(*function, (range, g), given, &sharp[*source], layer.capped)?;
                     known.lines.push(lines);
+                    known.planes.push(Vec::new());
                     if parent.is_none() {
                         self.exponent.push(exponent);
                     }
@@ -191,6 +195,15 @@ impl Frame {
                         known.lines.push(Lines::default());
                     }
                     let values = self.products((left, right), &all)?;
+                    let sides = |(i, j): (&u32, &u32)| {
+                        let end = |factor: &Factor, i: u32| {
+                            let range = &all[factor.source];
+                            (range.lower[i as usize], range.upper[i as usize])
+                        };
+                        [true, false].map(|below| plane(end(left, *i), end(right, *j), MIDDLE, below))
+                    };
+                    known.planes.push(left.index.iter().zip(&right.index).map(sides).collect());
+                    known.planes.push(Vec::new());
                     if parent.is_none() {
                         self.exponent.push(settle(&values)?.0);
                     }
@@ -407,6 +420,17 @@ impl Frame {
                 Err(why) => Err(why),
             }
         };
+        let opposite = &network.layers[k].opposite;
+        if everything && !opposite.is_empty() {
+            let lower = open.par_iter().with_min_len(ROWS_AT_ONCE).map(|o| bound(*o, 1));
+            let lower: Vec<i64> = lower.collect::<Result<_, Rejection>>()?;
+            for (o, other) in opposite.iter().enumerate() {
+                range.lower[o] = range.lower[o].max(lower[o]);
+                let upper = lower[*other as usize].checked_neg().unwrap_or(i64::MAX);
+                range.upper[o] = range.upper[o].min(upper);
+            }
+            return Ok(());
+        }
         let both = |o: &usize| Ok((bound(*o, 1)?, bound(*o, -1)?));
         let ends: Vec<(i64, i64)> =
             open.par_iter().with_min_len(ROWS_AT_ONCE).map(both).collect::<Result<_, Rejection>>()?;

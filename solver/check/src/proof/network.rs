@@ -120,6 +120,8 @@ pub struct Layer {
     /// Whether values beyond 2^[`super::bounds::CAP`] count as unbounded: the summands of a softmax, whose large values make
     /// shares that are 0 to so many bits, and whose units would be too coarse for all others.
     pub capped: bool,
+    /// For every entry the one that is its negative, if that is so: the differences of a softmax.
+    pub opposite: Vec<u32>,
 }
 
 /// Layers in topological order; the last is the output.

@@ -297,13 +297,18 @@ pub fn back(
                 constant.minus(sum.shorten(coefficient_bits(true, network.layers[k].size), below, g));
                 let r = network.number(k);
                 let (x, y) = (&view.ranges[r], &view.ranges[r + 1]);
+                // Whether the planes are those of the box.
+                let (planes, plain) = (&known.planes[r], std::ptr::eq(view.ranges, &known.ranges));
                 let mut given = Given::of(slopes, r);
                 let zeros = |factor: &Factor| vec![0i128; network.layers[factor.source].size];
                 let (mut of_left, mut of_right, mut intercepts) = (zeros(left), zeros(right), 0i128);
                 for (j, a) in sum.values.iter().enumerate().filter(|(_, a)| **a != 0) {
                     let (p, q) = (left.index[j] as usize, right.index[j] as usize);
                     let share = given.next(j).unwrap_or(MIDDLE);
-                    let plane = plane((x.lower[p], x.upper[p]), (y.lower[q], y.upper[q]), share, *a > 0);
+                    let plane = match share {
+                        MIDDLE if plain => planes[j][usize::from(*a < 0)],
+                        _ => plane((x.lower[p], x.upper[p]), (y.lower[q], y.upper[q]), share, *a > 0),
+                    };
                     // As above, with slopes of 51 bits: sums over the layer have 113.
                     let a = i128::from(*a);
                     of_left[p] += a * i128::from(plane.left);
