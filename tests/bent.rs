@@ -207,3 +207,87 @@ fn functions_that_are_not_defined_show_nothing() {
         assert!(matches!(found, Err(Rejection::Domain(_))), "{op:?} from {l}: {found:?}");
     }
 }
+
+/// A softmax of three entries, of which the differences to the first are inputs, and a weighted sum of its shares.
+fn shares(weights: [f32; 3], scale: f32) -> Graph {
+    let mut builder = GraphBuilder::new("x", vec![1, 2], ElementType::F32);
+    let mut constant = |builder: &mut GraphBuilder, name: &str, shape: [usize; 2], data: Vec<f32>| {
+        builder.constant(name, Value::F32(Arc::new(Tensor::new(shape.to_vec(), data)))).expect("a constant")
+    };
+    let spread = constant(&mut builder, "spread", [2, 3], vec![0.0, scale, 0.0, 0.0, 0.0, 1.0]);
+    let weights = constant(&mut builder, "weights", [3, 1], weights.to_vec());
+    let x = builder.input();
+    let z = builder.add("z", Op::MatMul, &[x, spread]).expect("fits");
+    let s = builder.add("s", Op::Softmax { axis: 1 }, &[z]).expect("fits");
+    let y = builder.add("y", Op::MatMul, &[s, weights]).expect("fits");
+    builder.finish(y).expect("a network")
+}
+
+/// Summands of a softmax too large to have an upper bound show nothing that is false, whatever a table says of them.
+#[test]
+fn unbounded_summands_show_no_falsehood() {
+    let mut source = Random::new(37);
+    for round in 0..600 {
+        let weights = [0; 3].map(|_| source.index(9) as f32 - 4.0);
+        let graph = shares(weights, 2f32.powi(source.index(10) as i32));
+        let mut end = |at: f64| RBig::from((source.normal() * at).round() as i64);
+        let mut ends = || {
+            let (a, b) = (end(20.0), end(20.0));
+            (a.clone().min(b.clone()), a.max(b))
+        };
+        let ends = [ends(), ends()];
+        let share = RBig::from_parts(source.index(9).into(), 8_u8.into());
+        let point: Vec<RBig> = ends.iter().map(|(l, u)| l + (u - l) * &share).collect();
+        let Ok(found) = evaluate(&graph, &point, Precision::ROUNDED) else { continue };
+        let sides: Vec<RBig> = ends.iter().map(|(l, _)| l.clone()).collect();
+        let upper: Vec<RBig> = ends.iter().map(|(_, u)| u.clone()).collect();
+        let constraint = LinearConstraint {
+            inputs: Vec::new(),
+            outputs: vec![(0, RBig::ONE)],
+            bound: found[0].upper.clone(),
+            strict: false,
+        };
+        let case = Case { lower: sides, upper, ball: None, unsafe_set: vec![vec![constraint]] };
+        let property = Property { inputs: 2, outputs: 1, cases: vec![case], declared: None };
+        let wide = 2f64.powi(source.index(60) as i32);
+        let ranges = vec![(source.index(2) as u32, vec![(source.index(3) as u32, -wide, wide)])];
+        let table = Record::Table(Table { id: 0, layers: Vec::new(), ranges });
+        for records in [vec![refuted(Vec::new())], vec![table, refuted(Vec::new())]] {
+            assert!(accepted(&graph, &property, &records).is_err(), "round {round}: {ends:?} at {share}");
+        }
+    }
+}
+
+/// Beside summands of any size, others keep their bounds: a share of at least $1 / (1 + e + e^{-60})$ is shown to be above 1/5.
+#[test]
+fn large_summands_leave_others_their_bounds() {
+    // The second entry is tiny beside the first, and the first huge beside it.
+    let graph = shares([1.0, 0.0, 0.0], 1.0);
+    let constraint = LinearConstraint {
+        inputs: Vec::new(),
+        outputs: vec![(0, RBig::ONE)],
+        bound: RBig::from_parts(1.into(), 5_u8.into()),
+        strict: false,
+    };
+    let case = Case {
+        lower: vec![RBig::from(-90), -RBig::ONE],
+        upper: vec![RBig::from(-60), RBig::ONE],
+        ball: None,
+        unsafe_set: vec![vec![constraint]],
+    };
+    let property = Property { inputs: 2, outputs: 1, cases: vec![case], declared: None };
+    accepted(&graph, &property, &[refuted(Vec::new())]).expect("the bounds show it");
+}
+
+/// What is known of executions in single precision does not hold of products of variables.
+#[test]
+fn products_of_variables_have_no_known_executions() {
+    let ops = [Op::Mul, Op::MatMul, Op::Gemm { alpha: 1.0, beta: 1.0, trans_a: false, trans_b: false }];
+    for op in ops {
+        let mut builder = GraphBuilder::new("x", vec![2, 2], ElementType::F32);
+        let x = builder.input();
+        let y = builder.add("y", op, &[x, x]).expect("fits");
+        let graph = builder.finish(y).expect("a network");
+        assert!(secateur_check::semantics::admit(&graph).is_err());
+    }
+}

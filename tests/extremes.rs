@@ -65,6 +65,28 @@ fn a_tables_ranges_do_not_make_sums_wrap() {
     }
 }
 
+/// A table may make an upper end the very number that stands for none, of which the rounding of a million numbers in a row would
+/// be 0 where it is 89 of 8192.
+#[test]
+fn a_bound_that_looks_like_none_is_far() {
+    let weights = [vec![1.0; 13_419], vec![0.75], vec![265.0 / 256.0; 1_000_000]].concat();
+    let n = weights.len();
+    let mut builder = GraphBuilder::new("x", vec![1, 2], ElementType::F32);
+    let last = constant(&mut builder, "last", &[n, 1], weights);
+    let x = builder.input();
+    let z = builder.add("relu", Op::Relu, &[x]).expect("fits");
+    let slice = Op::Slice { starts: vec![0, 1], steps: vec![1, 1], lengths: vec![1, 1] };
+    let z = builder.add("slice", slice, &[z]).expect("fits");
+    let z = builder.add("expand", Op::Expand { shape: vec![1, n] }, &[z]).expect("fits");
+    let y = builder.add("y", Op::MatMul, &[z, last]).expect("fits");
+    let graph = builder.finish(y).expect("a network");
+    // y ≥ 8200: summed from the left in f32, it is 8280 at the upper corner, though 8192 in real numbers.
+    let property = property(&[(RBig::ZERO, RBig::ONE), (RBig::ZERO, power(-7))], Vec::new(), -1, RBig::from(-8200));
+    let table = |ranges| Record::Table(Table { id: 0, layers: Vec::new(), ranges });
+    let records = [table(Vec::new()), table(vec![(0, vec![(1, 0.0, 1.0)])]), refuted()];
+    refused("an upper end of 2^56 units", Semantics::Single, &graph, &property, &records);
+}
+
 /// Lines of tanh on ranges so wide that their intercepts outgrow what holds them.
 #[test]
 fn lines_on_wide_ranges_stay_below() {

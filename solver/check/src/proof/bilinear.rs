@@ -165,7 +165,14 @@ fn softmax(to: &mut Builder, source: usize, shape: &[usize], axis: usize) -> Res
     let rows = (0..size).flat_map(|e| others(e).map(move |other| difference(e, other))).collect();
     let zeros = vec![Interval::point(Dyadic::zero()); size * (n - 1)];
     let differences = to.sum(vec![(source, Entries(rows))], zeros)?;
+    // That of e and other stands among those of e at the place of other, without e's own.
+    let at = |e: usize, other: usize| {
+        let (place, there) = (e / step % n, other / step % n);
+        e * (n - 1) + if there < place { there } else { there - 1 }
+    };
+    to.layers[differences].opposite = (0..size).flat_map(|e| others(e).map(move |other| at(other, e) as u32)).collect();
     let shares = to.activation(differences, Function::Exp)?;
+    to.layers[shares].capped = true;
     let of = |e: usize| (e * (n - 1)..(e + 1) * (n - 1)).map(|at| (at as u32, Weight::ONE)).collect();
     let sums = to.sum(vec![(shares, Entries((0..size).map(of).collect()))], vec![one(); size])?;
     to.activation(sums, Function::Reciprocal)

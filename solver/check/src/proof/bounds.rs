@@ -4,11 +4,12 @@
 //! A [`Frame`] has the exponents of a region; [`Known`] is what bounds a part of it.
 
 use super::checker::Rejection;
-use super::curves::{self, Lines};
+use super::curves::{self, Lines, MIDDLE, NOWHERE};
 use super::format::{Cover, Entry, SLOPE_BITS, Slopes, Split, Table, exact};
 use super::lines::{INTERCEPT_BITS, Line, RELU_BITS, image, lines, relu};
 use super::matrix::{Constant, Matrix, power};
 use super::network::{Factor, Function, Kind, Layer, Network, Rounding};
+use super::planes::{Plane, plane};
 use super::rows::{Start, View, least};
 use crate::evaluate::enclosed;
 use crate::interval::{Dyadic, Interval};
@@ -25,6 +26,24 @@ const BITS: i64 = 50;
 
 /// Exponents of what curved functions and products read stay between this and its negative.
 const SPAN: i64 = 1 << 14;
+
+/// Summands $e^z$ of a softmax count as unbounded where $z$ may reach two to this power; all others are below two to [`CAP`].
+pub const LARGE: i64 = 4;
+
+/// Bits of a summand that has an upper bound.
+const CAP: i64 = 24;
+
+// $\log_2 e < 1.443$.
+const _: () = assert!((1 << LARGE) * 1443 < CAP * 1000);
+
+/// The upper end of an entry without an upper bound: one of a layer of such summands, or one that reads it with weights that are
+/// not negative. Functions other than $1/z$ and products do not take such entries.
+const UNBOUNDED: i64 = 1 << 56;
+
+/// Whether a number has more bits than a bound may.
+fn is_far(v: i64) -> bool {
+    v.unsigned_abs() >> (BITS + 1) > 0
+}
 
 /// Integer bounds with one exponent.
 #[derive(Clone, Debug, Default)]
@@ -60,6 +79,8 @@ pub struct Known {
     pub ranges: Ranges,
     /// Lines below and above the functions on these ranges.
     pub lines: Vec<Lines>,
+    /// Planes below and above products on these ranges, with equal shares, under their first numbers; empty under others.
+    pub planes: Vec<Vec<[Plane; 2]>>,
     /// For every layer, whether all its entries have been bounded by lines.
     tightened: Vec<bool>,
 }
@@ -155,7 +176,7 @@ impl Frame {
         let wanted = network.divisors();
         let mut sharp: Vec<Vec<Interval>> = vec![Vec::new(); network.layers.len()];
         for (k, layer) in network.layers.iter().enumerate().skip(1) {
-            let (range, reach, noise) = match &layer.kind {
+            let (range, reach, noise, open) = match &layer.kind {
                 Kind::Input => return Err(Rejection::Range),
                 Kind::Activation(source, function) => {
                     let curved = *function != Function::Relu;
@@ -163,12 +184,18 @@ impl Frame {
                         return Ok(None);
                     }
                     let (g, given) = (self.exponent[*source], parent.map(|_| self.exponent[k]));
-                    let (exponent, values, lines) = apply(*function, &all[*source], g, given, &sharp[*source])?;
+                    let range = &all[*source];
+                    let (exponent, values, lines) = apply(*function, (range, g), given, &sharp[*source], layer.capped)?;
                     known.lines.push(lines);
+                    known.planes.push(Vec::new());
                     if parent.is_none() {
                         self.exponent.push(exponent);
                     }
-                    (values, Vec::new(), Vec::new())
+                    let open = match layer.capped {
+                        true => values.upper.iter().map(|u| *u == UNBOUNDED).collect(),
+                        false => Vec::new(),
+                    };
+                    (values, Vec::new(), Vec::new(), open)
                 }
                 Kind::Product(left, right) => {
                     for source in [left.source, right.source] {
@@ -178,41 +205,62 @@ impl Frame {
                         known.lines.push(Lines::default());
                     }
                     let values = self.products((left, right), &all)?;
+                    let sides = |(i, j): (&u32, &u32)| {
+                        let end = |factor: &Factor, i: u32| {
+                            let range = &all[factor.source];
+                            (range.lower[i as usize], range.upper[i as usize])
+                        };
+                        [true, false].map(|below| plane(end(left, *i), end(right, *j), MIDDLE, below))
+                    };
+                    known.planes.push(left.index.iter().zip(&right.index).map(sides).collect());
+                    known.planes.push(Vec::new());
                     if parent.is_none() {
                         self.exponent.push(settle(&values)?.0);
                     }
-                    (at(&values, self.exponent[k])?, Vec::new(), Vec::new())
+                    (at(&values, self.exponent[k])?, Vec::new(), Vec::new(), Vec::new())
                 }
                 Kind::Affine(terms, _) => {
-                    let mut image = self.image(network, k, &all)?;
+                    let (mut image, open) = self.image(network, k, &all)?;
                     let noise = self.noise(network, k, &all)?;
                     for (ends, e) in image.iter_mut().zip(&noise) {
                         ends.iter_mut().for_each(|end| end.add(&e.negated()));
                     }
-                    let ends = |[lower, minus_upper]: &[Constant; 2]| {
-                        Interval::new(lower.value(), minus_upper.value().negated())
+                    let far = |lower: &Dyadic| lower.clone().max(Dyadic::power_of_two(2 * SPAN));
+                    let ends = |([lower, minus_upper], open): (&[Constant; 2], &bool)| {
+                        let lower = lower.value();
+                        let upper = if *open { far(&lower) } else { minus_upper.value().negated() };
+                        Interval::new(lower, upper)
                     };
                     if wanted[k] {
-                        sharp[k] = image.iter().map(ends).collect();
+                        sharp[k] = image.iter().zip(&open).map(ends).collect();
                     }
                     if parent.is_none() {
-                        self.exponent.push(settle(&image.iter().map(ends).collect::<Vec<_>>())?.0);
+                        let all = image.iter().zip(&open).map(ends);
+                        let bounded = all.zip(&open).map(|(e, open)| if *open { Interval::point(e.lower) } else { e });
+                        let exponent = settle(&bounded.collect::<Vec<_>>())?.0;
+                        // There is room for all that will be bounded on a part.
+                        let sums = CAP + i64::from(layer.size.max(network.longest(k)).ilog2()) + 2 - BITS;
+                        self.exponent.push(if open.contains(&true) { exponent.max(sums) } else { exponent });
                     }
                     let floor = |end: Constant| end.floor_at(self.exponent[k]).ok_or(Rejection::Range);
                     let lower = image.iter().map(|ends| floor(ends[0])).collect::<Result<_, _>>()?;
-                    let negated = |ends: &[Constant; 2]| floor(ends[1])?.checked_neg().ok_or(Rejection::Range);
-                    let upper = image.iter().map(negated).collect::<Result<_, _>>()?;
+                    let upper = |(ends, open): (&[Constant; 2], &bool)| match open {
+                        true => Ok(UNBOUNDED),
+                        false => floor(ends[1])?.checked_neg().ok_or(Rejection::Range),
+                    };
+                    let upper = image.iter().zip(&open).map(upper).collect::<Result<_, _>>()?;
                     let range = Range { lower, upper };
                     let reach = |(s, map): &(usize, Arc<Matrix>)| {
                         map.reach(|i| all[*s].lower[i].abs().max(all[*s].upper[i].abs()))
                     };
                     let noise = noise.iter().map(|e| i64::try_from(e.ceil_at(self.exponent[k])));
                     let noise = noise.collect::<Result<_, _>>().map_err(|_| Rejection::Range)?;
-                    (range, terms.iter().map(reach).collect(), noise)
+                    (range, terms.iter().map(reach).collect(), noise, open)
                 }
             };
-            // A table's ranges may be wider than what the exponents were made for.
-            if range.lower.iter().chain(&range.upper).any(|v| v.unsigned_abs() >> (BITS + 1) > 0) {
+            // A table's ranges may be wider than what the exponents were made for, and a number may happen to be `UNBOUNDED`.
+            let no_bound = |(j, u): (usize, &i64)| is_far(*u) && !open.get(j).is_some_and(|open| *open);
+            if range.lower.iter().any(|l| is_far(*l)) || range.upper.iter().enumerate().any(no_bound) {
                 return Err(Rejection::Range);
             }
             if network.executed && self.exponent[k] + BITS > semantics::TOP {
@@ -252,6 +300,10 @@ impl Frame {
         for (_, entries) in table.layers.iter().filter(|(r, _)| *r as usize == number) {
             self.follow(network, source, corners, known, entries, &mut range)?;
         }
+        // Upper ends of too many bits are none, and beside them lower ends of too many bits are cut.
+        for (l, u) in range.lower.iter_mut().zip(&mut range.upper).filter(|(_, u)| is_far(**u) && **u > 0) {
+            (*l, *u) = ((*l).min(1 << BITS), UNBOUNDED);
+        }
         if range.lower.iter().zip(&range.upper).any(|(l, u)| l > u) {
             return Ok(false);
         }
@@ -275,20 +327,26 @@ impl Frame {
             let [l, u] = [range.lower[i as usize], range.upper[i as usize]].map(|v| Dyadic::new(v.into(), g));
             Interval::new(l, u)
         };
+        if [left, right].iter().any(|factor| all[factor.source].upper.contains(&UNBOUNDED)) {
+            return Err(Rejection::Range);
+        }
         let pairs = left.index.par_iter().zip(&right.index);
         Ok(pairs.map(|(i, j)| end(left, *i).times(&end(right, *j))).collect())
     }
 
     /// Interval arithmetic through an affine layer: lower ends, and upper ends negated.
-    fn image(&self, network: &Network, k: usize, all: &[Range]) -> Result<Vec<[Constant; 2]>, Rejection> {
+    /// Says as well which have no upper bound.
+    fn image(&self, network: &Network, k: usize, all: &[Range]) -> Result<(Vec<[Constant; 2]>, Vec<bool>), Rejection> {
         let Kind::Affine(terms, bias) = &network.layers[k].kind else { return Err(Rejection::Range) };
         let start = |value: &i64| {
             let above = i128::from(*value) + if bias.rounded { 2 } else { 0 };
             [(*value).into(), -above].map(|units| Constant::new(units, bias.exponent))
         };
         let mut sums: Vec<[Constant; 2]> = bias.values.iter().map(start).collect();
+        let mut open = vec![false; sums.len()];
         for (s, map) in terms {
             let exponent = map.fine.exponent + self.exponent[*s];
+            let unbounded = all[*s].upper.contains(&UNBOUNDED);
             let reach: Vec<i64> = all[*s].lower.iter().zip(&all[*s].upper).map(|(l, u)| l.abs().max(u.abs())).collect();
             let whole: i128 = reach.iter().map(|reach| i128::from(*reach)).sum();
             for (o, [below, above]) in sums.iter_mut().enumerate() {
@@ -296,9 +354,17 @@ impl Frame {
                 for (i, q) in map.row(o) {
                     // 54 bits and 51: sums of fewer than 2^20 such products do not wrap, and no row has more.
                     let (a, b) = (all[*s].lower[i], all[*s].upper[i]);
+                    let b = if b == UNBOUNDED { a } else { b };
                     let (least, most) = if q > 0 { (a, b) } else { (b, a) };
                     low = low.wrapping_add(i128::from(q).wrapping_mul(i128::from(least)));
                     high = high.wrapping_add(i128::from(q).wrapping_mul(i128::from(most)));
+                }
+                if unbounded {
+                    let read = || map.row(o).filter(|(i, _)| all[*s].upper[*i] == UNBOUNDED);
+                    open[o] |= read().next().is_some();
+                    if map.fine.rounded[o] > 0 || map.coarse.rounded[o] > 0 || read().any(|(_, q)| q < 0) {
+                        return Err(Rejection::Range);
+                    }
                 }
                 let rounded = i128::from(map.fine.rounded[o]);
                 let slack = if rounded == 0 { 0 } else { rounded * map.reached(o, &reach, whole) };
@@ -306,12 +372,12 @@ impl Frame {
                 above.plus(-2 * high - slack, exponent - 1);
             }
         }
-        Ok(sums)
+        Ok((sums, open))
     }
 
     /// How far the execution of an affine layer may be from what it computes; empty for none.
     fn noise(&self, network: &Network, k: usize, all: &[Range]) -> Result<Vec<Dyadic>, Rejection> {
-        let Layer { size, kind: Kind::Affine(terms, _), rounding } = &network.layers[k] else {
+        let Layer { size, kind: Kind::Affine(terms, _), rounding, .. } = &network.layers[k] else {
             return Err(Rejection::Range);
         };
         let (roundings, magnitude) = match rounding {
@@ -319,6 +385,9 @@ impl Frame {
             Rounding::Smooth => return Ok(vec![Dyadic::power_of_two(semantics::SMOOTH); *size]),
             Rounding::Sum(roundings, magnitude) => (*roundings, magnitude),
         };
+        if terms.iter().any(|(s, _)| all[*s].upper.contains(&UNBOUNDED)) {
+            return Err(Rejection::Range);
+        }
         let entry = |o: usize| {
             let (mut count, mut mass) = (roundings, magnitude[o].clone());
             for (s, map) in terms {
@@ -359,9 +428,23 @@ impl Frame {
         let matters = |o: &usize| everything || (range.lower[*o] < 0 && range.upper[*o] > 0);
         let open: Vec<usize> = (0..range.lower.len()).filter(matters).collect();
         let bound = |o: usize, sign: i64| -> Result<i64, Rejection> {
-            let least = least(network, self, known.view(), Start::entry(k, o, sign), &Slopes::default(), corners)?;
-            Ok(i64::try_from(least.floor_at(self.exponent[k])).unwrap_or(i64::MIN))
+            match least(network, self, known.view(), Start::entry(k, o, sign), &Slopes::default(), corners) {
+                Ok(least) => Ok(i64::try_from(least.floor_at(self.exponent[k])).unwrap_or(i64::MIN)),
+                Err(Rejection::Unbounded) => Ok(i64::MIN),
+                Err(why) => Err(why),
+            }
         };
+        let opposite = &network.layers[k].opposite;
+        if everything && !opposite.is_empty() {
+            let lower = open.par_iter().with_min_len(ROWS_AT_ONCE).map(|o| bound(*o, 1));
+            let lower: Vec<i64> = lower.collect::<Result<_, Rejection>>()?;
+            for (o, other) in opposite.iter().enumerate() {
+                range.lower[o] = range.lower[o].max(lower[o]);
+                let upper = lower[*other as usize].checked_neg().unwrap_or(i64::MAX);
+                range.upper[o] = range.upper[o].min(upper);
+            }
+            return Ok(());
+        }
         let both = |o: &usize| Ok((bound(*o, 1)?, bound(*o, -1)?));
         let ends: Vec<(i64, i64)> =
             open.par_iter().with_min_len(ROWS_AT_ONCE).map(both).collect::<Result<_, Rejection>>()?;
@@ -388,7 +471,10 @@ impl Frame {
             }
             let start = Start::entry(k, entry.neuron as usize, if entry.upper { -1 } else { 1 });
             let mut part = Leaves { network, frame: self, known, corners, start, ranges: None, splits: Vec::new() };
-            let least = part.least(&entry.cover)?;
+            let least = match part.least(&entry.cover) {
+                Err(Rejection::Unbounded) => return Ok(Some(i64::MIN)),
+                least => least?,
+            };
             Ok(least.map(|least| i64::try_from(least.floor_at(self.exponent[k])).unwrap_or(i64::MIN)))
         };
         let found: Vec<Option<i64>> = entries.par_iter().map(bound).collect::<Result<_, Rejection>>()?;
@@ -492,16 +578,19 @@ pub fn cut(ranges: &mut Ranges, split: Split) -> Option<(i64, i64)> {
 const VALUE_BITS: i64 = 50;
 
 /// The values of a function on ranges with exponent `g`, their exponent (which may be given), and lines. Ranges may be known
-/// more sharply than in these units.
+/// more sharply than in these units, and values may be capped.
 fn apply(
     function: Function,
-    range: &Range,
-    g: i64,
+    (range, g): (&Range, i64),
     given: Option<i64>,
     sharp: &[Interval],
+    capped: bool,
 ) -> Result<(i64, Range, Lines), Rejection> {
     let of = |slope: i64, intercept: i64, lines: Vec<[Line; 2]>| Lines { slope, intercept, lines, bends: Vec::new() };
     let slope = -i64::from(SLOPE_BITS);
+    if function != Function::Reciprocal && range.upper.contains(&UNBOUNDED) {
+        return Err(Rejection::Range);
+    }
     if function == Function::Relu {
         let cut = |side: &[i64]| side.iter().map(|v| (*v).max(0)).collect();
         let lines = range.lower.iter().zip(&range.upper).map(|(l, u)| relu(*l, *u, false)).collect();
@@ -509,24 +598,7 @@ fn apply(
         return Ok((g, values, of(slope, g - RELU_BITS, lines)));
     }
     if function.is_curved() {
-        if g.abs() > SPAN {
-            return Err(Rejection::Range);
-        }
-        let ends = range.lower.iter().zip(&range.upper).enumerate().map(|(o, (l, u))| {
-            let [l, u] = [l, u].map(|v| Dyadic::new((*v).into(), g));
-            let Some(sharp) = sharp.get(o) else { return Interval::new(l, u) };
-            // Where the two contradict each other, no point has either.
-            let (lower, upper) = (l.clone().max(sharp.lower.clone()), u.clone().min(sharp.upper.clone()));
-            if lower <= upper { Interval::new(lower, upper) } else { Interval::new(l, u) }
-        });
-        let ends: Vec<Interval> = ends.collect();
-        let lines = curves::lines(function, &ends)?;
-        let values = ends.par_iter().map(|ends| curves::image(function, ends));
-        let values: Vec<Interval> = values.collect::<Result<_, Rejection>>()?;
-        return match given {
-            Some(exponent) => Ok((exponent, at(&values, exponent)?, lines)),
-            None => settle(&values).map(|(exponent, range)| (exponent, range, lines)),
-        };
+        return bent(function, (range, g), given, sharp, capped);
     }
     let end = |v: i64| Dyadic::new(v.into(), g);
     let entry = |(l, u): (&i64, &i64)| {
@@ -535,6 +607,66 @@ fn apply(
     };
     let (values, lines): (Vec<Interval>, Vec<[Line; 2]>) = range.lower.par_iter().zip(&range.upper).map(entry).unzip();
     Ok((-VALUE_BITS, at(&values, -VALUE_BITS)?, of(slope, -INTERCEPT_BITS, lines)))
+}
+
+/// The same for a curved function.
+fn bent(
+    function: Function,
+    (range, g): (&Range, i64),
+    given: Option<i64>,
+    sharp: &[Interval],
+    capped: bool,
+) -> Result<(i64, Range, Lines), Rejection> {
+    if g.abs() > SPAN {
+        return Err(Rejection::Range);
+    }
+    let ends = range.lower.iter().zip(&range.upper).enumerate().map(|(o, (l, u))| {
+        let [l, u] = [l, u].map(|v| Dyadic::new((*v).into(), g));
+        let Some(sharp) = sharp.get(o) else { return Interval::new(l, u) };
+        // Where the two contradict each other, no point has either.
+        let (lower, upper) = (l.clone().max(sharp.lower.clone()), u.clone().min(sharp.upper.clone()));
+        if lower <= upper { Interval::new(lower, upper) } else { Interval::new(l, u) }
+    });
+    let mut ends: Vec<Interval> = ends.collect();
+    // Where the argument, or the value, has no upper bound, lines are constants.
+    let open: Vec<bool> = if capped {
+        let most = |end: &Interval| end.upper.top().is_some_and(|top| top > LARGE && !end.upper.is_negative());
+        ends.iter().map(most).collect()
+    } else {
+        range.upper.iter().map(|u| *u == UNBOUNDED).collect()
+    };
+    for (end, _) in ends.iter_mut().zip(&open).filter(|(_, open)| **open) {
+        if !capped && (end.lower.is_negative() || end.lower.is_zero()) {
+            return Err(Rejection::Domain("a quotient by 0"));
+        }
+        // The least value of the exponential, or the greatest of the reciprocal, lies there.
+        let least = if capped { end.lower.clone().min(Dyadic::zero()) } else { end.lower.clone() };
+        *end = Interval::point(least);
+    }
+    let mut lines = curves::lines(function, &ends)?;
+    let values = ends.par_iter().map(|ends| curves::image(function, ends));
+    let mut values: Vec<Interval> = values.collect::<Result<_, Rejection>>()?;
+    for (j, _) in open.iter().enumerate().filter(|(_, open)| **open) {
+        if capped {
+            lines.lines[j][1].intercept = NOWHERE;
+        } else {
+            lines.lines[j][0] = Line { slope: 0, intercept: 0 };
+            values[j].lower = Dyadic::zero();
+        }
+    }
+    let unbounded = capped && open.contains(&true);
+    let exponent = match given {
+        Some(exponent) => exponent,
+        None if unbounded => CAP - BITS,
+        None => settle(&values)?.0,
+    };
+    let mut found = at(&values, exponent)?;
+    if capped {
+        for (u, _) in found.upper.iter_mut().zip(&open).filter(|(u, open)| **open || is_far(**u)) {
+            *u = UNBOUNDED;
+        }
+    }
+    Ok((exponent, found, lines))
 }
 
 fn below(lower: &[i64]) -> Vec<i64> {

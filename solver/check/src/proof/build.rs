@@ -175,7 +175,7 @@ impl Builder {
     }
 
     pub(super) fn push(&mut self, size: usize, kind: Kind, bias: Vec<Interval>) -> usize {
-        self.layers.push(Layer { size, kind, rounding: Rounding::None });
+        self.layers.push(Layer { size, kind, rounding: Rounding::None, capped: false, opposite: Vec::new() });
         self.biases.push(bias);
         self.layers.len() - 1
     }

@@ -65,6 +65,9 @@ pub enum Rejection {
     /// A function is not defined on all of a range.
     #[error("the bounds do not exclude {0}")]
     Domain(&'static str),
+    /// A row meets an entry without an upper bound.
+    #[error("a bound needs that of a summand of a softmax that is too large to have one")]
+    Unbounded,
     /// A record names a part that is not open.
     #[error("record {record}: part {part} is not open")]
     Part {

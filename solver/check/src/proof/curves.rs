@@ -22,13 +22,13 @@ use rayon::prelude::*;
 const BITS: usize = 60;
 
 /// Bits of the greatest slope of a layer, so that other tangents have room.
-const SLOPE: i64 = 44;
+const SLOPE: i64 = 50;
 
 /// Slopes are cut to so many bits.
 const STEEPEST: i64 = 54;
 
 /// Bits of the greatest intercept of a layer.
-const INTERCEPT: i64 = 52;
+const INTERCEPT: i64 = 58;
 
 /// Intercepts have fewer bits than this.
 const FARTHEST: u32 = 62;
@@ -38,6 +38,9 @@ const SPAN: i64 = 1 << 14;
 
 /// Values below two to this power are not told from 0.
 const TINY: i64 = -(1 << 12);
+
+/// The intercept of a line above that does not exist.
+pub const NOWHERE: i64 = i64::MAX;
 
 /// Where a tangent touches, in units of $2^{-24}$ of the interval, if nothing is said.
 pub const MIDDLE: i64 = WHOLE / 2;

@@ -197,7 +197,10 @@ impl Matrix {
             Some((starts, index)) => {
                 let range = starts[o]..starts[o + 1];
                 let row = index[range.clone()].iter().zip(&self.coarse.values[range]);
-                row.for_each(|(i, q)| sum[*i as usize] += a * i64::from(*q));
+                row.for_each(|(i, q)| {
+                    let s = &mut sum[*i as usize];
+                    *s = s.wrapping_add(a.wrapping_mul(i64::from(*q)));
+                });
             }
         }
     }

@@ -117,6 +117,11 @@ pub struct Layer {
     pub kind: Kind,
     /// How it is executed.
     pub rounding: Rounding,
+    /// Whether values whose arguments may reach 2^[`super::bounds::LARGE`] count as unbounded: the summands of a softmax, whose
+    /// large values make shares that are 0 to so many bits, and whose units would be too coarse for all others.
+    pub capped: bool,
+    /// For every entry the one that is its negative, if that is so: the differences of a softmax.
+    pub opposite: Vec<u32>,
 }
 
 /// Layers in topological order; the last is the output.
@@ -144,6 +149,14 @@ impl Network {
     /// The (first) number of a layer of functions or products.
     pub fn number(&self, k: usize) -> usize {
         self.earlier[k]
+    }
+
+    /// At least the number of terms of an entry of an affine layer.
+    pub fn longest(&self, k: usize) -> usize {
+        match &self.layers[k].kind {
+            Kind::Affine(terms, _) => terms.iter().map(|(_, map)| map.inputs).sum::<usize>().max(1),
+            _ => 1,
+        }
     }
 
     /// For each layer: whether it is divided by, or has its roots taken.

@@ -8,7 +8,7 @@
 
 use super::bounds::{Corners, Frame, Known, Ranges};
 use super::checker::Rejection;
-use super::curves::MIDDLE;
+use super::curves::{MIDDLE, NOWHERE};
 use super::format::{SLOPE_BITS, Slopes, Split, WHOLE};
 use super::lines::{Line, relu};
 use super::matrix::{COARSE, Constant, FINE, power};
@@ -272,18 +272,21 @@ pub fn back(
                 let mut intercepts = 0i128;
                 let mut through = |(j, a): (usize, &i64)| {
                     if *a == 0 {
-                        return 0;
+                        return Ok(0);
                     }
                     let above = *a < 0;
                     let other = given.next(j).filter(|share| *share != MIDDLE);
                     let range = ((here.lower[j], here.upper[j]), g);
                     let tangent = other.and_then(|share| lines.tangent(*function, j, range, share, above));
                     let line = tangent.unwrap_or(lines.lines[j][usize::from(above)]);
+                    if line.intercept == NOWHERE {
+                        return Err(Rejection::Unbounded);
+                    }
                     // Coefficients have 50 bits less those of a sum over the layer, slopes 54 and a sign, intercepts 62.
                     intercepts += i128::from(*a) * i128::from(line.intercept);
-                    i128::from(*a) * i128::from(line.slope)
+                    Ok(i128::from(*a) * i128::from(line.slope))
                 };
-                let values = sum.values.iter().enumerate().map(&mut through).collect();
+                let values = sum.values.iter().enumerate().map(&mut through).collect::<Result<_, _>>()?;
                 constant.plus(intercepts, sum.exponent + lines.intercept);
                 let (mut new, loss) = Sum::of(values, sum.exponent + lines.slope, below, g);
                 constant.minus(loss);
@@ -294,13 +297,18 @@ pub fn back(
                 constant.minus(sum.shorten(coefficient_bits(true, network.layers[k].size), below, g));
                 let r = network.number(k);
                 let (x, y) = (&view.ranges[r], &view.ranges[r + 1]);
+                // Whether the planes are those of the box.
+                let (planes, plain) = (&known.planes[r], std::ptr::eq(view.ranges, &known.ranges));
                 let mut given = Given::of(slopes, r);
                 let zeros = |factor: &Factor| vec![0i128; network.layers[factor.source].size];
                 let (mut of_left, mut of_right, mut intercepts) = (zeros(left), zeros(right), 0i128);
                 for (j, a) in sum.values.iter().enumerate().filter(|(_, a)| **a != 0) {
                     let (p, q) = (left.index[j] as usize, right.index[j] as usize);
                     let share = given.next(j).unwrap_or(MIDDLE);
-                    let plane = plane((x.lower[p], x.upper[p]), (y.lower[q], y.upper[q]), share, *a > 0);
+                    let plane = match share {
+                        MIDDLE if plain => planes[j][usize::from(*a < 0)],
+                        _ => plane((x.lower[p], x.upper[p]), (y.lower[q], y.upper[q]), share, *a > 0),
+                    };
                     // As above, with slopes of 51 bits: sums over the layer have 113.
                     let a = i128::from(*a);
                     of_left[p] += a * i128::from(plane.left);
