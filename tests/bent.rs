@@ -211,7 +211,7 @@ fn functions_that_are_not_defined_show_nothing() {
 /// A softmax of three entries, of which the differences to the first are inputs, and a weighted sum of its shares.
 fn shares(weights: [f32; 3], scale: f32) -> Graph {
     let mut builder = GraphBuilder::new("x", vec![1, 2], ElementType::F32);
-    let mut constant = |builder: &mut GraphBuilder, name: &str, shape: [usize; 2], data: Vec<f32>| {
+    let constant = |builder: &mut GraphBuilder, name: &str, shape: [usize; 2], data: Vec<f32>| {
         builder.constant(name, Value::F32(Arc::new(Tensor::new(shape.to_vec(), data)))).expect("a constant")
     };
     let spread = constant(&mut builder, "spread", [2, 3], vec![0.0, scale, 0.0, 0.0, 0.0, 1.0]);

@@ -12,7 +12,7 @@ use secateur_tests::pieces::{minimum, pieces};
 use secateur_tests::proofs::{Kept, NO_FILES, accepted, mutate, packed, stream};
 use secateur_verify::network::Function;
 use secateur_verify::relax::relax;
-use secateur_verify::{Branching, Outcome, Settings, Silent, verify_traced};
+use secateur_verify::{Branching, Outcome, Settings, Silent, Technique, verify_traced};
 
 fn one() -> RBig {
     RBig::from(1_u8)
@@ -37,12 +37,21 @@ fn property(bounds: &[(usize, RBig)]) -> Property {
     Property { inputs: 2, outputs: 3, cases: vec![case], declared: None }
 }
 
-/// Splitting inputs, splitting ReLUs.
-const METHODS: [(Branching, &str); 2] = [(Branching::Input, "input splitting"), (Branching::Kfsb, "relu splitting")];
+/// Splitting inputs, splitting ReLUs, and the same with lemmas, which are learned where no ranges are narrowed.
+const METHODS: [(Branching, &str, &[Technique]); 3] = [
+    (Branching::Input, "input splitting", &[]),
+    (Branching::Kfsb, "relu splitting", &[]),
+    (Branching::Kfsb, "relu splitting", &[Technique::Narrow, Technique::Refine]),
+];
 
 /// The records that prove `unsat`.
-fn proof(graph: &Graph, property: &Property, threads: usize, (branching, method): (Branching, &str)) -> Vec<Record> {
-    let settings = Settings { threads, branching, ..Settings::default() };
+fn proof(
+    graph: &Graph,
+    property: &Property,
+    threads: usize,
+    (branching, method, without): (Branching, &str, &[Technique]),
+) -> Vec<Record> {
+    let settings = Settings { threads, branching, without: without.to_vec(), ..Settings::default() };
     let mut kept = Kept::default();
     let report = verify_traced(graph, property, &settings, &Silent, Some(&mut kept)).expect("supported");
     assert!(matches!(report.outcome, Outcome::Unsat), "{:?}", report.outcome);
@@ -67,7 +76,8 @@ fn questions(random: &mut Random, round: usize, margin: &RBig) -> (Graph, Proper
 #[test]
 fn every_unsat_has_an_accepted_certificate_that_does_not_fit_a_falsehood() {
     let mut random = Random::new(7);
-    let mut parts = [0, 0];
+    let mut parts = [0, 0, 0];
+    let mut lemmas = 0;
     let mut tables = 0;
     for round in 0..40 {
         let (graph, holds, fails) = questions(&mut random, round, &power_of_half(4 + round % 12));
@@ -75,11 +85,14 @@ fn every_unsat_has_an_accepted_certificate_that_does_not_fit_a_falsehood() {
             let records = proof(&graph, &holds, 1 + round % 2, method);
             parts[index] += records.len();
             tables += records.iter().filter(|record| matches!(record, Record::Table(_))).count();
+            let lemma = |record: &&Record| matches!(record, Record::Step(step) if !step.without.is_empty());
+            lemmas += records.iter().filter(lemma).count();
             accepted(&graph, &holds, &records).unwrap_or_else(|why| panic!("round {round}, {}: {why}", method.1));
             assert!(accepted(&graph, &fails, &records).is_err(), "round {round}: a falsehood was accepted");
         }
     }
     assert!(parts[0] > 400 && parts[1] > 200 && tables > 20, "some proofs split: {parts:?} parts, {tables} tables");
+    assert!(lemmas > 20, "some parts are closed by lemmas: {lemmas}");
 }
 
 #[test]
@@ -88,7 +101,7 @@ fn no_mutant_shows_a_falsehood() {
     let (mut refused, mut mutants) = (0, 0);
     for round in 0..40 {
         let (graph, holds, fails) = questions(&mut random, round, &power_of_half(8));
-        let records = proof(&graph, &holds, 1, METHODS[round / 2 % 2]);
+        let records = proof(&graph, &holds, 1, METHODS[round / 2 % 3]);
         for _ in 0..250 {
             let mut mutant = records.clone();
             for _ in 0..1 + random.index(3) {

@@ -103,7 +103,12 @@ fn some<'a, T>(list: &'a mut [T], random: &mut Random) -> Option<&'a mut T> {
 
 fn mutate_step(step: &mut Step, random: &mut Random) {
     let extreme = [0.0, f64::NAN, f64::INFINITY, -1e300, 1e18, 5e-324][random.index(6)];
-    match random.index(12) {
+    match random.index(13) {
+        12 => match random.index(3) {
+            0 => step.without.push(random.index(4) as u32),
+            1 => step.without.clear(),
+            _ => step.without.iter_mut().for_each(|place| *place = near(u64::from(*place), random) as u32),
+        },
         9 => {
             let value = if random.index(3) == 0 { extreme } else { random.normal() };
             match some(&mut step.space, random) {

@@ -200,7 +200,7 @@ fn tape<T: Scalar>(
 }
 
 /// Rows with the objectives of the given rows of `found`.
-fn rows<T: Scalar>(problem: &ReluSplitting<'_, T>, domain: &[u32], of: &[usize]) -> Rows<T> {
+pub(crate) fn rows<T: Scalar>(problem: &ReluSplitting<'_, T>, domain: &[u32], of: &[usize]) -> Rows<T> {
     let each = problem.objectives.len();
     let pairs: Vec<_> = domain.iter().zip(of).map(|(d, r)| (*d, &problem.objectives[r % each])).collect();
     crate::specification::rows(problem.network, &problem.root.magnitudes, &pairs)
@@ -208,7 +208,7 @@ fn rows<T: Scalar>(problem: &ReluSplitting<'_, T>, domain: &[u32], of: &[usize])
 
 /// The slopes and multipliers of the given rows of `found`, renumbered.
 #[allow(clippy::type_complexity)]
-fn multipliers<T: Scalar>(
+pub(crate) fn multipliers<T: Scalar>(
     problem: &ReluSplitting<'_, T>,
     found: &Optimised<T>,
     of: &[usize],

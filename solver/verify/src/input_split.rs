@@ -301,13 +301,13 @@ impl<T: Scalar> InputSplitting<'_, T> {
                 Box::new(format::Step { refuted, ..format::Step::new(format::Next::Closed) })
             });
             if open.is_empty() {
-                steps.push(Step { candidate: None, lower, next: Next::Closed, evidence });
+                steps.push(Step { lower, evidence, ..Step::new(Next::Closed) });
                 continue;
             }
             domain.open = open;
             if domain.open.iter().any(|o| self.objectives(&domain, *o).is_empty()) {
                 // Every point is unsafe; an attack that could not confirm one leaves nothing to bound or split.
-                steps.push(Step { candidate: None, lower: f64::NEG_INFINITY, next: Next::Stuck, evidence: None });
+                steps.push(Step::new(Next::Stuck));
                 continue;
             }
             self.minimisers(steps.len(), &domain, mine.clone(), rows, found, &mut starts);
@@ -327,7 +327,7 @@ impl<T: Scalar> InputSplitting<'_, T> {
                     evidence.cutting.clear();
                 }
             }
-            steps.push(Step { candidate: None, lower, next, evidence });
+            steps.push(Step { lower, evidence, ..Step::new(next) });
         }
         self.try_points(starts, &mut steps);
         steps

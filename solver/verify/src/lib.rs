@@ -16,6 +16,7 @@ pub mod halfspace;
 pub mod input_split;
 pub mod interval;
 pub mod leaf;
+pub mod lemma;
 pub mod linear;
 pub mod lower;
 pub mod network;

@@ -108,6 +108,7 @@ pub fn relu_splitting(settings: &Settings) -> relu_split::Params {
         branching: if branching == Branching::Input { Branching::Auto } else { branching },
         candidates: if branching == Branching::Auto { 5 } else { 3 },
         alignment: settings.alignment,
+        learns: settings.uses(Technique::Lemmas),
     }
 }
 

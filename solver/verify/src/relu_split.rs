@@ -12,23 +12,26 @@ use crate::bounds::{self, Bounds, Boxes, Preactivations};
 use crate::branching::{self, Choice};
 use crate::halfspace::{Exact, HalfSpace};
 use crate::leaf::{self, Leaf};
+use crate::lemma::{self, Lemma, Lemmas};
 use crate::network::{Function, Network};
 use crate::node::{Node, RootBox, wide};
 use crate::proof::{self, Names};
 use crate::reduce::Origin;
 use crate::rounding::Magnitudes;
-use crate::search::{Candidate, Hint, Next, Splitting, Step};
+use crate::search::{Candidate, Hint, Lesson, Next, Splitting, Step};
 use crate::settings::Branching;
 use crate::specification::{self, Objective, Region};
 use secateur_check::proof::format::{self, Claim, Row};
 use secateur_linalg::Scalar;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 /// A subproblem: the root box with the signs of some ReLU inputs.
 #[derive(Clone, Debug)]
 pub struct ReluDomain<T> {
-    /// The signs, in the order they were chosen.
+    /// The signs, in the order they were chosen or followed.
     pub splits: Vec<Split>,
+    /// How many of them are new, and how many lemmas were applied to the others.
+    unlearned: (usize, usize),
     /// The parent's slopes for each objective's row, on the open neurons of the root, one after the
     /// other; and its multipliers, one per objective and split of the parent.
     parent: Option<Arc<Multipliers<T>>>,
@@ -144,6 +147,8 @@ pub struct Params {
     pub candidates: usize,
     /// $\lambda$ of pattern-aligned branching.
     pub alignment: f64,
+    /// Whether to learn from closed subproblems.
+    pub learns: bool,
 }
 
 /// What bounding the root alone says.
@@ -180,12 +185,14 @@ pub struct ReluSplitting<'a, T> {
     pub params: Params,
     /// Whether to keep what proves each step.
     pub trace: bool,
+    /// What was learned.
+    pub lemmas: RwLock<Lemmas>,
 }
 
 impl<T: Scalar> ReluSplitting<'_, T> {
     /// The whole problem.
     pub fn roots(&self) -> Vec<ReluDomain<T>> {
-        vec![ReluDomain { splits: Vec::new(), parent: None, narrowed: None }]
+        vec![ReluDomain { splits: Vec::new(), unlearned: (0, 0), parent: None, narrowed: None }]
     }
 
     /// What the ascent says of the whole problem, its lower bound, and the claim that refutes it.
@@ -308,11 +315,72 @@ impl<T: Scalar> Splitting for ReluSplitting<'_, T> {
     }
 
     fn process(&self, batch: Vec<ReluDomain<T>>, hint: &Hint<'_>) -> Vec<Step<ReluDomain<T>>> {
-        let goal = hint.goal;
         if self.objectives.is_empty() {
             // Every point is unsafe; an attack that could not confirm one leaves nothing to bound or split.
-            let stuck = |_| Step { candidate: None, lower: f64::NEG_INFINITY, next: Next::Stuck, evidence: None };
+            let stuck = |_| Step::new(Next::Stuck);
             return batch.into_iter().map(stuck).collect();
+        }
+        if !self.learns() {
+            return self.bound(batch, hint);
+        }
+        let mut open = Vec::with_capacity(batch.len());
+        let lessons: Vec<(Lesson, Option<Step<ReluDomain<T>>>)> =
+            batch.into_iter().map(|node| self.apply_lemmas(node, &mut open)).collect();
+        let mut bounded = self.bound(open, hint).into_iter();
+        let step = |(Lesson { implied, .. }, closed): (Lesson, Option<Step<ReluDomain<T>>>)| {
+            let mut step = closed.or_else(|| bounded.next())?;
+            step.lesson.implied = implied;
+            Some(step)
+        };
+        lessons.into_iter().filter_map(step).collect()
+    }
+
+    fn learn(&self, lessons: Vec<Lesson>) {
+        let mut lemmas = self.lemmas.write().unwrap_or_else(PoisonError::into_inner);
+        lessons.into_iter().filter_map(|lesson| lesson.learned).for_each(|learned| lemmas.learn(learned));
+    }
+}
+
+impl<T: Scalar> ReluSplitting<'_, T> {
+    /// Whether lemmas are learned: not where subproblems narrow ranges of their own.
+    fn learns(&self) -> bool {
+        self.params.learns && self.exact.is_empty()
+    }
+
+    /// Adds the signs that follow to a subproblem that lemmas leave open, or closes it.
+    fn apply_lemmas(
+        &self,
+        mut node: ReluDomain<T>,
+        open: &mut Vec<ReluDomain<T>>,
+    ) -> (Lesson, Option<Step<ReluDomain<T>>>) {
+        let lemmas = self.lemmas.read().unwrap_or_else(PoisonError::into_inner);
+        let known = node.splits.len();
+        let found = lemmas.apply(&mut node.splits, node.unlearned.0, node.unlearned.1);
+        node.unlearned = (0, lemmas.len());
+        let disjunct = self.disjunct as u32;
+        let mut lesson = Lesson::default();
+        if self.trace {
+            for (place, (sign, lemma)) in found.implied.iter().enumerate() {
+                let mut signs = node.splits[..known + place].to_vec();
+                signs.push(Split { active: !sign.active, ..*sign });
+                lesson.implied.push((self.root.names.split(sign), lemmas.closing(*lemma, disjunct, &signs)));
+            }
+        }
+        let closed = found.closing.map(|lemma| {
+            let evidence = self.trace.then(|| Box::new(lemmas.closing(lemma, disjunct, &node.splits)));
+            Step { evidence, ..Step::new(Next::Closed) }
+        });
+        if closed.is_none() {
+            open.push(node);
+        }
+        (lesson, closed)
+    }
+
+    /// Bounds subproblems, closes them or splits them.
+    fn bound(&self, batch: Vec<ReluDomain<T>>, hint: &Hint<'_>) -> Vec<Step<ReluDomain<T>>> {
+        let goal = hint.goal;
+        if batch.is_empty() {
+            return Vec::new();
         }
         let splits: Vec<&[Split]> = batch.iter().map(|d| d.splits.as_slice()).collect();
         let boxes = self.boxes(batch.len());
@@ -334,6 +402,7 @@ impl<T: Scalar> Splitting for ReluSplitting<'_, T> {
                 || found.best.combined_minimum(&of, boxes.set(d)) > goal
         };
         let undecided: Vec<usize> = (0..batch.len()).filter(|d| !refuted(*d)).collect();
+        let mut lessons = self.lessons(&splits, &found, limit, |d| !empty[d] && refuted(d)).into_iter();
         let choices = branching::choose(self, &bounds, &found, &undecided, hint);
         let mut choices = choices.into_iter();
         let mut points = self.candidates(&undecided, &found).into_iter();
@@ -346,7 +415,8 @@ impl<T: Scalar> Splitting for ReluSplitting<'_, T> {
             if refuted(d) {
                 let closed = || self.closed(self.claim(d, &node.splits, &boxes, &bounds, &found, limit));
                 let evidence = self.trace.then(closed);
-                steps.push(Step { candidate: None, lower, next: Next::Closed, evidence });
+                let lesson = Lesson { learned: lessons.next().flatten(), ..Lesson::default() };
+                steps.push(Step { lower, evidence, lesson, ..Step::new(Next::Closed) });
                 continue;
             }
             let (choice, candidate) = (choices.next().flatten(), points.next());
@@ -369,7 +439,7 @@ impl<T: Scalar> Splitting for ReluSplitting<'_, T> {
                         }
                         Box::new(step)
                     });
-                    Step { candidate, lower, next, evidence }
+                    Step { candidate, lower, evidence, ..Step::new(next) }
                 }
                 None => self.leaf(node, d, lower, goal, &bounds),
             });
@@ -379,6 +449,32 @@ impl<T: Scalar> Splitting for ReluSplitting<'_, T> {
 }
 
 impl<T: Scalar> ReluSplitting<'_, T> {
+    /// What closed subproblems teach: for each that is, in their order.
+    fn lessons(
+        &self,
+        splits: &[&[Split]],
+        found: &Optimised<T>,
+        limit: T,
+        refuted: impl Fn(usize) -> bool,
+    ) -> Vec<Option<Option<Lemma>>> {
+        let closed: Vec<usize> = (0..splits.len()).filter(|d| refuted(*d)).collect();
+        let worth = || self.lemmas.read().unwrap_or_else(PoisonError::into_inner).is_worth_trying();
+        let mut lessons = vec![None; closed.len()];
+        if !self.learns() || closed.is_empty() || !worth() {
+            return lessons;
+        }
+        let alone = |d: usize| {
+            let strongest = self.strongest(d, found);
+            self.objectives[strongest % self.objectives.len()].refuted_by(found.minimum[strongest], limit)
+        };
+        let places: Vec<usize> =
+            (0..closed.len()).filter(|i| splits[closed[*i]].len() > 1 && alone(closed[*i])).collect();
+        let subproblems: Vec<(usize, &[Split])> = places.iter().map(|i| (closed[*i], splits[closed[*i]])).collect();
+        let learned = lemma::learn(self, found, &subproblems, limit, &self.root.names);
+        places.into_iter().zip(learned).for_each(|(i, learned)| lessons[i] = Some(learned));
+        lessons
+    }
+
     /// The row of subproblem `d` with the greatest lower bound.
     pub fn strongest(&self, d: usize, found: &Optimised<T>) -> usize {
         let each = self.objectives.len();
@@ -405,7 +501,8 @@ impl<T: Scalar> ReluSplitting<'_, T> {
             let split = Split { layer, neuron, active };
             let mut splits = node.splits.clone();
             splits.push(split);
-            ReluDomain { splits, parent: parent.clone(), narrowed: narrowed.clone() }
+            let unlearned = (1, node.unlearned.1);
+            ReluDomain { splits, unlearned, parent: parent.clone(), narrowed: narrowed.clone() }
         };
         Next::Split(vec![child(first), child(!first)])
     }
@@ -418,12 +515,12 @@ impl<T: Scalar> ReluSplitting<'_, T> {
             Leaf::Refuted(goals, signs) => {
                 let claim = || self.exact_claim(&node.splits, &all, &goals, &signs);
                 let evidence = self.trace.then(|| self.closed(claim()));
-                Step { candidate: None, lower, next: Next::Closed, evidence }
+                Step { lower, evidence, ..Step::new(Next::Closed) }
             }
             Leaf::Point(x) => {
-                Step { candidate: Some(self.candidate(x)), lower, next: Next::Again(node.clone()), evidence: None }
+                Step { candidate: Some(self.candidate(x)), lower, ..Step::new(Next::Again(node.clone())) }
             }
-            Leaf::Unclear => Step { candidate: None, lower, next: Next::Stuck, evidence: None },
+            Leaf::Unclear => Step { lower, ..Step::new(Next::Stuck) },
         }
     }
 

@@ -6,6 +6,7 @@
 //! same question has the same answer, the same counts and the same witness on any number of threads.
 
 use crate::error::VerifyError;
+use crate::lemma::Lemma;
 use crate::node::Node;
 use crate::proof::Scribe;
 use crate::report::{Observer, Outcome, Progress, UnknownReason, Witness};
@@ -32,6 +33,9 @@ pub trait Splitting: Sync {
 
     /// Bounds subproblems; answers in their order. One whose margin exceeds the goal everywhere is closed.
     fn process(&self, batch: Vec<Self::Domain>, hint: &Hint<'_>) -> Vec<Step<Self::Domain>>;
+
+    /// Takes up what a round's subproblems taught, in their order.
+    fn learn(&self, _lessons: Vec<Lesson>) {}
 
     /// Describes a subproblem to an explorer.
     fn node(&self, domain: &Self::Domain) -> Node;
@@ -100,6 +104,24 @@ pub struct Step<D> {
     pub next: Next<D>,
     /// What proves it, where the splitting was asked to keep that; the search fills in the number of the part.
     pub evidence: Option<Box<format::Step>>,
+    /// What lemmas say of it, and what it teaches.
+    pub lesson: Lesson,
+}
+
+impl<D> Step<D> {
+    /// Nothing is known but how it goes on.
+    pub fn new(next: Next<D>) -> Self {
+        Self { candidate: None, lower: f64::NEG_INFINITY, next, evidence: None, lesson: Lesson::default() }
+    }
+}
+
+/// What passes between a subproblem and lemmas.
+#[derive(Clone, Debug, Default)]
+pub struct Lesson {
+    /// Signs that follow from its own, each with the proof that the part with the other sign is closed; where proofs are kept.
+    pub implied: Vec<(format::Split, format::Step)>,
+    /// What came of trying to learn from it.
+    pub learned: Option<Option<Lemma>>,
 }
 
 /// Takes up the proof of a search, record by record.
@@ -259,8 +281,19 @@ pub fn search<S: Splitting>(
         }
         let Some(steps) = steps else { return Ok(Some(clock.stopped().unwrap_or(Outcome::Timeout))) };
         let mut again = Vec::new();
-        for (step, (parent, id)) in steps.into_iter().zip(parents) {
+        let mut lessons = Vec::with_capacity(parents.len());
+        for (step, (parent, mut id)) in steps.into_iter().zip(parents) {
             let lower = step.lower.max(parent);
+            let Lesson { implied, learned } = step.lesson;
+            lessons.push(Lesson { implied: Vec::new(), learned });
+            for (split, closed) in implied {
+                if let Some((scribe, _)) = &mut trace {
+                    scribe.step(id, format::Step::new(format::Next::Relu(split)));
+                    let other;
+                    (id, other) = (scribe.number(), scribe.number());
+                    scribe.step(other, closed);
+                }
+            }
             if let (Some((scribe, _)), Some(step)) = (&mut trace, step.evidence) {
                 scribe.step(id, *step);
             }
@@ -287,6 +320,7 @@ pub fn search<S: Splitting>(
                 }
             }
         }
+        splitting.learn(lessons);
         stale = if tally.upper < upper { 0 } else { stale + 1 };
         if referee.goal(tally) < goal {
             open.append(&mut again);

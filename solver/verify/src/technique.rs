@@ -23,13 +23,15 @@ pub enum Technique {
     Narrow,
     /// Bounds in `f64` of what only rounding in `f32` keeps open.
     Precise,
+    /// Lemmas learned from closed subproblems.
+    Lemmas,
     /// Cutting boxes to where a counterexample can be.
     Clip,
 }
 
 impl Technique {
     /// All of them.
-    pub const ALL: [Technique; 9] = [
+    pub const ALL: [Technique; 10] = [
         Technique::Attack,
         Technique::Alpha,
         Technique::Beta,
@@ -38,6 +40,7 @@ impl Technique {
         Technique::Reduce,
         Technique::Narrow,
         Technique::Precise,
+        Technique::Lemmas,
         Technique::Clip,
     ];
 
@@ -52,6 +55,7 @@ impl Technique {
             Technique::Reduce => "reduce",
             Technique::Narrow => "narrow",
             Technique::Precise => "precise",
+            Technique::Lemmas => "lemmas",
             Technique::Clip => "clip",
         }
     }

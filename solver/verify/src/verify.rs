@@ -22,6 +22,7 @@ use secateur_linalg::Scalar;
 use secateur_linalg::random::Random;
 use secateur_nn::graph::Graph;
 use secateur_nn::property::Property;
+use std::sync::RwLock;
 
 /// Decides whether some input of the property's box has an unsafe output.
 ///
@@ -331,6 +332,7 @@ impl Run<'_, '_> {
                 exact: &exact,
                 params,
                 trace,
+                lemmas: RwLock::default(),
             };
             self.tally.elsewhere = parts.elsewhere((index, disjunct));
             let mark = self.scribe.as_mut().map(Scribe::mark);
@@ -378,6 +380,7 @@ impl Run<'_, '_> {
                 exact: &exact,
                 params,
                 trace: self.scribe.is_some(),
+                lemmas: RwLock::default(),
             };
             self.tally.domains += 1;
             let goal = self.referee.goal(&self.tally);

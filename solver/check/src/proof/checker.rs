@@ -364,6 +364,7 @@ impl<'a> Checker<'a> {
         if !this.narrow(&mut part)? {
             return Ok(Vec::new());
         }
+        this.forget(&mut part, step)?;
         if part.stale {
             let Some(known) = self.known(&part, &Table::default())? else { return Ok(Vec::new()) };
             (part.known, part.stale, part.narrowed) = (known, false, None);
@@ -636,6 +637,22 @@ impl Bounding<'_> {
             });
         }
         Ok((sum.ok_or_else(|| self.content("a claim without an objective"))?, strict))
+    }
+
+    /// Leaves out splits of a part that is to be closed: what is refuted without them is refuted with them.
+    fn forget(&self, part: &mut Part, step: &format::Step) -> Result<(), Rejection> {
+        let places = &step.without;
+        if places.is_empty() {
+            return Ok(());
+        }
+        let ascending = places.windows(2).all(|pair| pair[0] < pair[1]);
+        if !ascending || places.iter().any(|place| *place as usize >= part.splits.len()) {
+            return Err(self.content("a part is closed without a split that it does not have"));
+        }
+        let mut place = 0..;
+        part.splits.retain(|_| place.next().is_none_or(|place| places.binary_search(&place).is_err()));
+        part.narrowed = None;
+        Ok(())
     }
 
     /// Narrows a part's ranges by its half-spaces, if it has any; says whether something is left.

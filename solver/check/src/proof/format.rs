@@ -17,7 +17,7 @@ use std::path::Path;
 use thiserror::Error;
 
 /// What a certificate starts with: its name and the version of its layout.
-pub const MAGIC: &[u8] = b"secateur certificate 3\n";
+pub const MAGIC: &[u8] = b"secateur certificate 4\n";
 
 /// The most entries of the lists and covers of a record.
 const LONGEST: u64 = 1 << 24;
@@ -168,6 +168,9 @@ pub struct Step {
     /// The half-space that the search took from the cutting claim before a split at a ReLU, coefficients and constant: the
     /// claim's own is moved out to it, for what follows is fitted to it.
     pub space: Vec<f64>,
+    /// Splits of the part, by their places, ascending, without which its disjuncts are refuted: multipliers are those of the
+    /// others. Only of a part that is closed.
+    pub without: Vec<u32>,
     /// How it goes on.
     pub next: Next,
 }
@@ -175,8 +178,8 @@ pub struct Step {
 impl Step {
     /// Nothing is refuted and nothing is cut.
     pub fn new(next: Next) -> Self {
-        let (refuted, cutting, left, space) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { id: 0, refuted, cutting, left, space, next }
+        let (refuted, cutting, left, space, without) = (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { id: 0, refuted, cutting, left, space, without, next }
     }
 }
 
@@ -342,6 +345,11 @@ pub fn write(stream: &mut impl Write, record: &Record) -> io::Result<()> {
             number(&mut out, step.space.len() as u64);
             step.space.iter().for_each(|v| number(&mut out, v.to_bits().reverse_bits()));
             match step.next {
+                Next::Closed if !step.without.is_empty() => {
+                    out.push(6);
+                    number(&mut out, step.without.len() as u64);
+                    step.without.iter().for_each(|place| number(&mut out, u64::from(*place)));
+                }
                 Next::Closed => out.push(0),
                 Next::Whole => out.push(1),
                 Next::Axis(axis, at) => {
@@ -523,15 +531,20 @@ impl<R: Read> Reader<R> {
         let (id, refuted, cutting) = (self.number()?, self.claims()?, self.claims()?);
         let left = self.sides()?;
         let space = self.list(|this| Ok(f64::from_bits(this.number()?.reverse_bits())))?;
+        let mut without = Vec::new();
         let next = match self.bytes()? {
             [0] => Next::Closed,
             [1] => Next::Whole,
             [2] => Next::Axis(self.index()?, f64::from_bits(u64::from_le_bytes(self.bytes()?))),
             [tag @ (3 | 4)] => Next::Relu(Split { layer: self.index()?, neuron: self.index()?, active: tag == 4 }),
             [5] => Next::Apart(self.index()?),
+            [6] => {
+                without = self.list(Self::index)?;
+                Next::Closed
+            }
             _ => return Err(self.wrong()),
         };
-        Ok(Step { id, refuted, cutting, left, space, next })
+        Ok(Step { id, refuted, cutting, left, space, without, next })
     }
 
     fn table(&mut self) -> Result<Table, FormatError> {
