@@ -12,7 +12,7 @@ use secateur_tests::pieces::{minimum, pieces};
 use secateur_tests::proofs::{Kept, NO_FILES, accepted, mutate, packed, stream};
 use secateur_verify::network::Function;
 use secateur_verify::relax::relax;
-use secateur_verify::{Branching, Outcome, Settings, Silent, Technique, verify_traced};
+use secateur_verify::{Branching, Outcome, Settings, Silent, Technique, Until, interval, verify_traced};
 
 fn one() -> RBig {
     RBig::from(1_u8)
@@ -93,6 +93,29 @@ fn every_unsat_has_an_accepted_certificate_that_does_not_fit_a_falsehood() {
     }
     assert!(parts[0] > 400 && parts[1] > 200 && tables > 20, "some proofs split: {parts:?} parts, {tables} tables");
     assert!(lemmas > 20, "some parts are closed by lemmas: {lemmas}");
+}
+
+/// What lemmas exclude counts towards the lower bound of a margin.
+#[test]
+fn bounds_of_margins_hold_where_lemmas_exclude_parts() {
+    let mut random = Random::new(19);
+    let mut wide = 0;
+    for round in 0..60 {
+        let network = Dense::random(&[2, 10, 8, 3], &mut random);
+        let least = minimum(&pieces(&network, &[-one(), -one()], &[one(), one()]), 0);
+        // The margin is a little above 0, and the goal below.
+        let property = property(&[(0, &least - power_of_half(5 + round % 6))]);
+        let margin = power_of_half(5 + round % 6).to_f64().value();
+        let graph = network.graph().expect("the layers fit");
+        for (until, epsilon) in [(Until::Decided, 0.5), (Until::Narrow, 0.25), (Until::Narrow, 0.02)] {
+            let without = vec![Technique::Narrow, Technique::Refine, Technique::Tighten];
+            let settings = Settings { branching: Branching::Kfsb, without, ..Settings::default() };
+            let found = interval(&graph, &property, epsilon, until, &settings, &Silent).expect("an interval");
+            assert!(found.lower <= margin && margin <= found.upper, "round {round}: {found:?} without {margin}");
+            wide += usize::from(found.upper > found.lower);
+        }
+    }
+    assert!(wide > 60, "{wide} intervals are wide");
 }
 
 #[test]

@@ -34,7 +34,9 @@ impl Observer for Display {
             return;
         }
         let Progress { phase, domains, open, lower, upper, .. } = progress;
-        self.line.set_message(format!("{phase}: {domains} domains, {open} open, lower {lower:.4}, upper {upper:.4}"));
+        let percent = 100.0 * progress.closed;
+        let bounds = format!("lower {lower:.4}, upper {upper:.4}");
+        self.line.set_message(format!("{phase}: {domains} domains, {open} open, {percent:.1} % closed, {bounds}"));
         self.line.tick();
     }
 

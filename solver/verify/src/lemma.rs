@@ -21,6 +21,7 @@ use crate::branching::{gap, multipliers, rows};
 use crate::crown::{Multipliers, back_substitute};
 use crate::proof::{self, Names};
 use crate::relu_split::ReluSplitting;
+use crate::search::Learned;
 use secateur_check::proof::format;
 use secateur_linalg::Scalar;
 use std::collections::{HashMap, HashSet};
@@ -47,13 +48,23 @@ const PATIENCE: (u64, u64) = (2048, 64);
 const BISECTIONS: usize = 4;
 
 /// What a search has learned.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Lemmas {
     list: Vec<Lemma>,
+    /// Their signs.
+    known: HashSet<Vec<Split>>,
     /// The lemmas that have a sign, ascending.
     having: HashMap<Split, Vec<u32>>,
     /// Subproblems that were tried to learn from.
     tried: u64,
+    /// The least goal at which one was learned: above it they show nothing.
+    goal: f64,
+}
+
+impl Default for Lemmas {
+    fn default() -> Self {
+        Self { list: Vec::new(), known: HashSet::new(), having: HashMap::new(), tried: 0, goal: f64::INFINITY }
+    }
 }
 
 /// What lemmas say of a subproblem.
@@ -90,19 +101,23 @@ impl Lemmas {
     }
 
     /// Takes up what came of trying to learn from a subproblem.
-    pub fn learn(&mut self, lemma: Option<Lemma>) {
+    pub fn learn(&mut self, Learned { goal, lemma }: Learned) {
         self.tried += 1;
-        if let Some(lemma) = lemma.filter(|_| self.list.len() < MOST) {
+        if let Some(lemma) = lemma.filter(|lemma| self.list.len() < MOST && self.known.insert(lemma.signs.clone())) {
+            self.goal = self.goal.min(goal);
             let number = self.list.len() as u32;
             lemma.signs.iter().for_each(|sign| self.having.entry(*sign).or_default().push(number));
             self.list.push(lemma);
         }
     }
 
-    /// Adds to the signs of a subproblem what follows from them. Of the signs the last `fresh` are new since `seen` lemmas were
-    /// applied to the others.
-    pub fn apply(&self, signs: &mut Vec<Split>, fresh: usize, seen: usize) -> Consequences {
+    /// Adds to the signs of a subproblem what follows from them, if nothing needs to be known where the margin exceeds this
+    /// goal. Of the signs the last `fresh` are new since `seen` lemmas were applied to the others.
+    pub fn apply(&self, signs: &mut Vec<Split>, (fresh, seen): (usize, usize), goal: f64) -> Consequences {
         let mut found = Consequences::default();
+        if goal > self.goal {
+            return found;
+        }
         let mut set: HashSet<Split> = signs.iter().copied().collect();
         let mut next = signs.len().saturating_sub(fresh);
         let mut conclude = |number: u32, signs: &mut Vec<Split>| match self.missing(number, &set) {
@@ -168,6 +183,11 @@ impl Closed {
     }
 }
 
+fn ordered(mut signs: Vec<Split>) -> Vec<Split> {
+    signs.sort_by_key(|sign| (sign.layer, sign.neuron));
+    signs
+}
+
 /// Tries to learn from subproblems of a batch that `found` closes, each by its strongest row alone; answers in their order.
 pub fn learn<T: Scalar>(
     problem: &ReluSplitting<'_, T>,
@@ -192,9 +212,9 @@ pub fn learn<T: Scalar>(
         let found = back_substitute(network, &root.magnitudes, &bounds.lines, rows, multipliers, keep);
         (bounds, found)
     };
+    let mut parts: Vec<Closed> = Vec::with_capacity(of.len());
     let whole: Vec<Vec<Split>> = subproblems.iter().map(|(_, signs)| signs.to_vec()).collect();
     let (_, traced) = bound(&whole, true);
-    let mut parts: Vec<Closed> = Vec::with_capacity(of.len());
     for (i, (row, signs)) in of.iter().zip(&whole).enumerate() {
         let used = |sign: &Split| {
             let mut entries = found.slopes.beta[sign.layer as usize].iter();
@@ -230,7 +250,7 @@ pub fn learn<T: Scalar>(
             }
         }
     }
-    let signs: Vec<Vec<Split>> = parts.iter().map(|part| part.without(part.between.0)).collect();
+    let signs: Vec<Vec<Split>> = parts.iter().map(|part| part.without(part.between.0)).map(ordered).collect();
     let shown = problem.trace.then(|| bound(&signs, false).0);
     let lemma = |(i, (part, signs)): (usize, (&Closed, Vec<Split>))| {
         if part.between.0 == 0 || signs.len() > LONGEST {
@@ -259,11 +279,15 @@ mod tests {
         Split { layer: 1, neuron, active }
     }
 
+    fn learned(lemma: Option<Lemma>) -> Learned {
+        Learned { goal: 0.0, lemma }
+    }
+
     fn lemmas(list: &[&[(u32, bool)]]) -> Lemmas {
         let mut lemmas = Lemmas::default();
         for signs in list {
             let signs = signs.iter().map(|(j, active)| sign(*j, *active)).collect();
-            lemmas.learn(Some(Lemma { signs, row: None }));
+            lemmas.learn(learned(Some(Lemma { signs, row: None })));
         }
         lemmas
     }
@@ -272,32 +296,40 @@ mod tests {
     fn what_follows_is_found_in_any_order() {
         let list = lemmas(&[&[(0, true), (1, true)], &[(1, false), (2, true), (0, true)], &[(2, false), (3, false)]]);
         let mut signs = vec![sign(0, true)];
-        let found = list.apply(&mut signs, 1, 0);
+        let found = list.apply(&mut signs, (1, 0), 0.0);
         assert_eq!(found.closing, None);
         assert_eq!(signs, [sign(0, true), sign(1, false), sign(2, false), sign(3, true)]);
         let lemmas: Vec<u32> = found.implied.iter().map(|(_, lemma)| *lemma).collect();
         assert_eq!(lemmas, [0, 1, 2]);
         let mut signs = vec![sign(3, false), sign(0, true)];
-        assert!(list.apply(&mut signs, 2, 0).closing.is_some());
+        assert!(list.apply(&mut signs, (2, 0), 0.0).closing.is_some());
     }
 
     #[test]
     fn only_new_signs_and_new_lemmas_are_looked_at() {
         let list = lemmas(&[&[(0, true), (1, true)], &[(2, true), (3, true)]]);
         let mut signs = vec![sign(0, true), sign(2, true)];
-        let found = list.apply(&mut signs, 1, 2);
+        let found = list.apply(&mut signs, (1, 2), 0.0);
         assert_eq!(found.implied, [(sign(3, false), 1)], "the first sign is not new");
         let mut signs = vec![sign(0, true)];
-        assert_eq!(list.apply(&mut signs, 0, 0).implied, [(sign(1, false), 0)], "the lemmas are new");
-        assert_eq!(list.apply(&mut vec![sign(5, true)], 1, 0), Consequences::default());
+        assert_eq!(list.apply(&mut signs, (0, 0), 0.0).implied, [(sign(1, false), 0)], "the lemmas are new");
+        assert_eq!(list.apply(&mut vec![sign(5, true)], (1, 0), 0.0), Consequences::default());
+    }
+
+    #[test]
+    fn above_its_goal_a_lemma_shows_nothing() {
+        let list = lemmas(&[&[(0, true), (1, true)]]);
+        let mut signs = vec![sign(0, true), sign(1, true)];
+        assert_eq!(list.apply(&mut signs, (2, 0), 0.25), Consequences::default());
+        assert_eq!(list.apply(&mut signs, (2, 0), -0.25).closing, Some(0));
     }
 
     #[test]
     fn trying_ends_where_nothing_comes_of_it() {
         let mut list = Lemmas::default();
-        (0..=PATIENCE.0).for_each(|_| list.learn(None));
+        (0..=PATIENCE.0).for_each(|_| list.learn(learned(None)));
         assert!(!list.is_worth_trying());
-        list.learn(Some(Lemma { signs: vec![sign(0, true)], row: None }));
+        list.learn(learned(Some(Lemma { signs: vec![sign(0, true)], row: None })));
         assert!(list.is_worth_trying());
     }
 }

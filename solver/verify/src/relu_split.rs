@@ -12,13 +12,13 @@ use crate::bounds::{self, Bounds, Boxes, Preactivations};
 use crate::branching::{self, Choice};
 use crate::halfspace::{Exact, HalfSpace};
 use crate::leaf::{self, Leaf};
-use crate::lemma::{self, Lemma, Lemmas};
+use crate::lemma::{self, Lemmas};
 use crate::network::{Function, Network};
 use crate::node::{Node, RootBox, wide};
 use crate::proof::{self, Names};
 use crate::reduce::Origin;
 use crate::rounding::Magnitudes;
-use crate::search::{Candidate, Hint, Lesson, Next, Splitting, Step};
+use crate::search::{Candidate, Hint, Learned, Lesson, Next, Splitting, Step};
 use crate::settings::Branching;
 use crate::specification::{self, Objective, Region};
 use secateur_check::proof::format::{self, Claim, Row};
@@ -325,19 +325,20 @@ impl<T: Scalar> Splitting for ReluSplitting<'_, T> {
         }
         let mut open = Vec::with_capacity(batch.len());
         let lessons: Vec<(Lesson, Option<Step<ReluDomain<T>>>)> =
-            batch.into_iter().map(|node| self.apply_lemmas(node, &mut open)).collect();
+            batch.into_iter().map(|node| self.apply_lemmas(node, hint.goal, &mut open)).collect();
         let mut bounded = self.bound(open, hint).into_iter();
         let step = |(Lesson { implied, .. }, closed): (Lesson, Option<Step<ReluDomain<T>>>)| {
-            let mut step = closed.or_else(|| bounded.next())?;
+            let mut step =
+                closed.unwrap_or_else(|| bounded.next().expect("a step for every subproblem that was bounded"));
             step.lesson.implied = implied;
-            Some(step)
+            step
         };
-        lessons.into_iter().filter_map(step).collect()
+        lessons.into_iter().map(step).collect()
     }
 
-    fn learn(&self, lessons: Vec<Lesson>) {
+    fn learn(&self, learned: Vec<Learned>) {
         let mut lemmas = self.lemmas.write().unwrap_or_else(PoisonError::into_inner);
-        lessons.into_iter().filter_map(|lesson| lesson.learned).for_each(|learned| lemmas.learn(learned));
+        learned.into_iter().for_each(|learned| lemmas.learn(learned));
     }
 }
 
@@ -351,20 +352,22 @@ impl<T: Scalar> ReluSplitting<'_, T> {
     fn apply_lemmas(
         &self,
         mut node: ReluDomain<T>,
+        goal: f64,
         open: &mut Vec<ReluDomain<T>>,
     ) -> (Lesson, Option<Step<ReluDomain<T>>>) {
         let lemmas = self.lemmas.read().unwrap_or_else(PoisonError::into_inner);
         let known = node.splits.len();
-        let found = lemmas.apply(&mut node.splits, node.unlearned.0, node.unlearned.1);
+        let found = lemmas.apply(&mut node.splits, node.unlearned, goal);
         node.unlearned = (0, lemmas.len());
         let disjunct = self.disjunct as u32;
         let mut lesson = Lesson::default();
-        if self.trace {
-            for (place, (sign, lemma)) in found.implied.iter().enumerate() {
+        for (place, (sign, lemma)) in found.implied.iter().enumerate() {
+            let closed = || {
                 let mut signs = node.splits[..known + place].to_vec();
                 signs.push(Split { active: !sign.active, ..*sign });
-                lesson.implied.push((self.root.names.split(sign), lemmas.closing(*lemma, disjunct, &signs)));
-            }
+                lemmas.closing(*lemma, disjunct, &signs)
+            };
+            lesson.implied.push((self.root.names.split(sign), self.trace.then(closed)));
         }
         let closed = found.closing.map(|lemma| {
             let evidence = self.trace.then(|| Box::new(lemmas.closing(lemma, disjunct, &node.splits)));
@@ -402,7 +405,7 @@ impl<T: Scalar> ReluSplitting<'_, T> {
                 || found.best.combined_minimum(&of, boxes.set(d)) > goal
         };
         let undecided: Vec<usize> = (0..batch.len()).filter(|d| !refuted(*d)).collect();
-        let mut lessons = self.lessons(&splits, &found, limit, |d| !empty[d] && refuted(d)).into_iter();
+        let mut lessons = self.lessons(&splits, &found, goal, refuted).into_iter();
         let choices = branching::choose(self, &bounds, &found, &undecided, hint);
         let mut choices = choices.into_iter();
         let mut points = self.candidates(&undecided, &found).into_iter();
@@ -454,12 +457,13 @@ impl<T: Scalar> ReluSplitting<'_, T> {
         &self,
         splits: &[&[Split]],
         found: &Optimised<T>,
-        limit: T,
+        goal: f64,
         refuted: impl Fn(usize) -> bool,
-    ) -> Vec<Option<Option<Lemma>>> {
+    ) -> Vec<Option<Learned>> {
         let closed: Vec<usize> = (0..splits.len()).filter(|d| refuted(*d)).collect();
         let worth = || self.lemmas.read().unwrap_or_else(PoisonError::into_inner).is_worth_trying();
         let mut lessons = vec![None; closed.len()];
+        let limit = T::round_up(goal);
         if !self.learns() || closed.is_empty() || !worth() {
             return lessons;
         }
@@ -471,7 +475,7 @@ impl<T: Scalar> ReluSplitting<'_, T> {
             (0..closed.len()).filter(|i| splits[closed[*i]].len() > 1 && alone(closed[*i])).collect();
         let subproblems: Vec<(usize, &[Split])> = places.iter().map(|i| (closed[*i], splits[closed[*i]])).collect();
         let learned = lemma::learn(self, found, &subproblems, limit, &self.root.names);
-        places.into_iter().zip(learned).for_each(|(i, learned)| lessons[i] = Some(learned));
+        places.into_iter().zip(learned).for_each(|(i, lemma)| lessons[i] = Some(Learned { goal, lemma }));
         lessons
     }
 

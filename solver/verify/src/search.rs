@@ -35,7 +35,7 @@ pub trait Splitting: Sync {
     fn process(&self, batch: Vec<Self::Domain>, hint: &Hint<'_>) -> Vec<Step<Self::Domain>>;
 
     /// Takes up what a round's subproblems taught, in their order.
-    fn learn(&self, _lessons: Vec<Lesson>) {}
+    fn learn(&self, _learned: Vec<Learned>) {}
 
     /// Describes a subproblem to an explorer.
     fn node(&self, domain: &Self::Domain) -> Node;
@@ -98,7 +98,7 @@ pub struct Candidate {
 pub struct Step<D> {
     /// The best point seen.
     pub candidate: Option<Candidate>,
-    /// A lower bound of the margin on the subproblem.
+    /// A lower bound of the margin on the subproblem, but for what its lesson excludes.
     pub lower: f64,
     /// How it goes on.
     pub next: Next<D>,
@@ -118,10 +118,20 @@ impl<D> Step<D> {
 /// What passes between a subproblem and lemmas.
 #[derive(Clone, Debug, Default)]
 pub struct Lesson {
-    /// Signs that follow from its own, each with the proof that the part with the other sign is closed; where proofs are kept.
-    pub implied: Vec<(format::Split, format::Step)>,
-    /// What came of trying to learn from it.
-    pub learned: Option<Option<Lemma>>,
+    /// Signs that follow from its own: on the part with the other sign the margin exceeds the goal, as this proves, where proofs
+    /// are kept. All else that is said of the subproblem is about the rest.
+    pub implied: Vec<(format::Split, Option<format::Step>)>,
+    /// What came of trying to learn from it, if that was tried.
+    pub learned: Option<Learned>,
+}
+
+/// What a subproblem taught that was closed at a goal.
+#[derive(Clone, Debug)]
+pub struct Learned {
+    /// The goal.
+    pub goal: f64,
+    /// The lemma, if there is one.
+    pub lemma: Option<Lemma>,
 }
 
 /// Takes up the proof of a search, record by record.
@@ -180,18 +190,20 @@ impl<'a> Clock<'a> {
 
     /// Tells the observer.
     pub fn report(&self, phase: &'static str, tally: &Tally, open: usize, lower: f64) {
-        let (domains, upper, elapsed) = (tally.domains, tally.upper, self.elapsed());
-        self.observer.progress(&Progress { phase, domains, open, lower, upper, elapsed });
+        let (domains, upper, elapsed, closed) = (tally.domains, tally.upper, self.elapsed(), tally.closed);
+        self.observer.progress(&Progress { phase, domains, open, closed, lower, upper, elapsed });
     }
 }
 
 /// What has been counted so far.
 #[derive(Clone, Debug)]
 pub struct Tally {
-    /// Subproblems bounded.
+    /// Subproblems taken up.
     pub domains: u64,
     /// Subproblems given up.
     pub stuck: u64,
+    /// The share of the present search that is done with, where each split leaves each part the same share.
+    pub closed: f64,
     /// Least margin seen at a point.
     pub upper: f64,
     /// Least lower bound of the margin over the part that is searched: open, closed or given up.
@@ -205,7 +217,7 @@ pub struct Tally {
 impl Default for Tally {
     fn default() -> Self {
         let (upper, lower, elsewhere) = (f64::INFINITY, f64::NEG_INFINITY, f64::INFINITY);
-        Self { domains: 0, stuck: 0, upper, lower, elsewhere, incumbent: None }
+        Self { domains: 0, stuck: 0, closed: 0.0, upper, lower, elsewhere, incumbent: None }
     }
 }
 
@@ -248,11 +260,12 @@ pub fn search<S: Splitting>(
     mut trace: Option<(&mut Scribe<'_>, &[u64])>,
 ) -> Result<Option<Outcome>, VerifyError> {
     let start = tally.domains;
-    tally.lower = f64::NEG_INFINITY;
+    (tally.lower, tally.closed) = (f64::NEG_INFINITY, 0.0);
     let mut settled = f64::INFINITY;
     let mut stale = 0;
     let parts = trace.as_ref().map_or(&[][..], |(_, parts)| parts).iter().copied().chain(std::iter::repeat(0));
-    let root = |(domain, id)| Open { lower: f64::NEG_INFINITY, rank: 0, id, domain };
+    let share = 1.0 / roots.len().max(1) as f64;
+    let root = |(domain, id)| Open { lower: f64::NEG_INFINITY, rank: 0, id, share, domain };
     let mut open: Vec<Open<S::Domain>> = roots.into_iter().zip(parts).map(root).collect();
     while !open.is_empty() {
         if let Some(outcome) = clock.stopped() {
@@ -265,7 +278,7 @@ pub fn search<S: Splitting>(
         let batch = next_batch(&mut open, ROUND * splitting.chunk(), CROWD / splitting.bytes().max(1));
         let domains = tally.domains;
         tally.domains += batch.len() as u64;
-        let parents: Vec<(f64, u64)> = batch.iter().map(|open| (open.lower, open.id)).collect();
+        let parents: Vec<(f64, u64, f64)> = batch.iter().map(|open| (open.lower, open.id, open.share)).collect();
         let best = batch.iter().min_by(|a, b| a.lower.total_cmp(&b.lower));
         let node = best.filter(|_| referee.curious(domains)).map(|open| splitting.node(&open.domain));
         let batch = batch.into_iter().map(|open| open.domain).collect();
@@ -281,13 +294,16 @@ pub fn search<S: Splitting>(
         }
         let Some(steps) = steps else { return Ok(Some(clock.stopped().unwrap_or(Outcome::Timeout))) };
         let mut again = Vec::new();
-        let mut lessons = Vec::with_capacity(parents.len());
-        for (step, (parent, mut id)) in steps.into_iter().zip(parents) {
+        let mut lessons = Vec::new();
+        for (step, (parent, mut id, share)) in steps.into_iter().zip(parents) {
             let lower = step.lower.max(parent);
             let Lesson { implied, learned } = step.lesson;
-            lessons.push(Lesson { implied: Vec::new(), learned });
+            lessons.extend(learned);
+            if !implied.is_empty() {
+                settled = settled.min(parent.max(goal));
+            }
             for (split, closed) in implied {
-                if let Some((scribe, _)) = &mut trace {
+                if let (Some((scribe, _)), Some(closed)) = (&mut trace, closed) {
                     scribe.step(id, format::Step::new(format::Next::Relu(split)));
                     let other;
                     (id, other) = (scribe.number(), scribe.number());
@@ -297,9 +313,10 @@ pub fn search<S: Splitting>(
             if let (Some((scribe, _)), Some(step)) = (&mut trace, step.evidence) {
                 scribe.step(id, *step);
             }
+            let parts = if let Next::Split(parts) | Next::Cut(parts) = &step.next { parts.len() } else { 0 };
             let mut child = |(rank, domain)| {
                 let id = trace.as_mut().map_or(0, |(scribe, _)| scribe.number());
-                Open { lower, rank, id, domain }
+                Open { lower, rank, id, share: share / parts as f64, domain }
             };
             if let Some(candidate) = step.candidate
                 && let Some(witness) = tally.show(candidate, referee)?
@@ -307,13 +324,17 @@ pub fn search<S: Splitting>(
                 return Ok(Some(Outcome::Sat(witness)));
             }
             match step.next {
-                Next::Closed => settled = settled.min(lower.max(goal)),
+                Next::Closed => {
+                    settled = settled.min(lower.max(goal));
+                    tally.closed += share;
+                }
                 Next::Split(children) => open.extend((0..).zip(children).map(&mut child)),
                 Next::Cut(children) => {
                     settled = settled.min(lower.max(goal));
+                    tally.closed += if children.is_empty() { share } else { 0.0 };
                     open.extend((0..).zip(children).map(&mut child));
                 }
-                Next::Again(domain) => again.push(Open { lower, rank: 0, id, domain }),
+                Next::Again(domain) => again.push(Open { lower, rank: 0, id, share, domain }),
                 Next::Stuck => {
                     settled = settled.min(lower);
                     tally.stuck += 1;
@@ -345,6 +366,8 @@ struct Open<D> {
     rank: u32,
     /// Its number in the proof, if there is one.
     id: u64,
+    /// Its share of the search.
+    share: f64,
     domain: D,
 }
 
@@ -375,4 +398,56 @@ fn bound_in_chunks<S: Splitting>(
     let bound = |chunk| clock.stopped().is_none().then(|| splitting.process(chunk, hint));
     let steps: Option<Vec<Vec<Step<S::Domain>>>> = chunks.into_par_iter().map(bound).collect();
     steps.map(|steps| steps.into_iter().flatten().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::Silent;
+
+    /// A problem of which a lemma excludes a half, and whose other half has great margins.
+    struct Excluding;
+
+    impl Splitting for Excluding {
+        type Domain = ();
+
+        fn chunk(&self) -> usize {
+            1
+        }
+
+        fn bytes(&self) -> usize {
+            0
+        }
+
+        fn process(&self, batch: Vec<()>, _: &Hint<'_>) -> Vec<Step<()>> {
+            let sign = format::Split { layer: 0, neuron: 0, active: true };
+            let lesson = Lesson { implied: vec![(sign, None)], learned: None };
+            batch.iter().map(|()| Step { lower: 5.0, lesson: lesson.clone(), ..Step::new(Next::Closed) }).collect()
+        }
+
+        fn node(&self, (): &()) -> Node {
+            unreachable!("nobody explores")
+        }
+    }
+
+    struct Goal(f64);
+
+    impl Referee for Goal {
+        fn see(&mut self, _: &Candidate, _: &mut Tally) -> Result<Option<Witness>, VerifyError> {
+            Ok(None)
+        }
+
+        fn goal(&self, _: &Tally) -> f64 {
+            self.0
+        }
+    }
+
+    #[test]
+    fn what_a_lemma_excludes_has_a_margin_above_the_goal_and_no_more() {
+        let (clock, mut tally) = (Clock::start(None, &Silent), Tally::default());
+        let found = search(&Excluding, vec![()], &mut tally, &clock, None, &mut Goal(-0.25), None);
+        assert_eq!(found.expect("no errors"), Some(Outcome::Unsat));
+        assert_eq!(tally.lower, -0.25);
+        assert_eq!(tally.closed, 1.0);
+    }
 }

@@ -649,8 +649,8 @@ impl Bounding<'_> {
         if !ascending || places.iter().any(|place| *place as usize >= part.splits.len()) {
             return Err(self.content("a part is closed without a split that it does not have"));
         }
-        let mut place = 0..;
-        part.splits.retain(|_| place.next().is_none_or(|place| places.binary_search(&place).is_err()));
+        let kept = (0..).zip(&part.splits).filter(|(place, _)| places.binary_search(place).is_err());
+        part.splits = kept.map(|(_, split)| *split).collect();
         part.narrowed = None;
         Ok(())
     }

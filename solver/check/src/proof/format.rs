@@ -38,7 +38,7 @@ pub enum FormatError {
     #[error("the certificate is damaged or cut off: {0}")]
     Io(#[from] io::Error),
     /// It is something else.
-    #[error("this is not a certificate of version 3")]
+    #[error("this is not a certificate of version 4")]
     Magic,
     /// It is about other files.
     #[error("the certificate is about another {0}")]
