@@ -34,9 +34,7 @@ impl Observer for Display {
             return;
         }
         let Progress { phase, domains, open, lower, upper, .. } = progress;
-        let percent = 100.0 * progress.closed;
-        let bounds = format!("lower {lower:.4}, upper {upper:.4}");
-        self.line.set_message(format!("{phase}: {domains} domains, {open} open, {percent:.1} % closed, {bounds}"));
+        self.line.set_message(format!("{phase}: {domains} domains, {open} open, lower {lower:.4}, upper {upper:.4}"));
         self.line.tick();
     }
 

@@ -99,8 +99,6 @@ pub struct Progress {
     pub domains: u64,
     /// Subproblems waiting.
     pub open: usize,
-    /// The share of the present search that is done with, if what is split weighs as much as its parts do together.
-    pub closed: f64,
     /// Least lower bound of what is open.
     pub lower: f64,
     /// Least margin found at any point.

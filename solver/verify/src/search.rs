@@ -190,8 +190,8 @@ impl<'a> Clock<'a> {
 
     /// Tells the observer.
     pub fn report(&self, phase: &'static str, tally: &Tally, open: usize, lower: f64) {
-        let (domains, upper, elapsed, closed) = (tally.domains, tally.upper, self.elapsed(), tally.closed);
-        self.observer.progress(&Progress { phase, domains, open, closed, lower, upper, elapsed });
+        let (domains, upper, elapsed) = (tally.domains, tally.upper, self.elapsed());
+        self.observer.progress(&Progress { phase, domains, open, lower, upper, elapsed });
     }
 }
 
@@ -202,8 +202,6 @@ pub struct Tally {
     pub domains: u64,
     /// Subproblems given up.
     pub stuck: u64,
-    /// The share of the present search that is done with, where each split leaves each part the same share.
-    pub closed: f64,
     /// Least margin seen at a point.
     pub upper: f64,
     /// Least lower bound of the margin over the part that is searched: open, closed or given up.
@@ -217,7 +215,7 @@ pub struct Tally {
 impl Default for Tally {
     fn default() -> Self {
         let (upper, lower, elsewhere) = (f64::INFINITY, f64::NEG_INFINITY, f64::INFINITY);
-        Self { domains: 0, stuck: 0, closed: 0.0, upper, lower, elsewhere, incumbent: None }
+        Self { domains: 0, stuck: 0, upper, lower, elsewhere, incumbent: None }
     }
 }
 
@@ -260,12 +258,11 @@ pub fn search<S: Splitting>(
     mut trace: Option<(&mut Scribe<'_>, &[u64])>,
 ) -> Result<Option<Outcome>, VerifyError> {
     let start = tally.domains;
-    (tally.lower, tally.closed) = (f64::NEG_INFINITY, 0.0);
+    tally.lower = f64::NEG_INFINITY;
     let mut settled = f64::INFINITY;
     let mut stale = 0;
     let parts = trace.as_ref().map_or(&[][..], |(_, parts)| parts).iter().copied().chain(std::iter::repeat(0));
-    let share = 1.0 / roots.len().max(1) as f64;
-    let root = |(domain, id)| Open { lower: f64::NEG_INFINITY, rank: 0, id, share, domain };
+    let root = |(domain, id)| Open { lower: f64::NEG_INFINITY, rank: 0, id, domain };
     let mut open: Vec<Open<S::Domain>> = roots.into_iter().zip(parts).map(root).collect();
     while !open.is_empty() {
         if let Some(outcome) = clock.stopped() {
@@ -278,7 +275,7 @@ pub fn search<S: Splitting>(
         let batch = next_batch(&mut open, ROUND * splitting.chunk(), CROWD / splitting.bytes().max(1));
         let domains = tally.domains;
         tally.domains += batch.len() as u64;
-        let parents: Vec<(f64, u64, f64)> = batch.iter().map(|open| (open.lower, open.id, open.share)).collect();
+        let parents: Vec<(f64, u64)> = batch.iter().map(|open| (open.lower, open.id)).collect();
         let best = batch.iter().min_by(|a, b| a.lower.total_cmp(&b.lower));
         let node = best.filter(|_| referee.curious(domains)).map(|open| splitting.node(&open.domain));
         let batch = batch.into_iter().map(|open| open.domain).collect();
@@ -295,7 +292,7 @@ pub fn search<S: Splitting>(
         let Some(steps) = steps else { return Ok(Some(clock.stopped().unwrap_or(Outcome::Timeout))) };
         let mut again = Vec::new();
         let mut lessons = Vec::new();
-        for (step, (parent, mut id, share)) in steps.into_iter().zip(parents) {
+        for (step, (parent, mut id)) in steps.into_iter().zip(parents) {
             let lower = step.lower.max(parent);
             let Lesson { implied, learned } = step.lesson;
             lessons.extend(learned);
@@ -313,10 +310,9 @@ pub fn search<S: Splitting>(
             if let (Some((scribe, _)), Some(step)) = (&mut trace, step.evidence) {
                 scribe.step(id, *step);
             }
-            let parts = if let Next::Split(parts) | Next::Cut(parts) = &step.next { parts.len() } else { 0 };
             let mut child = |(rank, domain)| {
                 let id = trace.as_mut().map_or(0, |(scribe, _)| scribe.number());
-                Open { lower, rank, id, share: share / parts as f64, domain }
+                Open { lower, rank, id, domain }
             };
             if let Some(candidate) = step.candidate
                 && let Some(witness) = tally.show(candidate, referee)?
@@ -324,17 +320,13 @@ pub fn search<S: Splitting>(
                 return Ok(Some(Outcome::Sat(witness)));
             }
             match step.next {
-                Next::Closed => {
-                    settled = settled.min(lower.max(goal));
-                    tally.closed += share;
-                }
+                Next::Closed => settled = settled.min(lower.max(goal)),
                 Next::Split(children) => open.extend((0..).zip(children).map(&mut child)),
                 Next::Cut(children) => {
                     settled = settled.min(lower.max(goal));
-                    tally.closed += if children.is_empty() { share } else { 0.0 };
                     open.extend((0..).zip(children).map(&mut child));
                 }
-                Next::Again(domain) => again.push(Open { lower, rank: 0, id, share, domain }),
+                Next::Again(domain) => again.push(Open { lower, rank: 0, id, domain }),
                 Next::Stuck => {
                     settled = settled.min(lower);
                     tally.stuck += 1;
@@ -366,8 +358,6 @@ struct Open<D> {
     rank: u32,
     /// Its number in the proof, if there is one.
     id: u64,
-    /// Its share of the search.
-    share: f64,
     domain: D,
 }
 
@@ -448,6 +438,5 @@ mod tests {
         let found = search(&Excluding, vec![()], &mut tally, &clock, None, &mut Goal(-0.25), None);
         assert_eq!(found.expect("no errors"), Some(Outcome::Unsat));
         assert_eq!(tally.lower, -0.25);
-        assert_eq!(tally.closed, 1.0);
     }
 }
