@@ -27,7 +27,7 @@ const BITS: i64 = 50;
 /// Exponents of what curved functions and products read stay between this and its negative.
 const SPAN: i64 = 1 << 14;
 
-/// Summands $e^z$ of a softmax count as unbounded where $z$ may reach two to this power; all others are below two to [`CAP`].
+/// Summands $e^z$ of a softmax count as unbounded where $z$ may reach two to this power; all others have at most 24 bits.
 pub const LARGE: i64 = 4;
 
 /// Bits of a summand that has an upper bound.
