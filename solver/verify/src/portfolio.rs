@@ -178,9 +178,10 @@ fn all_stages<T: Scalar>(network: &Network<T>, root: &Root<T>, disjuncts: usize)
     }
     let tighten = Some(Method::AlphaCrown(ascent));
     if !network.is_piecewise_linear() {
-        // Refining splits ReLUs only.
+        // Refining splits ReLUs only, and slopes for every input of a softmax take longer than a short search.
         return vec![
-            Stage { attack: short, tighten, limit: Some(BEFORE_REFINING) },
+            Stage { attack: short, tighten: None, limit: Some(BEFORE_REFINING) },
+            Stage { attack: None, tighten, limit: Some(BEFORE_REFINING) },
             Stage { attack: long, tighten: None, limit: None },
         ];
     }
