@@ -107,6 +107,13 @@ impl<T: Scalar> Slopes<T> {
         slopes
     }
 
+    /// $\beta$ of a split in a row.
+    pub fn multiplier(&self, row: usize, split: &Split) -> T {
+        let mut entries = self.beta[split.layer as usize].iter();
+        let mine = entries.find(|(r, j, _)| *r as usize == row && *j == split.neuron);
+        mine.map_or(T::ZERO, |(_, _, signed)| signed.abs())
+    }
+
     /// As multipliers of a back-substitution.
     pub fn multipliers(&self) -> Multipliers<'_, T> {
         Multipliers { alpha: &self.alpha, beta: &self.beta }
@@ -230,7 +237,8 @@ impl<T: Scalar> InputBound<T> {
 }
 
 impl<T: Scalar> Rows<T> {
-    fn select(&self, chosen: &[usize]) -> Self {
+    /// Some rows.
+    pub(crate) fn select(&self, chosen: &[usize]) -> Self {
         let rows = self.len();
         let coefficients = self.coefficients.iter().map(|a| a.as_ref().map(|a| select(a, rows, chosen)));
         Self {

@@ -14,7 +14,7 @@ pub enum VerifyError {
     },
     /// A technique that does not exist.
     #[error(
-        "unknown technique `{found}`: expected attack, alpha, beta, tighten, refine, reduce, narrow, precise or clip"
+        "unknown technique `{found}`: expected attack, alpha, beta, tighten, refine, reduce, narrow, precise, lemmas or clip"
     )]
     UnknownTechnique {
         /// What was asked for.

@@ -20,11 +20,12 @@ use crate::alpha::{Optimised, Split};
 use crate::branching::{gap, multipliers, rows};
 use crate::crown::{Multipliers, back_substitute};
 use crate::proof::{self, Names};
-use crate::relu_split::ReluSplitting;
-use crate::search::Learned;
+use crate::relu_split::{ReluDomain, ReluSplitting};
+use crate::search::{Learned, Lesson, Next, Step};
 use secateur_check::proof::format;
 use secateur_linalg::Scalar;
 use std::collections::{HashMap, HashSet};
+use std::sync::PoisonError;
 
 /// Signs that no counterexample has together.
 #[derive(Clone, Debug, PartialEq)]
@@ -189,7 +190,7 @@ fn ordered(mut signs: Vec<Split>) -> Vec<Split> {
 }
 
 /// Tries to learn from subproblems of a batch that `found` closes, each by its strongest row alone; answers in their order.
-pub fn learn<T: Scalar>(
+fn learn<T: Scalar>(
     problem: &ReluSplitting<'_, T>,
     found: &Optimised<T>,
     subproblems: &[(usize, &[Split])],
@@ -216,10 +217,7 @@ pub fn learn<T: Scalar>(
     let whole: Vec<Vec<Split>> = subproblems.iter().map(|(_, signs)| signs.to_vec()).collect();
     let (_, traced) = bound(&whole, true);
     for (i, (row, signs)) in of.iter().zip(&whole).enumerate() {
-        let used = |sign: &Split| {
-            let mut entries = found.slopes.beta[sign.layer as usize].iter();
-            entries.any(|(r, j, beta)| *r as usize == *row && *j == sign.neuron && *beta != T::ZERO)
-        };
+        let used = |sign: &Split| found.slopes.multiplier(*row, sign) != T::ZERO;
         let cost = |sign: &Split| {
             let (k, j) = (sign.layer as usize, sign.neuron as usize);
             let a = traced.tape[k].get(i * network.layers[k].size + j).map_or(0.0, |a| a.to_f64());
@@ -257,11 +255,7 @@ pub fn learn<T: Scalar>(
             return None;
         }
         let row = shown.as_ref().map(|bounds| {
-            let beta = |sign: &Split| {
-                let mut entries = found.slopes.beta[sign.layer as usize].iter();
-                let mine = entries.find(|(r, j, _)| *r as usize == part.row && *j == sign.neuron);
-                mine.map_or(0.0, |(_, _, beta)| beta.abs().to_f64())
-            };
+            let beta = |sign: &Split| found.slopes.multiplier(part.row, sign).to_f64();
             let slopes = proof::slopes(network, bounds, i, &found.slopes, part.row, names);
             let slopes = slopes.with(signs.iter().map(beta).collect());
             format::Row { objective: (part.row % problem.objectives.len()) as u32, weight: 1, slopes }
@@ -269,6 +263,73 @@ pub fn learn<T: Scalar>(
         Some(Lemma { signs, row })
     };
     parts.iter().zip(signs).enumerate().map(lemma).collect()
+}
+
+impl<T: Scalar> ReluSplitting<'_, T> {
+    /// Whether lemmas are learned: not where subproblems narrow ranges of their own.
+    pub(crate) fn learns(&self) -> bool {
+        self.params.learns && self.exact.is_empty()
+    }
+
+    /// Adds the signs that follow to a subproblem that lemmas leave open, or closes it.
+    pub(crate) fn apply_lemmas(
+        &self,
+        mut node: ReluDomain<T>,
+        goal: f64,
+        names: &Names,
+        open: &mut Vec<ReluDomain<T>>,
+    ) -> (Lesson, Option<Step<ReluDomain<T>>>) {
+        let lemmas = self.lemmas.read().unwrap_or_else(PoisonError::into_inner);
+        let known = node.splits.len();
+        let found = lemmas.apply(&mut node.splits, node.unlearned, goal);
+        node.unlearned = (0, lemmas.len());
+        let disjunct = self.disjunct as u32;
+        let mut lesson = Lesson::default();
+        for (place, (sign, lemma)) in found.implied.iter().enumerate() {
+            let closed = || {
+                let mut signs = node.splits[..known + place].to_vec();
+                signs.push(Split { active: !sign.active, ..*sign });
+                lemmas.closing(*lemma, disjunct, &signs)
+            };
+            lesson.implied.push((names.split(sign), self.trace.then(closed)));
+        }
+        let closed = found.closing.map(|lemma| {
+            let evidence = self.trace.then(|| Box::new(lemmas.closing(lemma, disjunct, &node.splits)));
+            Step { evidence, ..Step::new(Next::Closed) }
+        });
+        if closed.is_none() {
+            open.push(node);
+        }
+        (lesson, closed)
+    }
+
+    /// What closed subproblems teach: for each that is, in their order.
+    pub(crate) fn lessons(
+        &self,
+        splits: &[&[Split]],
+        found: &Optimised<T>,
+        goal: f64,
+        refuted: impl Fn(usize) -> bool,
+        names: &Names,
+    ) -> Vec<Option<Learned>> {
+        let closed: Vec<usize> = (0..splits.len()).filter(|d| refuted(*d)).collect();
+        let worth = || self.lemmas.read().unwrap_or_else(PoisonError::into_inner).is_worth_trying();
+        let mut lessons = vec![None; closed.len()];
+        let limit = T::round_up(goal);
+        if !self.learns() || closed.is_empty() || !worth() {
+            return lessons;
+        }
+        let alone = |d: usize| {
+            let strongest = self.strongest(d, found);
+            self.objectives[strongest % self.objectives.len()].refuted_by(found.minimum[strongest], limit)
+        };
+        let places: Vec<usize> =
+            (0..closed.len()).filter(|i| splits[closed[*i]].len() > 1 && alone(closed[*i])).collect();
+        let subproblems: Vec<(usize, &[Split])> = places.iter().map(|i| (closed[*i], splits[closed[*i]])).collect();
+        let learned = learn(self, found, &subproblems, limit, names);
+        places.into_iter().zip(learned).for_each(|(i, lemma)| lessons[i] = Some(Learned { goal, lemma }));
+        lessons
+    }
 }
 
 #[cfg(test)]

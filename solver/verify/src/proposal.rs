@@ -176,7 +176,8 @@ fn bounded<T: Scalar>(
     let starts: Vec<usize> = (0..count).step_by(ROWS_AT_ONCE).collect();
     let part = |first: &usize| {
         let range = *first..(first + ROWS_AT_ONCE).min(count);
-        let (rows, slopes) = (rows.part(&range), slopes.part(count, &range));
+        let chosen: Vec<usize> = range.clone().collect();
+        let (rows, slopes) = (rows.select(&chosen), slopes.part(count, &range));
         let once = Params { steps: 0, ..params };
         alpha::optimise(network, magnitudes, bounds, boxes, &rows, splits, slopes, once, |_, _| false)
     };
@@ -210,21 +211,5 @@ impl<T: Scalar> Slopes<T> {
         };
         let beta = self.beta.iter().map(|all| entries(all, range));
         Self { alpha: self.alpha.iter().map(alpha).collect(), beta: beta.collect() }
-    }
-}
-
-impl<T: Scalar> Rows<T> {
-    /// Some rows.
-    fn part(&self, range: &Range<usize>) -> Self {
-        let of = |all: &Vec<T>| {
-            let size = all.len() / self.len().max(1);
-            all[range.start * size..range.end * size].to_vec()
-        };
-        Self {
-            domain: self.domain[range.clone()].to_vec(),
-            coefficients: self.coefficients.iter().map(|c| c.as_ref().map(of)).collect(),
-            constant: self.constant[range.clone()].to_vec(),
-            error: self.error[range.clone()].to_vec(),
-        }
     }
 }

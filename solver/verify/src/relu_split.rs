@@ -4,7 +4,8 @@
 //! adds the signs of some ReLU inputs, which fix their lines and enter the bound through $\beta$.
 //! For a batch of subproblems: raise the objectives' bounds by the ascent on $\alpha$ and $\beta$,
 //! starting from the parent's; try the minimisers as counterexamples; pick the next ReLU
-//! ([`crate::branching`]); where none is left, solve the linear program of the leaf.
+//! ([`crate::branching`]); where none is left, solve the linear program of the leaf. What closed
+//! subproblems teach is applied to those that follow ([`crate::lemma`]).
 
 use crate::alpha::{self, Optimised, Slopes, Split};
 use crate::attack;
@@ -12,7 +13,7 @@ use crate::bounds::{self, Bounds, Boxes, Preactivations};
 use crate::branching::{self, Choice};
 use crate::halfspace::{Exact, HalfSpace};
 use crate::leaf::{self, Leaf};
-use crate::lemma::{self, Lemmas};
+use crate::lemma::Lemmas;
 use crate::network::{Function, Network};
 use crate::node::{Node, RootBox, wide};
 use crate::proof::{self, Names};
@@ -31,7 +32,7 @@ pub struct ReluDomain<T> {
     /// The signs, in the order they were chosen or followed.
     pub splits: Vec<Split>,
     /// How many of them are new, and how many lemmas were applied to the others.
-    unlearned: (usize, usize),
+    pub(crate) unlearned: (usize, usize),
     /// The parent's slopes for each objective's row, on the open neurons of the root, one after the
     /// other; and its multipliers, one per objective and split of the parent.
     parent: Option<Arc<Multipliers<T>>>,
@@ -269,9 +270,7 @@ impl<T: Scalar> ReluSplitting<'_, T> {
                 alpha.push(slopes.alpha[*k as usize][r * size + *j as usize]);
             }
             for split in &node.splits {
-                let entries = slopes.beta[split.layer as usize].iter();
-                let mine = entries.filter(|(row, j, _)| *row as usize == r && *j == split.neuron);
-                beta.push(mine.map(|(_, _, v)| v.abs()).next().unwrap_or(T::ZERO));
+                beta.push(slopes.multiplier(r, split));
             }
         }
         Multipliers { alpha, beta }
@@ -325,7 +324,7 @@ impl<T: Scalar> Splitting for ReluSplitting<'_, T> {
         }
         let mut open = Vec::with_capacity(batch.len());
         let lessons: Vec<(Lesson, Option<Step<ReluDomain<T>>>)> =
-            batch.into_iter().map(|node| self.apply_lemmas(node, hint.goal, &mut open)).collect();
+            batch.into_iter().map(|node| self.apply_lemmas(node, hint.goal, &self.root.names, &mut open)).collect();
         let mut bounded = self.bound(open, hint).into_iter();
         let step = |(Lesson { implied, .. }, closed): (Lesson, Option<Step<ReluDomain<T>>>)| {
             let mut step =
@@ -343,42 +342,6 @@ impl<T: Scalar> Splitting for ReluSplitting<'_, T> {
 }
 
 impl<T: Scalar> ReluSplitting<'_, T> {
-    /// Whether lemmas are learned: not where subproblems narrow ranges of their own.
-    fn learns(&self) -> bool {
-        self.params.learns && self.exact.is_empty()
-    }
-
-    /// Adds the signs that follow to a subproblem that lemmas leave open, or closes it.
-    fn apply_lemmas(
-        &self,
-        mut node: ReluDomain<T>,
-        goal: f64,
-        open: &mut Vec<ReluDomain<T>>,
-    ) -> (Lesson, Option<Step<ReluDomain<T>>>) {
-        let lemmas = self.lemmas.read().unwrap_or_else(PoisonError::into_inner);
-        let known = node.splits.len();
-        let found = lemmas.apply(&mut node.splits, node.unlearned, goal);
-        node.unlearned = (0, lemmas.len());
-        let disjunct = self.disjunct as u32;
-        let mut lesson = Lesson::default();
-        for (place, (sign, lemma)) in found.implied.iter().enumerate() {
-            let closed = || {
-                let mut signs = node.splits[..known + place].to_vec();
-                signs.push(Split { active: !sign.active, ..*sign });
-                lemmas.closing(*lemma, disjunct, &signs)
-            };
-            lesson.implied.push((self.root.names.split(sign), self.trace.then(closed)));
-        }
-        let closed = found.closing.map(|lemma| {
-            let evidence = self.trace.then(|| Box::new(lemmas.closing(lemma, disjunct, &node.splits)));
-            Step { evidence, ..Step::new(Next::Closed) }
-        });
-        if closed.is_none() {
-            open.push(node);
-        }
-        (lesson, closed)
-    }
-
     /// Bounds subproblems, closes them or splits them.
     fn bound(&self, batch: Vec<ReluDomain<T>>, hint: &Hint<'_>) -> Vec<Step<ReluDomain<T>>> {
         let goal = hint.goal;
@@ -405,7 +368,7 @@ impl<T: Scalar> ReluSplitting<'_, T> {
                 || found.best.combined_minimum(&of, boxes.set(d)) > goal
         };
         let undecided: Vec<usize> = (0..batch.len()).filter(|d| !refuted(*d)).collect();
-        let mut lessons = self.lessons(&splits, &found, goal, refuted).into_iter();
+        let mut lessons = self.lessons(&splits, &found, goal, refuted, &self.root.names).into_iter();
         let choices = branching::choose(self, &bounds, &found, &undecided, hint);
         let mut choices = choices.into_iter();
         let mut points = self.candidates(&undecided, &found).into_iter();
@@ -452,33 +415,6 @@ impl<T: Scalar> ReluSplitting<'_, T> {
 }
 
 impl<T: Scalar> ReluSplitting<'_, T> {
-    /// What closed subproblems teach: for each that is, in their order.
-    fn lessons(
-        &self,
-        splits: &[&[Split]],
-        found: &Optimised<T>,
-        goal: f64,
-        refuted: impl Fn(usize) -> bool,
-    ) -> Vec<Option<Learned>> {
-        let closed: Vec<usize> = (0..splits.len()).filter(|d| refuted(*d)).collect();
-        let worth = || self.lemmas.read().unwrap_or_else(PoisonError::into_inner).is_worth_trying();
-        let mut lessons = vec![None; closed.len()];
-        let limit = T::round_up(goal);
-        if !self.learns() || closed.is_empty() || !worth() {
-            return lessons;
-        }
-        let alone = |d: usize| {
-            let strongest = self.strongest(d, found);
-            self.objectives[strongest % self.objectives.len()].refuted_by(found.minimum[strongest], limit)
-        };
-        let places: Vec<usize> =
-            (0..closed.len()).filter(|i| splits[closed[*i]].len() > 1 && alone(closed[*i])).collect();
-        let subproblems: Vec<(usize, &[Split])> = places.iter().map(|i| (closed[*i], splits[closed[*i]])).collect();
-        let learned = lemma::learn(self, found, &subproblems, limit, &self.root.names);
-        places.into_iter().zip(learned).for_each(|(i, lemma)| lessons[i] = Some(Learned { goal, lemma }));
-        lessons
-    }
-
     /// The row of subproblem `d` with the greatest lower bound.
     pub fn strongest(&self, d: usize, found: &Optimised<T>) -> usize {
         let each = self.objectives.len();
@@ -561,11 +497,7 @@ impl<T: Scalar> ReluSplitting<'_, T> {
 
     /// Row `r` of subproblem `d` as it goes back to the input.
     fn row(&self, r: usize, weight: u64, d: usize, splits: &[Split], bounds: &Bounds<T>, found: &Optimised<T>) -> Row {
-        let beta = splits.iter().map(|split| {
-            let entries = found.slopes.beta[split.layer as usize].iter();
-            let mine = entries.filter(|(row, j, _)| *row as usize == r && *j == split.neuron);
-            mine.map(|(_, _, v)| v.abs().to_f64()).next().unwrap_or(0.0)
-        });
+        let beta = splits.iter().map(|split| found.slopes.multiplier(r, split).to_f64());
         let slopes = proof::slopes(self.network, bounds, d, &found.slopes, r, &self.root.names).with(beta.collect());
         Row { objective: (r % self.objectives.len()) as u32, weight, slopes }
     }
