@@ -6,6 +6,7 @@
 //! | read and write ONNX | [`onnx`] |
 //! | evaluate in f32 and f64, with the same loops for every scalar | [`eval`] |
 //! | differentiate: vjp, jvp, per-example gradients, Hessian-vector products | [`autodiff`] |
+//! | which entries of stored tensors are kept | [`mask`] |
 //! | what is to be verified: input boxes and unsafe output sets | [`property`], [`vnnlib`] |
 
 pub mod autodiff;
@@ -14,6 +15,7 @@ pub mod error;
 pub mod eval;
 pub mod graph;
 mod gzip;
+pub mod mask;
 pub mod onnx;
 pub mod op;
 pub mod property;
