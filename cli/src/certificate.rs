@@ -33,14 +33,14 @@ fn packer(file: BufWriter<File>) -> GzEncoder<BufWriter<File>> {
 }
 
 impl Certificate {
-    /// Starts one about these files.
-    pub fn create(file: &Path, model: &Path, property: &Path) -> Result<Self, CliError> {
+    /// Starts one about the files of these digests.
+    pub fn create(file: &Path, digests: impl FnOnce() -> io::Result<Digests>) -> Result<Self, CliError> {
         let mut part = file.as_os_str().to_owned();
         part.push(".part");
         let part = PathBuf::from(part);
         let begin = || -> io::Result<GzEncoder<BufWriter<File>>> {
             let mut stream = packer(BufWriter::new(File::create(&part)?));
-            format::begin(&mut stream, &Digests::of(model, property)?)?;
+            format::begin(&mut stream, &digests()?)?;
             Ok(stream)
         };
         let stream = begin().map_err(CliError::Output)?;

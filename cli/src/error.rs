@@ -42,6 +42,16 @@ pub enum CliError {
         /// What it cannot take.
         source: CheckError,
     },
+    /// Two networks that make no pair.
+    #[error("{} and {}: {source}", .first.display(), .second.display())]
+    Pair {
+        /// The first network's file.
+        first: PathBuf,
+        /// The second network's file.
+        second: PathBuf,
+        /// Why not.
+        source: secateur_check::PairError,
+    },
     /// A device was asked for that cannot be used.
     #[error(transparent)]
     Device {

@@ -7,6 +7,7 @@
 //! | bound its margin | [`bound`] |
 //! | the same by mixed-integer programs | `mip` |
 //! | verify images | [`robust`] |
+//! | compare two networks | [`equiv`] |
 //! | run suites of such questions | [`mod@bench`] |
 //! | measure, and write tables and plots | `experiment` |
 //! | write what that measured as a page | [`page`] |
@@ -21,6 +22,7 @@ mod bench;
 mod bound;
 mod certificate;
 mod decimal;
+mod equiv;
 mod error;
 mod eval;
 mod exit;
@@ -61,6 +63,7 @@ enum Command {
     Bound(bound::Arguments),
     #[cfg(feature = "full")]
     Mip(mip::Arguments),
+    Equiv(equiv::Arguments),
     Robust(robust::Arguments),
     Bench(bench::Arguments),
     Page(page::Arguments),
@@ -77,6 +80,7 @@ fn main() -> ExitCode {
         Command::Bound(arguments) => bound::run(&arguments),
         #[cfg(feature = "full")]
         Command::Mip(arguments) => mip::run(&arguments),
+        Command::Equiv(arguments) => equiv::run(&arguments),
         Command::Robust(arguments) => robust::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Page(arguments) => page::run(&arguments),

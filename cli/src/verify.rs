@@ -11,6 +11,7 @@ use secateur_bench_suites::record::{
 };
 use secateur_bench_suites::verdict::Verdict;
 use secateur_check::Semantics;
+use secateur_check::proof::format::Digests;
 use secateur_nn::{onnx, vnnlib};
 use secateur_verify::{Branching, Choice, Outcome, Report, Settings, Technique, Tracer};
 use std::path::{Path, PathBuf};
@@ -104,8 +105,11 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
         without: arguments.without.clone(),
         device,
     };
-    let mut certificate =
-        arguments.certificate.as_deref().map(|file| Certificate::create(file, model, spec)).transpose()?;
+    let mut certificate = arguments
+        .certificate
+        .as_deref()
+        .map(|file| Certificate::create(file, || Digests::of(model, spec)))
+        .transpose()?;
     let tracer = certificate.as_mut().map(|certificate| certificate as &mut dyn Tracer);
     let report = secateur_verify::verify_traced(&graph, &property, &settings, &display, tracer)
         .map_err(|source| CliError::Verify { model: model.clone(), source })?;
@@ -185,7 +189,7 @@ fn record(arguments: &Arguments, report: &Report, begin: Instant) -> Verificatio
 }
 
 /// Why there is no verdict, where time is not the reason.
-fn reason(outcome: &Outcome) -> Option<String> {
+pub fn reason(outcome: &Outcome) -> Option<String> {
     match outcome {
         Outcome::Unknown(reason) => Some(reason.to_string()),
         Outcome::Interrupted => Some("interrupted".to_owned()),

@@ -42,7 +42,7 @@ fn parse_named(words: &[&str], origin: &str) -> Result<Vec<RBig>, CliError> {
     let mut input: Vec<RBig> = Vec::new();
     while let Some(name) = words.next() {
         let position = input.len();
-        if name.starts_with("Y_") {
+        if ["Y_", "A_", "B_"].iter().any(|output| name.starts_with(output)) {
             break;
         }
         if name != format!("X_{position}") {

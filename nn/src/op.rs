@@ -3,7 +3,7 @@
 //! Every operator has one output. What ONNX passes as constant tensors (axes, target shapes,
 //! slice bounds) is an attribute here; weights are [`Op::Constant`] nodes.
 
-use secateur_linalg::Tensor;
+pub use secateur_linalg::Tensor;
 use std::sync::Arc;
 
 /// A constant with the element type in which it is stored.

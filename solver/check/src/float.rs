@@ -68,6 +68,47 @@ pub fn dyadic(value: f64) -> Option<RBig> {
     Some(if negative { -magnitude } else { magnitude })
 }
 
+/// $x - y$ where it is a float.
+pub fn difference(x: f32, y: f32) -> Option<f32> {
+    const SIGN: u32 = 1 << 31;
+    let (p, q) = (decode_f32(x)?, decode_f32(y)?);
+    if q.mantissa == 0 {
+        return Some(x);
+    }
+    if p.mantissa == 0 {
+        return Some(f32::from_bits(y.to_bits() ^ SIGN));
+    }
+    let least = p.exponent.min(q.exponent);
+    let aligned = |d: Decoded| {
+        let shift = (d.exponent - least).unsigned_abs();
+        let magnitude = if shift < 64 { i128::from(d.mantissa) << shift } else { return None };
+        Some(if d.negative { -magnitude } else { magnitude })
+    };
+    let sum = aligned(p)? - aligned(q)?;
+    encode(sum, least)
+}
+
+/// $m\,2^e$ as a float, where it is one.
+fn encode(mantissa: i128, exponent: i32) -> Option<f32> {
+    let sign = if mantissa < 0 { 1u32 << 31 } else { 0 };
+    let magnitude = mantissa.unsigned_abs();
+    if magnitude == 0 {
+        return Some(f32::from_bits(0));
+    }
+    let zeros = magnitude.trailing_zeros();
+    let (magnitude, exponent) = (magnitude >> zeros, exponent + zeros.cast_signed());
+    let bits = 128 - magnitude.leading_zeros();
+    let top = exponent + bits.cast_signed() - 1;
+    if bits > 24 || exponent < -149 || top > 127 {
+        return None;
+    }
+    if top < -126 {
+        return Some(f32::from_bits(sign | (magnitude << (exponent + 149)) as u32));
+    }
+    let fraction = (magnitude << (24 - bits)) as u32 & 0x007f_ffff;
+    Some(f32::from_bits(sign | (((top + 127) as u32) << 23) | fraction))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -99,5 +140,29 @@ mod tests {
             assert_eq!(dyadic(value), Some(exact.clone()));
             assert_eq!(Dyadic::from(decode_f64(value).unwrap()).to_rational(), exact);
         }
+    }
+
+    #[test]
+    #[allow(clippy::float_arithmetic)]
+    fn differences_are_exact_or_none() {
+        let numbers =
+            [0.0, -0.0, 1.0, 0.1, -0.1, 0.3, 1e-3, 1e30, -3e38, f32::MAX, 1e-40, f32::from_bits(1), 16777215.0];
+        let mut found = 0;
+        for x in numbers {
+            for y in numbers {
+                let wide = f64::from(x) - f64::from(y);
+                // Doubles hold the difference of any two whose exponents are near.
+                let near = x == 0.0 || y == 0.0 || (x.abs().log2() - y.abs().log2()).abs() < 25.0;
+                match difference(x, y) {
+                    Some(d) => {
+                        found += 1;
+                        assert!(near && f64::from(d) == wide, "{x} - {y} = {d}");
+                    }
+                    None if near => assert_ne!(f64::from(wide as f32), wide, "{x} - {y}"),
+                    None => {}
+                }
+            }
+        }
+        assert!(found > 50);
     }
 }

@@ -16,6 +16,7 @@
 //! | a network at a point | [`evaluate()`] |
 //! | is a point a counterexample? | [`replay()`] |
 //! | real numbers or executions in `f32`; one such execution | [`semantics`], [`single`] |
+//! | two networks as one, for questions about their difference | [`pair`] |
 //! | does a certificate prove that there is none? | [`proof`] |
 
 #![forbid(unsafe_code)]
@@ -28,6 +29,7 @@ pub mod float;
 pub mod interval;
 pub mod layout;
 pub mod linear;
+pub mod pair;
 pub mod pointwise;
 pub mod proof;
 pub mod reduction;
@@ -41,5 +43,6 @@ pub mod windows;
 pub use error::CheckError;
 pub use evaluate::{Enclosure, Precision, enclose, evaluate};
 pub use float::dyadic;
+pub use pair::{Pair, PairError, Question};
 pub use replay::{Executed, Replay, replay, replay_executed, replay_with};
 pub use semantics::Semantics;

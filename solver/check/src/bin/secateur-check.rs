@@ -1,51 +1,140 @@
-//! `secateur-check [--semantics real|f32] MODEL SPEC CERT`: does the certificate prove that the property holds, or that it
-//! does not?
+//! `secateur-check MODEL SPEC CERT`: does the certificate prove that the property holds, or that it does not?
+//! `secateur-check --delta D FIRST SECOND SPEC CERT`: the same for what `secateur equiv` says of two networks.
 //!
-//! With `--semantics f32` the question is about every execution of the network in single precision. Prints `accepted` or `rejected: why`. Exit code 0 accepted, 1 rejected, 2 bad input.
+//! With `--semantics f32` the question is about every execution of the network in single precision. Prints `accepted` or
+//! `rejected: why`. Exit code 0 accepted, 1 rejected, 2 bad input.
 
 #![deny(clippy::float_arithmetic)]
 
-use secateur_check::Semantics;
+use dashu_ratio::RBig;
 use secateur_check::proof::format::{Digests, FormatError};
 use secateur_check::proof::{Accepted, Rejection, check};
+use secateur_check::{Pair, Question, Semantics};
+use secateur_nn::graph::Graph;
+use secateur_nn::property::Property;
 use secateur_nn::{onnx, vnnlib};
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-fn main() -> ExitCode {
-    let mut arguments: Vec<_> = std::env::args_os().skip(1).collect();
-    let mut semantics = Some(Semantics::Real);
-    if arguments.first().is_some_and(|first| first == "--semantics") {
-        semantics = arguments.get(1).and_then(|name| name.to_str()?.parse().ok());
-        arguments.drain(..2.min(arguments.len()));
+const USAGE: &str = "\
+usage: secateur-check [--semantics real|f32] MODEL SPEC CERT
+       secateur-check (--delta D | --same-class [--lead M] [--least]) FIRST SECOND SPEC CERT
+exit codes: 0 accepted, 1 rejected, 2 bad input";
+
+/// What the command line says.
+#[derive(Default)]
+struct Arguments {
+    semantics: Option<Semantics>,
+    delta: Option<RBig>,
+    same_class: bool,
+    lead: Option<RBig>,
+    least: bool,
+    files: Vec<PathBuf>,
+}
+
+/// `None` where it makes no sense.
+fn arguments() -> Option<Arguments> {
+    let mut read = Arguments::default();
+    let mut words = std::env::args_os().skip(1);
+    let number = |word: Option<std::ffi::OsString>| -> Option<RBig> {
+        let word = word?;
+        match word.to_str()?.split_once('/') {
+            None => vnnlib::decimal(word.to_str()?),
+            Some((p, q)) => Some(vnnlib::decimal(p)? / vnnlib::decimal(q).filter(|q| !q.is_zero())?),
+        }
+    };
+    while let Some(word) = words.next() {
+        match word.to_str() {
+            Some("--semantics") => read.semantics = Some(words.next()?.to_str()?.parse().ok()?),
+            Some("--delta") => read.delta = Some(number(words.next())?),
+            Some("--lead") => read.lead = Some(number(words.next())?),
+            Some("--same-class") => read.same_class = true,
+            Some("--least") => read.least = true,
+            Some(option) if option.starts_with("--") => return None,
+            _ => read.files.push(word.into()),
+        }
     }
-    let (Some(semantics), [model, spec, certificate]) = (semantics, arguments.as_slice()) else {
-        eprintln!("usage: secateur-check [--semantics real|f32] MODEL SPEC CERT");
-        eprintln!("exit codes: 0 accepted, 1 rejected, 2 bad input");
+    let classes = read.same_class || (read.lead.is_none() && !read.least);
+    let question = read.delta.is_some() || read.same_class;
+    let once = !(read.delta.is_some() && read.same_class) && !(question && read.semantics.is_some());
+    (classes && once && read.files.len() == 3 + usize::from(question)).then_some(read)
+}
+
+/// What is to be shown, and by what.
+struct Claim {
+    about: About,
+    digests: Digests,
+    certificate: File,
+}
+
+enum About {
+    One(Graph, Property, Semantics),
+    Two(Pair),
+}
+
+impl Claim {
+    fn check(self) -> Result<Accepted, Rejection> {
+        match self.about {
+            About::One(graph, property, semantics) => {
+                check(&graph, &property, &self.digests, semantics, self.certificate)
+            }
+            About::Two(pair) => pair.check(&self.digests, self.certificate),
+        }
+    }
+}
+
+impl Arguments {
+    fn question(&self) -> Option<Question> {
+        match &self.delta {
+            Some(delta) => Some(Question::Within(delta.clone())),
+            None if self.same_class => {
+                Some(Question::SameClass { lead: self.lead.clone().unwrap_or_default(), least: self.least })
+            }
+            None => None,
+        }
+    }
+
+    fn claim(&self) -> Result<Claim, String> {
+        let file = |index: usize| -> &Path { &self.files[index] };
+        let text = |error: &dyn std::fmt::Display| error.to_string();
+        let open = |path: &Path| File::open(path).map_err(|error| format!("{}: {error}", path.display()));
+        let first = onnx::read(file(0)).map_err(|error| text(&error))?;
+        let Some(question) = self.question() else {
+            let property = vnnlib::read(file(1)).map_err(|error| text(&error))?;
+            property.check_against(&first).map_err(|error| text(&error))?;
+            let digests = Digests::of(file(0), file(1)).map_err(|error| text(&error))?;
+            let about = About::One(first, property, self.semantics.unwrap_or(Semantics::Real));
+            return Ok(Claim { about, digests, certificate: open(file(2))? });
+        };
+        let second = onnx::read(file(1)).map_err(|error| text(&error))?;
+        let inputs = vnnlib::read(file(2)).map_err(|error| text(&error))?;
+        let pair = Pair::new(&first, &second, &inputs, &question).map_err(|error| text(&error))?;
+        let digests = Digests::of_pair(file(0), file(1), file(2)).map_err(|error| text(&error))?;
+        Ok(Claim { about: About::Two(pair), digests, certificate: open(file(3))? })
+    }
+}
+
+fn main() -> ExitCode {
+    let Some(arguments) = arguments() else {
+        eprintln!("{USAGE}");
         return ExitCode::from(2);
     };
-    let read = || -> Result<_, String> {
-        let graph = onnx::read(model).map_err(|error| error.to_string())?;
-        let property = vnnlib::read(spec).map_err(|error| error.to_string())?;
-        property.check_against(&graph).map_err(|error| error.to_string())?;
-        let digests = Digests::of(Path::new(model), Path::new(spec)).map_err(|error| error.to_string())?;
-        let file = File::open(certificate).map_err(|error| format!("{}: {error}", certificate.display()))?;
-        Ok((graph, property, digests, file))
-    };
-    let (graph, property, digests, file) = match read() {
-        Ok(all) => all,
+    let claim = match arguments.claim() {
+        Ok(claim) => claim,
         Err(error) => {
             eprintln!("error: {error}");
             return ExitCode::from(2);
         }
     };
-    match check(&graph, &property, &digests, semantics, file) {
+    match claim.check() {
         Ok(accepted) => {
             println!("accepted");
+            let [holds, fails] =
+                if arguments.question().is_some() { ["equivalent", "different"] } else { ["unsat", "sat"] };
             match accepted {
-                Accepted::Unsat { records } => eprintln!("unsat, by {records} records"),
-                Accepted::Sat { case, conjunction } => eprintln!("sat: case {case}, conjunction {conjunction}"),
+                Accepted::Unsat { records } => eprintln!("{holds}, by {records} records"),
+                Accepted::Sat { case, conjunction } => eprintln!("{fails}: case {case}, conjunction {conjunction}"),
             }
             ExitCode::SUCCESS
         }

@@ -65,6 +65,15 @@ impl Digests {
     pub fn of(model: &Path, property: &Path) -> io::Result<Self> {
         Ok(Self { model: digest(model)?, property: digest(property)? })
     }
+
+    /// Those of a question about two networks: the model's is that of both files' digests.
+    ///
+    /// # Errors
+    /// A file cannot be read.
+    pub fn of_pair(first: &Path, second: &Path, property: &Path) -> io::Result<Self> {
+        let both = [digest(first)?, digest(second)?].concat();
+        Ok(Self { model: Sha256::digest(both).into(), property: digest(property)? })
+    }
 }
 
 fn digest(file: &Path) -> io::Result<[u8; 32]> {

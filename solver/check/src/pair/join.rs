@@ -1,0 +1,361 @@
+//! Both networks as one graph, node beside node.
+
+use crate::float;
+use secateur_nn::NnError;
+use secateur_nn::graph::{Graph, GraphBuilder, Node, NodeId};
+use secateur_nn::op::{ElementType, Op, Tensor, Value};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// A value of $A$, its counterpart in $B$, and their difference; no difference where both are one node.
+#[derive(Clone, Copy)]
+struct Joint {
+    a: NodeId,
+    b: NodeId,
+    d: Option<NodeId>,
+}
+
+/// Whose node.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Side {
+    A,
+    B,
+}
+
+pub(super) struct Joiner<'g> {
+    graphs: [&'g Graph; 2],
+    builder: GraphBuilder,
+    /// Nodes that were copied from one network.
+    copies: HashMap<(Side, NodeId), NodeId>,
+    joints: HashMap<(NodeId, NodeId), Joint>,
+    names: usize,
+}
+
+impl<'g> Joiner<'g> {
+    pub(super) fn new(a: &'g Graph, b: &'g Graph) -> Result<Self, NnError> {
+        let input = a.node(a.input());
+        let builder = GraphBuilder::new("input", input.shape.clone(), input.element);
+        let mut joiner = Self { graphs: [a, b], builder, copies: HashMap::new(), joints: HashMap::new(), names: 0 };
+        let x = joiner.builder.input();
+        let shape = &b.node(b.input()).shape;
+        let y = if *shape == input.shape { x } else { joiner.reshape(x, shape)? };
+        joiner.copies.insert((Side::A, a.input()), x);
+        joiner.copies.insert((Side::B, b.input()), y);
+        Ok(joiner)
+    }
+
+    /// The outputs side by side, and whether they are the same nodes.
+    pub(super) fn finish(mut self, outputs: usize, classes: bool) -> Result<(Graph, bool), NnError> {
+        let [a, b] = self.graphs.map(Graph::output);
+        let joint = self.join(a, b)?;
+        let flat = vec![1, outputs];
+        let a = self.reshape(joint.a, &flat)?;
+        let d = match joint.d {
+            Some(d) => self.reshape(d, &flat)?,
+            None => self.zero(outputs)?,
+        };
+        let output = if classes { self.add(Op::Concat { axis: 1 }, &[a, d])? } else { d };
+        Ok((self.builder.finish(output)?, joint.d.is_none()))
+    }
+
+    fn add(&mut self, op: Op, arguments: &[NodeId]) -> Result<NodeId, NnError> {
+        self.names += 1;
+        self.builder.add(format!("{}.{}", op.name(), self.names), op, arguments)
+    }
+
+    fn constant(&mut self, tensor: Tensor<f32>) -> Result<NodeId, NnError> {
+        self.add(Op::Constant(Value::F32(Arc::new(tensor))), &[])
+    }
+
+    /// Zeros, as a function of the input.
+    fn zero(&mut self, outputs: usize) -> Result<NodeId, NnError> {
+        let input = self.builder.input();
+        let inputs = self.builder.node(input).shape.iter().product();
+        let flat = self.reshape(input, &[1, inputs])?;
+        let zeros = match self.builder.node(input).element {
+            ElementType::F64 => Value::F64(Arc::new(Tensor::full(vec![inputs, outputs], 0.0))),
+            _ => Value::F32(Arc::new(Tensor::full(vec![inputs, outputs], 0.0))),
+        };
+        let zeros = self.add(Op::Constant(zeros), &[])?;
+        self.add(Op::MatMul, &[flat, zeros])
+    }
+
+    fn reshape(&mut self, id: NodeId, shape: &[usize]) -> Result<NodeId, NnError> {
+        if self.builder.node(id).shape == shape {
+            return Ok(id);
+        }
+        self.add(Op::Reshape { shape: shape.to_vec() }, &[id])
+    }
+
+    fn graph(&self, side: Side) -> &'g Graph {
+        self.graphs[usize::from(side == Side::B)]
+    }
+
+    /// A node of one network, with what it needs.
+    fn copy(&mut self, side: Side, id: NodeId) -> Result<NodeId, NnError> {
+        if let Some(copied) = self.copies.get(&(side, id)) {
+            return Ok(*copied);
+        }
+        let graph = self.graph(side);
+        let arguments: Result<Vec<NodeId>, NnError> =
+            graph.arguments(id).into_iter().map(|argument| self.copy(side, argument)).collect();
+        let copied = self.add(graph.node(id).op.clone(), &arguments?)?;
+        self.copies.insert((side, id), copied);
+        Ok(copied)
+    }
+
+    /// A node of $A$ beside one of $B$ with as many entries.
+    fn join(&mut self, a: NodeId, b: NodeId) -> Result<Joint, NnError> {
+        if let Some(joint) = self.joints.get(&(a, b)) {
+            return Ok(*joint);
+        }
+        let joint = self.joined(a, b)?;
+        self.joints.insert((a, b), joint);
+        self.copies.entry((Side::A, a)).or_insert(joint.a);
+        self.copies.entry((Side::B, b)).or_insert(joint.b);
+        Ok(joint)
+    }
+
+    fn joined(&mut self, a: NodeId, b: NodeId) -> Result<Joint, NnError> {
+        let [first, second] = [(Side::A, a), (Side::B, b)].map(|(side, id)| self.graph(side).node(id));
+        let [xs, ys] = [(Side::A, a), (Side::B, b)].map(|(side, id)| self.graph(side).arguments(id));
+        let shape = |side: Side, id: NodeId| &self.graph(side).node(id).shape;
+        let entries = |side: Side, id: NodeId| shape(side, id).iter().product::<usize>();
+        match (&first.op, &second.op) {
+            (Op::Input, Op::Input) => {
+                let (x, y) = (self.copies[&(Side::A, a)], self.copies[&(Side::B, b)]);
+                return Ok(Joint { a: x, b: y, d: None });
+            }
+            // Shapes may differ in what comes before the first product.
+            (Op::Reshape { .. }, _) if entries(Side::A, xs[0]) == entries(Side::B, b) => {
+                let inner = self.join(xs[0], b)?;
+                let d = inner.d.map(|d| self.reshape(d, &first.shape)).transpose()?;
+                return Ok(Joint { a: self.reshape(inner.a, &first.shape)?, b: inner.b, d });
+            }
+            (_, Op::Reshape { .. }) if entries(Side::A, a) == entries(Side::B, ys[0]) => {
+                let inner = self.join(a, ys[0])?;
+                return Ok(Joint { b: self.reshape(inner.b, &second.shape)?, ..inner });
+            }
+            (Op::Constant(x), Op::Constant(y)) if first.shape == second.shape => {
+                return self.constants((a, x), (b, y));
+            }
+            (x, y) if x == y && first.shape == second.shape && !xs.is_empty() && xs.len() == ys.len() => {}
+            _ => return self.apart(a, b),
+        }
+        if xs.iter().zip(&ys).any(|(x, y)| shape(Side::A, *x) != shape(Side::B, *y)) {
+            return self.apart(a, b);
+        }
+        let joints: Result<Vec<Joint>, NnError> = xs.iter().zip(&ys).map(|(x, y)| self.join(*x, *y)).collect();
+        let joints = joints?;
+        let u = match self.copies.get(&(Side::A, a)) {
+            Some(u) => *u,
+            None => self.copy_of(first, &joints, |joint| joint.a)?,
+        };
+        if joints.iter().all(|joint| joint.d.is_none()) {
+            return Ok(Joint { a: u, b: u, d: None });
+        }
+        let v = match self.copies.get(&(Side::B, b)) {
+            Some(v) => *v,
+            None => self.copy_of(second, &joints, |joint| joint.b)?,
+        };
+        let d = match self.difference(first, &joints, (u, v))? {
+            Some(d) => d,
+            None => self.add(Op::Sub, &[u, v])?,
+        };
+        Ok(Joint { a: u, b: v, d: Some(d) })
+    }
+
+    fn copy_of(&mut self, node: &Node, joints: &[Joint], side: fn(&Joint) -> NodeId) -> Result<NodeId, NnError> {
+        let arguments: Vec<NodeId> = joints.iter().map(side).collect();
+        self.add(node.op.clone(), &arguments)
+    }
+
+    /// Nodes that do not correspond: subtracted as they are.
+    fn apart(&mut self, a: NodeId, b: NodeId) -> Result<Joint, NnError> {
+        let (u, v) = (self.copy(Side::A, a)?, self.copy(Side::B, b)?);
+        let shape = self.builder.node(u).shape.clone();
+        let w = self.reshape(v, &shape)?;
+        let d = self.add(Op::Sub, &[u, w])?;
+        Ok(Joint { a: u, b: v, d: Some(d) })
+    }
+
+    fn constants(&mut self, (a, x): (NodeId, &Value), (b, y): (NodeId, &Value)) -> Result<Joint, NnError> {
+        let u = self.copy(Side::A, a)?;
+        if same_bits(x, y) {
+            return Ok(Joint { a: u, b: u, d: None });
+        }
+        let v = self.copy(Side::B, b)?;
+        let exact = match (x, y) {
+            (Value::F32(x), Value::F32(y)) => {
+                let entries = x.data().iter().zip(y.data()).map(|(x, y)| float::difference(*x, *y));
+                entries.collect::<Option<Vec<f32>>>().map(|data| Tensor::new(x.shape().to_vec(), data))
+            }
+            _ => None,
+        };
+        let d = match exact {
+            Some(tensor) => self.constant(tensor)?,
+            None => self.add(Op::Sub, &[u, v])?,
+        };
+        Ok(Joint { a: u, b: v, d: Some(d) })
+    }
+
+    fn is_constant(&self, joint: &Joint) -> bool {
+        let constant = |id: NodeId| matches!(self.builder.node(id).op, Op::Constant(_));
+        constant(joint.a) && constant(joint.b)
+    }
+
+    /// $f(a) - f(b)$ from the differences of the arguments, some of which differ; `None` where it has no form of its own.
+    fn difference(
+        &mut self,
+        node: &Node,
+        joints: &[Joint],
+        (u, v): (NodeId, NodeId),
+    ) -> Result<Option<NodeId>, NnError> {
+        let first = joints[0];
+        Ok(match &node.op {
+            Op::Relu => match first.d {
+                Some(d) => Some(self.relu(d, u, v)?),
+                None => None,
+            },
+            Op::Neg
+            | Op::Reshape { .. }
+            | Op::Transpose { .. }
+            | Op::Slice { .. }
+            | Op::Gather { .. }
+            | Op::Expand { .. }
+            | Op::Upsample { .. }
+            | Op::ReduceSum { .. }
+            | Op::ReduceMean { .. }
+            | Op::AveragePool { .. } => match first.d {
+                Some(d) => Some(self.add(node.op.clone(), &[d])?),
+                None => None,
+            },
+            Op::Pad { begin, end, .. } => match first.d {
+                Some(d) => {
+                    let op = Op::Pad { begin: begin.clone(), end: end.clone(), value: 0.0 };
+                    Some(self.add(op, &[d])?)
+                }
+                None => None,
+            },
+            Op::Add => self.sum(joints[0].d, joints[1].d, &node.shape, false)?,
+            Op::Sub => self.sum(joints[0].d, joints[1].d, &node.shape, true)?,
+            Op::Concat { .. } => {
+                let mut parts = Vec::new();
+                for joint in joints {
+                    parts.push(match joint.d {
+                        Some(d) => d,
+                        None if self.builder.node(joint.a).element == ElementType::F32 => {
+                            let shape = self.builder.node(joint.a).shape.clone();
+                            self.constant(Tensor::full(shape, 0.0))?
+                        }
+                        None => return Ok(None),
+                    });
+                }
+                Some(self.add(node.op.clone(), &parts)?)
+            }
+            Op::MatMul | Op::Mul if joints.iter().any(|joint| self.is_constant(joint)) => {
+                let op = node.op.clone();
+                self.product(&joints[..2], |this, arguments| this.add(op.clone(), arguments))?
+            }
+            Op::Div if joints[1].d.is_none() && self.is_constant(&joints[1]) => match first.d {
+                Some(d) => Some(self.add(Op::Div, &[d, joints[1].a])?),
+                None => None,
+            },
+            Op::Conv { .. } | Op::ConvTranspose { .. } => {
+                let op = node.op.clone();
+                let linear = self.product(&joints[..2], |this, arguments| this.add(op.clone(), arguments))?;
+                match joints.get(2).and_then(|bias| bias.d) {
+                    None => linear,
+                    Some(bias) => {
+                        let mut shape = vec![1; node.shape.len()];
+                        shape[1] = node.shape[1];
+                        let bias = self.reshape(bias, &shape)?;
+                        self.sum(linear, Some(bias), &node.shape, false)?
+                    }
+                }
+            }
+            Op::BatchNormalization { epsilon }
+                if node.element == ElementType::F32 && joints[1..].iter().all(|joint| joint.d.is_none()) =>
+            {
+                match first.d {
+                    Some(d) => {
+                        let channels = self.builder.node(joints[1].a).shape.clone();
+                        let zero = self.constant(Tensor::full(channels, 0.0))?;
+                        let arguments = [d, joints[1].a, zero, zero, joints[4].a];
+                        Some(self.add(Op::BatchNormalization { epsilon: *epsilon }, &arguments)?)
+                    }
+                    None => None,
+                }
+            }
+            _ => None,
+        })
+    }
+
+    /// $x \pm y$ where a difference that is not there is 0.
+    fn sum(
+        &mut self,
+        x: Option<NodeId>,
+        y: Option<NodeId>,
+        shape: &[usize],
+        negative: bool,
+    ) -> Result<Option<NodeId>, NnError> {
+        let sum = match (x, y) {
+            (Some(x), Some(y)) => self.add(if negative { Op::Sub } else { Op::Add }, &[x, y])?,
+            (Some(x), None) => x,
+            (None, Some(y)) if negative => self.add(Op::Neg, &[y])?,
+            (None, Some(y)) => y,
+            (None, None) => return Ok(None),
+        };
+        if self.builder.node(sum).shape == shape {
+            return Ok(Some(sum));
+        }
+        self.add(Op::Expand { shape: shape.to_vec() }, &[sum]).map(Some)
+    }
+
+    /// $f(x, w) - f(x', w')$ for a bilinear $f$: $f(x - x', w) + f(x', w - w')$.
+    fn product(
+        &mut self,
+        joints: &[Joint],
+        mut apply: impl FnMut(&mut Self, &[NodeId]) -> Result<NodeId, NnError>,
+    ) -> Result<Option<NodeId>, NnError> {
+        let [x, w] = [joints[0], joints[1]];
+        let mut terms = Vec::new();
+        if let Some(d) = x.d {
+            terms.push(apply(self, &[d, w.a])?);
+        }
+        match w.d {
+            Some(d) if !self.is_constant(&w) || matches!(self.builder.node(d).op, Op::Constant(_)) => {
+                terms.push(apply(self, &[x.b, d])?);
+            }
+            // The difference of the weights is no float: both products.
+            Some(_) => {
+                let (first, second) = (apply(self, &[x.b, w.a])?, apply(self, &[x.b, w.b])?);
+                terms.push(self.add(Op::Sub, &[first, second])?);
+            }
+            None => {}
+        }
+        match terms[..] {
+            [] => Ok(None),
+            [only] => Ok(Some(only)),
+            [first, second, ..] => self.add(Op::Add, &[first, second]).map(Some),
+        }
+    }
+
+    /// $\max(u, 0) - \max(v, 0)$ from $d = u - v$ and both values `h`, `g`.
+    fn relu(&mut self, d: NodeId, h: NodeId, g: NodeId) -> Result<NodeId, NnError> {
+        let rest = self.add(Op::Sub, &[h, d])?;
+        let rest = self.add(Op::Relu, &[rest])?;
+        let both = self.add(Op::Add, &[h, g])?;
+        let inner = self.add(Op::Sub, &[both, rest])?;
+        let inner = self.add(Op::Relu, &[inner])?;
+        self.add(Op::Sub, &[inner, g])
+    }
+}
+
+/// Whether two stored tensors are the same numbers; NaN is none.
+fn same_bits(x: &Value, y: &Value) -> bool {
+    match (x, y) {
+        (Value::F32(x), Value::F32(y)) => x.data().iter().zip(y.data()).all(|(x, y)| x.to_bits() == y.to_bits()),
+        (x, y) => x == y,
+    }
+}
