@@ -13,7 +13,7 @@ use secateur_check::proof::format::Digests;
 use secateur_check::{Enclosure, Pair, Precision, Question, Semantics, evaluate};
 use secateur_nn::graph::Graph;
 use secateur_nn::{onnx, vnnlib};
-use secateur_verify::{Choice, Outcome, Report, Settings, Statistics, Technique, Tracer, verify_traced};
+use secateur_verify::{Choice, Outcome, Report, Settings, Technique, Tracer, VerifyError, equivalence};
 use serde::Serialize;
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -217,23 +217,19 @@ pub fn decide(
     display: &Display,
 ) -> Result<Answer, CliError> {
     let model = || files.second.to_owned();
-    let pair = Pair::new(&networks[0], &networks[1], inputs, question).map_err(|source| CliError::Pair {
-        first: files.first.to_owned(),
-        second: model(),
-        source,
-    })?;
+    let fault = |source| match source {
+        VerifyError::Pair(source) => CliError::Pair { first: files.first.to_owned(), second: model(), source },
+        source => CliError::Verify { model: model(), source },
+    };
+    // What makes no pair leaves no file behind.
+    let [first, second] = networks;
+    let apart = Pair::new(first, second, inputs, question).map_err(|source| fault(source.into()))?;
     let digests = || Digests::of_pair(files.first, files.second, files.spec);
     let mut certificate = certificate.map(|file| Certificate::create(file, digests)).transpose()?;
     let tracer = certificate.as_mut().map(|certificate| certificate as &mut dyn Tracer);
-    let report = if pair.identical {
-        let method = "identical".to_owned();
-        Report { outcome: Outcome::Unsat, statistics: Statistics { method, ..Statistics::default() } }
-    } else {
-        verify_traced(&pair.graph, &pair.property, settings, display, tracer)
-            .map_err(|source| CliError::Verify { model: model(), source })?
-    };
+    let (_, report) = equivalence([first, second], inputs, question, settings, display, tracer).map_err(fault)?;
     if let Some(certificate) = certificate {
-        certificate.finish(&pair.graph, files.second, Semantics::Real, &report)?;
+        certificate.finish(&apart.graph, files.second, Semantics::Real, &report)?;
     }
     let difference = match &report.outcome {
         Outcome::Sat(found) => {

@@ -42,7 +42,7 @@ pub struct Arguments {
     /// Weight of agreement with the best point's activation pattern, for aligned branching.
     #[arg(long, value_name = "L", value_parser = crate::bound::weight, default_value_t = Settings::ALIGNMENT)]
     alignment: f64,
-    /// Do without a technique, to see what it gains: attack, alpha, beta, tighten, refine, reduce, narrow, precise, lemmas or clip.
+    /// Do without a technique, to see what it gains: attack, alpha, beta, tighten, refine, reduce, narrow, precise, lemmas, clip or relate.
     #[arg(long, value_name = "TECHNIQUE")]
     without: Vec<Technique>,
     /// Where slopes are optimised: `cpu`, `cuda`, or `auto` for a CUDA device where there is one and the work is large enough.

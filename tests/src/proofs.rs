@@ -89,6 +89,7 @@ pub fn mutate(records: &mut Vec<Record>, random: &mut Random) {
             Record::Step(step) => mutate_step(step, random),
             Record::Table(table) => mutate_table(table, random),
             Record::Witness(witness) => mutate_witness(witness, random),
+            Record::Related(related) => related.0.push(vec![random.index(8) as u32]),
         },
     }
 }

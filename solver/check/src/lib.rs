@@ -43,6 +43,6 @@ pub mod windows;
 pub use error::CheckError;
 pub use evaluate::{Enclosure, Precision, enclose, evaluate};
 pub use float::dyadic;
-pub use pair::{Pair, PairError, Question};
+pub use pair::{Pair, PairError, Question, Related, check_pair};
 pub use replay::{Executed, Replay, replay, replay_executed, replay_with};
 pub use semantics::Semantics;

@@ -14,7 +14,7 @@ pub enum VerifyError {
     },
     /// A technique that does not exist.
     #[error(
-        "unknown technique `{found}`: expected attack, alpha, beta, tighten, refine, reduce, narrow, precise, lemmas or clip"
+        "unknown technique `{found}`: expected attack, alpha, beta, tighten, refine, reduce, narrow, precise, lemmas, clip or relate"
     )]
     UnknownTechnique {
         /// What was asked for.
@@ -48,6 +48,9 @@ pub enum VerifyError {
     /// The network or the property is malformed.
     #[error(transparent)]
     Network(#[from] secateur_nn::error::NnError),
+    /// Two networks make no pair.
+    #[error(transparent)]
+    Pair(#[from] secateur_check::PairError),
     /// The exact evaluator refused the network.
     #[error(transparent)]
     Check(#[from] secateur_check::CheckError),

@@ -11,6 +11,7 @@ pub mod convolution;
 pub mod crown;
 mod curved_ops;
 pub mod device;
+pub mod equivalence;
 pub mod error;
 pub mod halfspace;
 pub mod input_split;
@@ -39,6 +40,7 @@ pub mod verify;
 pub mod witness;
 
 pub use device::{Accelerator, Choice};
+pub use equivalence::equivalence;
 pub use error::VerifyError;
 pub use interval::{Certainty, Explorer, Interval, Reason, Sample, Until, interval, interval_with};
 pub use report::{Observer, Outcome, Progress, Report, Silent, Statistics, UnknownReason, Witness};

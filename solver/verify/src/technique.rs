@@ -27,11 +27,13 @@ pub enum Technique {
     Lemmas,
     /// Cutting boxes to where a counterexample can be.
     Clip,
+    /// Differences of ReLUs relaxed through the differences of what they read, where two networks are compared.
+    Relate,
 }
 
 impl Technique {
     /// All of them.
-    pub const ALL: [Technique; 10] = [
+    pub const ALL: [Technique; 11] = [
         Technique::Attack,
         Technique::Alpha,
         Technique::Beta,
@@ -42,6 +44,7 @@ impl Technique {
         Technique::Precise,
         Technique::Lemmas,
         Technique::Clip,
+        Technique::Relate,
     ];
 
     /// The name that the command line uses.
@@ -57,6 +60,7 @@ impl Technique {
             Technique::Precise => "precise",
             Technique::Lemmas => "lemmas",
             Technique::Clip => "clip",
+            Technique::Relate => "relate",
         }
     }
 }

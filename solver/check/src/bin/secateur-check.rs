@@ -9,7 +9,7 @@
 use dashu_ratio::RBig;
 use secateur_check::proof::format::{Digests, FormatError};
 use secateur_check::proof::{Accepted, Rejection, check};
-use secateur_check::{Pair, Question, Semantics};
+use secateur_check::{Question, Semantics, check_pair};
 use secateur_nn::graph::Graph;
 use secateur_nn::property::Property;
 use secateur_nn::{onnx, vnnlib};
@@ -70,7 +70,7 @@ struct Claim {
 
 enum About {
     One(Graph, Property, Semantics),
-    Two(Pair),
+    Two([Graph; 2], Property, Question),
 }
 
 impl Claim {
@@ -79,7 +79,9 @@ impl Claim {
             About::One(graph, property, semantics) => {
                 check(&graph, &property, &self.digests, semantics, self.certificate)
             }
-            About::Two(pair) => pair.check(&self.digests, self.certificate),
+            About::Two([a, b], inputs, question) => {
+                check_pair(&a, &b, &inputs, &question, &self.digests, self.certificate)
+            }
         }
     }
 }
@@ -109,9 +111,8 @@ impl Arguments {
         };
         let second = onnx::read(file(1)).map_err(|error| text(&error))?;
         let inputs = vnnlib::read(file(2)).map_err(|error| text(&error))?;
-        let pair = Pair::new(&first, &second, &inputs, &question).map_err(|error| text(&error))?;
         let digests = Digests::of_pair(file(0), file(1), file(2)).map_err(|error| text(&error))?;
-        Ok(Claim { about: About::Two(pair), digests, certificate: open(file(3))? })
+        Ok(Claim { about: About::Two([first, second], inputs, question), digests, certificate: open(file(3))? })
     }
 }
 
@@ -138,7 +139,12 @@ fn main() -> ExitCode {
             }
             ExitCode::SUCCESS
         }
-        Err(error @ (Rejection::Network(_) | Rejection::Ball(_) | Rejection::Format(FormatError::Magic))) => {
+        Err(
+            error @ (Rejection::Network(_)
+            | Rejection::Pair(_)
+            | Rejection::Ball(_)
+            | Rejection::Format(FormatError::Magic)),
+        ) => {
             eprintln!("error: {error}");
             ExitCode::from(2)
         }

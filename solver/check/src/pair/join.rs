@@ -1,5 +1,6 @@
 //! Both networks as one graph, node beside node.
 
+use super::{PairError, Related};
 use crate::float;
 use secateur_nn::NnError;
 use secateur_nn::graph::{Graph, GraphBuilder, Node, NodeId};
@@ -28,14 +29,25 @@ pub(super) struct Joiner<'g> {
     /// Nodes that were copied from one network.
     copies: HashMap<(Side, NodeId), NodeId>,
     joints: HashMap<(NodeId, NodeId), Joint>,
+    related: &'g Related,
+    /// Pairs of ReLUs so far: both values, and the difference of what they read.
+    relus: Vec<[NodeId; 3]>,
     names: usize,
 }
 
 impl<'g> Joiner<'g> {
-    pub(super) fn new(a: &'g Graph, b: &'g Graph) -> Result<Self, NnError> {
+    pub(super) fn new(a: &'g Graph, b: &'g Graph, related: &'g Related) -> Result<Self, NnError> {
         let input = a.node(a.input());
         let builder = GraphBuilder::new("input", input.shape.clone(), input.element);
-        let mut joiner = Self { graphs: [a, b], builder, copies: HashMap::new(), joints: HashMap::new(), names: 0 };
+        let mut joiner = Self {
+            graphs: [a, b],
+            builder,
+            copies: HashMap::new(),
+            joints: HashMap::new(),
+            related,
+            relus: Vec::new(),
+            names: 0,
+        };
         let x = joiner.builder.input();
         let shape = &b.node(b.input()).shape;
         let y = if *shape == input.shape { x } else { joiner.reshape(x, shape)? };
@@ -45,7 +57,7 @@ impl<'g> Joiner<'g> {
     }
 
     /// The outputs side by side, and whether they are the same nodes.
-    pub(super) fn finish(mut self, outputs: usize, classes: bool) -> Result<(Graph, bool), NnError> {
+    pub(super) fn finish(mut self, outputs: usize, classes: bool) -> Result<(Graph, bool), PairError> {
         let [a, b] = self.graphs.map(Graph::output);
         let joint = self.join(a, b)?;
         let flat = vec![1, outputs];
@@ -55,7 +67,31 @@ impl<'g> Joiner<'g> {
             None => self.zero(outputs)?,
         };
         let output = if classes { self.add(Op::Concat { axis: 1 }, &[a, d])? } else { d };
+        if self.related.0.len() > self.relus.len() {
+            return Err(PairError::Related);
+        }
         Ok((self.builder.finish(output)?, joint.d.is_none()))
+    }
+
+    /// The differences in front of all pairs of ReLUs as outputs, and the values of the last pair; for each pair the names of both ReLUs and the number of
+    /// entries. `None` where there are no such pairs.
+    pub(super) fn probe(mut self) -> Result<Option<(Graph, Vec<([String; 2], usize)>)>, PairError> {
+        let [a, b] = self.graphs.map(Graph::output);
+        self.join(a, b)?;
+        let (mut parts, mut relus) = (Vec::new(), Vec::new());
+        for [h, g, d] in self.relus.clone() {
+            let entries = self.builder.node(d).shape.iter().product();
+            parts.push(self.reshape(d, &[1, entries])?);
+            relus.push(([h, g].map(|id| self.builder.node(id).name.clone()), entries));
+        }
+        let Some([h, g, _]) = self.relus.last().copied() else { return Ok(None) };
+        // Nothing else reads the last pair.
+        for id in [h, g] {
+            let entries = self.builder.node(id).shape.iter().product();
+            parts.push(self.reshape(id, &[1, entries])?);
+        }
+        let output = self.add(Op::Concat { axis: 1 }, &parts)?;
+        Ok(Some((self.builder.finish(output)?, relus)))
     }
 
     fn add(&mut self, op: Op, arguments: &[NodeId]) -> Result<NodeId, NnError> {
@@ -105,7 +141,7 @@ impl<'g> Joiner<'g> {
     }
 
     /// A node of $A$ beside one of $B$ with as many entries.
-    fn join(&mut self, a: NodeId, b: NodeId) -> Result<Joint, NnError> {
+    fn join(&mut self, a: NodeId, b: NodeId) -> Result<Joint, PairError> {
         if let Some(joint) = self.joints.get(&(a, b)) {
             return Ok(*joint);
         }
@@ -116,7 +152,7 @@ impl<'g> Joiner<'g> {
         Ok(joint)
     }
 
-    fn joined(&mut self, a: NodeId, b: NodeId) -> Result<Joint, NnError> {
+    fn joined(&mut self, a: NodeId, b: NodeId) -> Result<Joint, PairError> {
         let [first, second] = [(Side::A, a), (Side::B, b)].map(|(side, id)| self.graph(side).node(id));
         let [xs, ys] = [(Side::A, a), (Side::B, b)].map(|(side, id)| self.graph(side).arguments(id));
         let shape = |side: Side, id: NodeId| &self.graph(side).node(id).shape;
@@ -145,7 +181,7 @@ impl<'g> Joiner<'g> {
         if xs.iter().zip(&ys).any(|(x, y)| shape(Side::A, *x) != shape(Side::B, *y)) {
             return self.apart(a, b);
         }
-        let joints: Result<Vec<Joint>, NnError> = xs.iter().zip(&ys).map(|(x, y)| self.join(*x, *y)).collect();
+        let joints: Result<Vec<Joint>, PairError> = xs.iter().zip(&ys).map(|(x, y)| self.join(*x, *y)).collect();
         let joints = joints?;
         let u = match self.copies.get(&(Side::A, a)) {
             Some(u) => *u,
@@ -171,7 +207,7 @@ impl<'g> Joiner<'g> {
     }
 
     /// Nodes that do not correspond: subtracted as they are.
-    fn apart(&mut self, a: NodeId, b: NodeId) -> Result<Joint, NnError> {
+    fn apart(&mut self, a: NodeId, b: NodeId) -> Result<Joint, PairError> {
         let (u, v) = (self.copy(Side::A, a)?, self.copy(Side::B, b)?);
         let shape = self.builder.node(u).shape.clone();
         let w = self.reshape(v, &shape)?;
@@ -179,7 +215,7 @@ impl<'g> Joiner<'g> {
         Ok(Joint { a: u, b: v, d: Some(d) })
     }
 
-    fn constants(&mut self, (a, x): (NodeId, &Value), (b, y): (NodeId, &Value)) -> Result<Joint, NnError> {
+    fn constants(&mut self, (a, x): (NodeId, &Value), (b, y): (NodeId, &Value)) -> Result<Joint, PairError> {
         let u = self.copy(Side::A, a)?;
         if same_bits(x, y) {
             return Ok(Joint { a: u, b: u, d: None });
@@ -210,7 +246,7 @@ impl<'g> Joiner<'g> {
         node: &Node,
         joints: &[Joint],
         (u, v): (NodeId, NodeId),
-    ) -> Result<Option<NodeId>, NnError> {
+    ) -> Result<Option<NodeId>, PairError> {
         let first = joints[0];
         Ok(match &node.op {
             Op::Relu => match first.d {
@@ -341,14 +377,51 @@ impl<'g> Joiner<'g> {
         }
     }
 
-    /// $\max(u, 0) - \max(v, 0)$ from $d = u - v$ and both values `h`, `g`.
-    fn relu(&mut self, d: NodeId, h: NodeId, g: NodeId) -> Result<NodeId, NnError> {
-        let rest = self.add(Op::Sub, &[h, d])?;
-        let rest = self.add(Op::Relu, &[rest])?;
-        let both = self.add(Op::Add, &[h, g])?;
-        let inner = self.add(Op::Sub, &[both, rest])?;
-        let inner = self.add(Op::Relu, &[inner])?;
-        self.add(Op::Sub, &[inner, g])
+    /// $\max(u, 0) - \max(v, 0)$ from $d = u - v$ and both values `h`, `g`: related at the chosen entries, subtracted elsewhere.
+    fn relu(&mut self, d: NodeId, h: NodeId, g: NodeId) -> Result<NodeId, PairError> {
+        let chosen = self.related.0.get(self.relus.len()).map_or(&[][..], |chosen| chosen);
+        self.relus.push([h, g, d]);
+        let shape = self.builder.node(h).shape.clone();
+        let entries: usize = shape.iter().product();
+        if chosen.windows(2).any(|pair| pair[0] >= pair[1]) || chosen.last().is_some_and(|i| *i as usize >= entries) {
+            return Err(PairError::Related);
+        }
+        if chosen.is_empty() {
+            return Ok(self.add(Op::Sub, &[h, g])?);
+        }
+        if chosen.len() == entries {
+            return Ok(self.relate(d, h, g)?);
+        }
+        let mut place = vec![None; entries];
+        chosen.iter().enumerate().for_each(|(at, i)| place[*i as usize] = Some(at));
+        let others: Vec<usize> = (0..entries).filter(|i| place[*i].is_none()).collect();
+        let chosen: Vec<usize> = chosen.iter().map(|i| *i as usize).collect();
+        let [d_chosen, h_chosen, g_chosen] = [d, h, g].map(|id| self.entries(id, entries, &chosen));
+        let related = self.relate(d_chosen?, h_chosen?, g_chosen?)?;
+        let apart = self.add(Op::Sub, &[h, g])?;
+        let apart = self.entries(apart, entries, &others)?;
+        let both = self.add(Op::Concat { axis: 1 }, &[related, apart])?;
+        let mut rest = chosen.len()..;
+        let back: Vec<usize> = place.iter().map(|at| at.unwrap_or_else(|| rest.next().unwrap_or(0))).collect();
+        let ordered = self.entries(both, entries, &back)?;
+        Ok(self.reshape(ordered, &shape)?)
+    }
+
+    /// Some entries of a value, as a row.
+    fn entries(&mut self, id: NodeId, size: usize, index: &[usize]) -> Result<NodeId, NnError> {
+        let flat = self.reshape(id, &[1, size])?;
+        self.add(Op::Gather { axis: 1, indices: Tensor::vector(index.to_vec()) }, &[flat])
+    }
+
+    /// $d - \max(d - h, 0) + \max(-d - g, 0)$.
+    fn relate(&mut self, d: NodeId, h: NodeId, g: NodeId) -> Result<NodeId, NnError> {
+        let above = self.add(Op::Sub, &[d, h])?;
+        let above = self.add(Op::Relu, &[above])?;
+        let sum = self.add(Op::Add, &[d, g])?;
+        let below = self.add(Op::Neg, &[sum])?;
+        let below = self.add(Op::Relu, &[below])?;
+        let rest = self.add(Op::Sub, &[d, above])?;
+        self.add(Op::Add, &[rest, below])
     }
 }
 

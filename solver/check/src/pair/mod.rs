@@ -3,12 +3,15 @@
 //! For networks $A$ and $B$ with one input, every value of $A$ is carried beside its counterpart in $B$ and their difference
 //! $d = a - b$, which is a value of the joint network in its own right. Affine maps give
 //! $$ W_A a - W_B b = W_A d + (W_A - W_B)\, b, $$
-//! where $W_A - W_B$ is stored exactly, or $W_A b - W_B b$ where no float of 32 bits is the difference. A pair of ReLUs at $u, v$ with
-//! $d = u - v$ and $h = \max(u, 0)$, $g = \max(v, 0)$ gives
-//! $$ h - g = \max\big(\min(h, d), -g\big) = \max\big(h + g - \max(h - d, 0),\, 0\big) - g, $$
-//! which is an identity (for $d \ge 0$: $\min(h, d)$ is $d$ where $v \ge 0$, $h$ where $v \le 0$; for $d < 0$: $\max(d, -g)$ is $d$
-//! where $u \ge 0$, $-g$ where $u \le 0$), written so that relaxing it costs no more than the size of $d$, and nothing where both signs are known. Where
-//! the networks differ in structure, the difference is subtracted as it is. Parts that agree in both are one part.
+//! where $W_A - W_B$ is stored exactly, or $W_A b - W_B b$ where no float of 32 bits is the difference. The difference of two ReLUs
+//! $h = \max(u, 0)$, $g = \max(v, 0)$ with $d = u - v$ is written as it is, or, at the entries that are *related*, as
+//! $$ h - g = \max\big(\min(d, h), -g\big) = d - \max(d - h, 0) + \max(-d - g, 0). $$
+//! Both equalities hold for all $u, v$. For $d \ge 0$, $h - g$ is $d$ where $v \ge 0$ (then $d \le h$) and $h$ where $v \le 0$
+//! (then $h \le d$, and $g = 0$), so it is $\min(d, h)$, which is at least $-g$; for $d \le 0$ exchange both networks. And since
+//! $d - h$ and $-d - g$ are never both positive, taking off what exceeds $h$ and adding what falls below $-g$ is the same as
+//! clipping. Both excesses lie within the range of $d$, so relaxing them loses no more than the size of the difference,
+//! however large the values themselves are; where both ReLUs are active nothing is lost. Where the networks differ in structure, the
+//! difference is subtracted as it is. Parts that agree in both are one part.
 //!
 //! | step | file |
 //! |---|---|
@@ -21,8 +24,9 @@
 mod canonical;
 mod join;
 
-use crate::proof::format::{Digests, Reader};
-use crate::proof::{Accepted, Rejection, check};
+use crate::proof::checker::check_records;
+use crate::proof::format::{Digests, Reader, Record};
+use crate::proof::{Accepted, Rejection};
 use crate::semantics::Semantics;
 use canonical::canonical;
 use dashu_ratio::RBig;
@@ -64,12 +68,41 @@ pub enum PairError {
         /// Outputs of the networks.
         outputs: usize,
     },
+    /// Entries to relate that do not exist or do not ascend.
+    #[error("the joint network has no such entries to relate")]
+    Related,
     /// The tolerance is below 0.
     #[error("a tolerance below 0")]
     Negative,
     /// The joint network cannot be built: element types differ, for example.
     #[error("the networks do not go together: {0}")]
     Network(#[from] NnError),
+}
+
+/// The entries of each pair of ReLUs whose difference is written with the difference of what they read, ascending; the others
+/// are subtracted. Pairs count from the input. Whatever is chosen, the joint network computes the same.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Related(pub Vec<Vec<u32>>);
+
+/// The differences in front of all pairs of ReLUs.
+#[derive(Clone, Debug)]
+pub struct Differences {
+    /// A network that has them as its outputs, pair after pair, and the values of the last pair behind them.
+    pub graph: Graph,
+    /// Of each pair, the names of both ReLUs in that network and the number of entries.
+    pub relus: Vec<([String; 2], usize)>,
+}
+
+impl Differences {
+    /// What the joint network of two networks looks like with some entries related; `None` where it has no pairs of ReLUs.
+    ///
+    /// # Errors
+    /// See [`Pair::new`].
+    pub fn new(a: &Graph, b: &Graph, related: &Related) -> Result<Option<Self>, PairError> {
+        let (a, b) = (canonical(a)?, canonical(b)?);
+        let found = Joiner::new(&a, &b, related)?.probe()?;
+        Ok(found.map(|(graph, relus)| Self { graph, relus }))
+    }
 }
 
 /// What is asked about two networks on a set of inputs.
@@ -103,6 +136,20 @@ impl Pair {
     /// # Errors
     /// Inputs or outputs do not fit together, or balls cut the boxes.
     pub fn new(a: &Graph, b: &Graph, inputs: &Property, question: &Question) -> Result<Self, PairError> {
+        Self::related(a, b, inputs, question, &Related::default())
+    }
+
+    /// The same, with some pairs of ReLUs related.
+    ///
+    /// # Errors
+    /// See [`Self::new`]; entries that do not exist.
+    pub fn related(
+        a: &Graph,
+        b: &Graph,
+        inputs: &Property,
+        question: &Question,
+        related: &Related,
+    ) -> Result<Self, PairError> {
         let size = |graph: &Graph, id: NodeId| graph.node(id).shape.iter().product::<usize>();
         let (first, second) = (size(a, a.input()), size(b, b.input()));
         if first != second {
@@ -125,7 +172,7 @@ impl Pair {
             return Err(PairError::Negative);
         }
         let classes = matches!(question, Question::SameClass { .. });
-        let (graph, identical) = Joiner::new(&canonical(a)?, &canonical(b)?)?.finish(outputs, classes)?;
+        let (graph, identical) = Joiner::new(&canonical(a)?, &canonical(b)?, related)?.finish(outputs, classes)?;
         let unsafe_set = question.unsafe_set(outputs);
         let mut cases: Vec<Case> = Vec::new();
         for case in &inputs.cases {
@@ -140,20 +187,31 @@ impl Pair {
     }
 }
 
-impl Pair {
-    /// What a certificate shows of the question. Where both networks are the same, it has no records.
-    ///
-    /// # Errors
-    /// See [`check`].
-    pub fn check(&self, digests: &Digests, certificate: impl Read) -> Result<Accepted, Rejection> {
-        if !self.identical {
-            return check(&self.graph, &self.property, digests, Semantics::Real, certificate);
-        }
-        match Reader::new(certificate, digests)?.read()? {
-            None => Ok(Accepted::Unsat { records: 0 }),
-            Some(_) => Err(Rejection::Witness("there are records where nothing is to be shown")),
-        }
+/// What a certificate shows of a question about two networks. Its first record may say which entries are related; where both
+/// networks are the same, it has no records.
+///
+/// # Errors
+/// See [`check()`](crate::proof::check()) and [`Pair::new`].
+pub fn check_pair(
+    a: &Graph,
+    b: &Graph,
+    inputs: &Property,
+    question: &Question,
+    digests: &Digests,
+    certificate: impl Read,
+) -> Result<Accepted, Rejection> {
+    let mut pair = Pair::new(a, b, inputs, question)?;
+    let mut reader = Reader::new(certificate, digests)?;
+    let mut record = reader.read()?;
+    if pair.identical {
+        let nothing = Rejection::Witness("there are records where nothing is to be shown");
+        return if record.is_none() { Ok(Accepted::Unsat { records: 0 }) } else { Err(nothing) };
     }
+    if let Some(Record::Related(related)) = record {
+        pair = Pair::related(a, b, inputs, question, &related)?;
+        record = reader.read()?;
+    }
+    check_records(&pair.graph, &pair.property, Semantics::Real, record, reader)
 }
 
 impl Question {

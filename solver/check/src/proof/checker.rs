@@ -18,6 +18,7 @@ use super::spaces::{self, Direct, Space, direct};
 use crate::error::CheckError;
 use crate::evaluate::{Enclosure, enclosed};
 use crate::interval::{Dyadic, Interval, quotients};
+use crate::pair::PairError;
 use crate::replay::{Executed, Replay, replay, replay_executed};
 use crate::semantics::Semantics;
 use dashu_ratio::RBig;
@@ -56,6 +57,12 @@ pub enum Rejection {
     /// The network.
     #[error(transparent)]
     Network(#[from] CheckError),
+    /// Two networks make no pair.
+    #[error(transparent)]
+    Pair(#[from] PairError),
+    /// Related entries are named where there are no two networks, or not at first.
+    #[error("entries to relate are named where there are none")]
+    Pairing,
     /// The region is a ball.
     #[error("case {0} of the property is a ball; certificates are about boxes")]
     Ball(usize),
@@ -170,7 +177,18 @@ pub fn check(
     certificate: impl Read,
 ) -> Result<Accepted, Rejection> {
     let mut reader = Reader::new(certificate, digests)?;
-    let mut record = reader.read()?;
+    let record = reader.read()?;
+    check_records(graph, property, semantics, record, reader)
+}
+
+/// The same from the first record on.
+pub(crate) fn check_records<R: Read>(
+    graph: &Graph,
+    property: &Property,
+    semantics: Semantics,
+    mut record: Option<Record>,
+    mut reader: Reader<R>,
+) -> Result<Accepted, Rejection> {
     if let Some(Record::Witness(witness)) = record {
         return match reader.read()? {
             None if semantics == Semantics::Real => counterexample(graph, property, &witness),
@@ -292,6 +310,7 @@ impl<'a> Checker<'a> {
         let number = self.records;
         match record {
             Record::Witness(_) => Err(Rejection::Witness("a counterexample follows other records")),
+            Record::Related(_) => Err(Rejection::Pairing),
             Record::Table(table) => {
                 self.settle()?;
                 if self.open(table.id, &table)? {

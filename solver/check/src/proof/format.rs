@@ -6,6 +6,7 @@
 use crate::evaluate::Enclosure;
 use crate::float::decode_f64;
 use crate::interval::Dyadic;
+use crate::pair::Related;
 use dashu_base::Sign;
 use dashu_int::{IBig, UBig};
 use dashu_ratio::RBig;
@@ -240,8 +241,10 @@ pub enum Record {
     Step(Step),
     /// A part is known better.
     Table(Table),
-    /// The property fails; the only record.
+    /// The property fails; the only record, or the only one behind the next.
     Witness(Witness),
+    /// Which entries of two networks are related ([`crate::pair`]); the first record.
+    Related(Related),
 }
 
 fn number(out: &mut Vec<u8>, mut v: u64) {
@@ -401,6 +404,14 @@ pub fn write(stream: &mut impl Write, record: &Record) -> io::Result<()> {
             witness.point.iter().for_each(|v| rational(&mut out, v));
             number(&mut out, witness.outputs.len() as u64);
             witness.outputs.iter().flat_map(|y| [&y.lower, &y.upper]).for_each(|v| rational(&mut out, v));
+        }
+        Record::Related(related) => {
+            out.push(4);
+            number(&mut out, related.0.len() as u64);
+            for chosen in &related.0 {
+                number(&mut out, chosen.len() as u64);
+                chosen.iter().for_each(|i| number(&mut out, u64::from(*i)));
+            }
         }
     }
     stream.write_all(&out)
@@ -611,6 +622,7 @@ impl<R: Read> Reader<R> {
             1 => Ok(Some(Record::Step(self.step()?))),
             2 => Ok(Some(Record::Table(self.table()?))),
             3 => Ok(Some(Record::Witness(self.witness()?))),
+            4 => Ok(Some(Record::Related(Related(self.list(|this| this.list(Self::index))?)))),
             _ => Err(self.wrong()),
         }
     }
