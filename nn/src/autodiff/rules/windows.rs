@@ -3,7 +3,7 @@
 use super::{Application, Parts};
 use crate::eval::Number;
 use crate::eval::convolution::{Correlation, channel_sums};
-use crate::eval::pooling::{divisors, maxima};
+use crate::eval::pooling::divisors;
 use crate::eval::windows::Patches;
 use crate::op::Window;
 
@@ -44,8 +44,10 @@ impl<N: Number> Application<'_, N> {
         }
         let channels = out.chunks_exact_mut(patches.size).zip(x.data().chunks_exact(patches.size));
         for ((out, channel), g) in channels.zip(cotangent.chunks_exact(patches.positions)) {
-            for ((_, i), g) in maxima(&patches, channel).into_iter().zip(g) {
-                out[i] += *g;
+            for (p, g) in g.iter().enumerate() {
+                if let Some((i, _)) = patches.maximum(p, channel) {
+                    out[i] += *g;
+                }
             }
         }
         out
