@@ -250,6 +250,18 @@ fn frozen_constants_stay_as_they_are() {
     let (before, after) = (constants(&perceptron()), constants(&report.graph));
     assert_eq!(before["fc1.weight"], after["fc1.weight"]);
     assert_ne!(before["fc2.weight"], after["fc2.weight"]);
+
+    let frozen = BTreeSet::from(["norm.running_mean".to_owned()]);
+    let start = run(&convolutional(), &bars(400, 1), &settings(2)).graph;
+    let report = run(&start, &bars(400, 1), &Settings { frozen, ..settings(2) });
+    let (before, after) = (constants(&start), constants(&report.graph));
+    for name in ["norm.running_mean", "norm.running_var"] {
+        assert_eq!(before[name], after[name], "statistics stay when one of them is frozen");
+    }
+    assert_ne!(before["norm.weight"], after["norm.weight"]);
+    // Training normalises as inference does, so the last step's loss is near the exported network's.
+    let (trained, found) = (report.history[1].loss, evaluate(&report.graph, &bars(400, 1)).unwrap().loss);
+    assert!((trained - found).abs() < 0.1, "{trained} {found}");
 }
 
 #[test]
@@ -302,6 +314,8 @@ fn what_does_not_go_together_is_refused() {
         fault(train(graph, data, None, &Masks::default(), settings, &Silent))
     };
     let base = settings(1);
+    let empty = train(&graph, &data.subset(&[]), None, &Masks::default(), &base, &Silent);
+    assert!(empty.unwrap_err().to_string().contains("no samples"));
     assert!(matches!(go(&graph, &bars(10, 1), &base), TrainFault::InputSize { expected: 2, found: 64 }));
     let one = mlp(&[2, 4, 1], Initialisation::He, 0).unwrap();
     assert!(matches!(go(&one, &data, &base), TrainFault::OutputSize { expected: 2, found: 1 }));

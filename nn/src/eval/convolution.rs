@@ -151,8 +151,14 @@ impl Correlation {
 
     /// $y = w \star x$.
     pub(crate) fn forward<N: Number>(&self, w: &[N], x: &[N]) -> Vec<N> {
+        let mut y = vec![N::default(); self.batch * self.groups * self.outputs * self.patches.positions];
+        self.forward_into(w, x, &mut y);
+        y
+    }
+
+    /// [`Correlation::forward`], in place of what `y` holds.
+    pub(crate) fn forward_into<N: Number>(&self, w: &[N], x: &[N], y: &mut [N]) {
         let positions = self.patches.positions;
-        let mut y = vec![N::default(); self.batch * self.groups * self.outputs * positions];
         let (mut held, mut rows) = (Vec::new(), Vec::new());
         for images in self.blocks() {
             for g in 0..self.groups {
@@ -175,12 +181,17 @@ impl Correlation {
                 }
             }
         }
-        y
     }
 
     /// $x = w^\top \star y$, the adjoint in $x$.
     pub(crate) fn adjoint<N: Number>(&self, w: &[N], y: &[N]) -> Vec<N> {
         let mut x = vec![N::default(); self.batch * self.groups * self.inputs * self.patches.size];
+        self.add_adjoint(w, y, &mut x);
+        x
+    }
+
+    /// Adds [`Correlation::adjoint`] to what `x` holds.
+    pub(crate) fn add_adjoint<N: Number>(&self, w: &[N], y: &[N], x: &mut [N]) {
         let (mut held, mut columns) = (Vec::new(), Vec::new());
         for images in self.blocks() {
             for g in 0..self.groups {
@@ -188,10 +199,9 @@ impl Correlation {
                 let rows = Matrix::new(self.rows(y, images.clone(), g, &mut held), self.outputs, width);
                 columns.resize(self.taps() * width, N::default());
                 N::gemm(&mut columns, self.weight(w, g).t(), rows, false);
-                self.add_columns(&columns, images.clone(), g, &mut x);
+                self.add_columns(&columns, images.clone(), g, x);
             }
         }
-        x
     }
 
     /// The adjoint in $w$: $\sum_{n,p} y_{n,m,p}\, x_{n,c,\text{patch}(t,p)}$.

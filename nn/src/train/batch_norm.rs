@@ -101,16 +101,15 @@ pub(super) fn backward_sums(x: &[f32], cotangent: &[f32], moments: &Moments, pos
     })
 }
 
-/// $y$ of some samples.
-pub(super) fn normalise(x: &[f32], moments: &Moments, [scale, shift]: [&[f32]; 2], positions: usize) -> Vec<f32> {
+/// $y$ of some samples, in place of what `y` holds.
+pub(super) fn normalise(x: &[f32], moments: &Moments, [scale, shift]: [&[f32]; 2], positions: usize, y: &mut [f32]) {
     let channels = moments.mean.len();
-    let mut y = Vec::with_capacity(x.len());
-    for (plane, x) in x.chunks_exact(positions.max(1)).enumerate() {
+    let planes = y.chunks_exact_mut(positions.max(1)).zip(x.chunks_exact(positions.max(1)));
+    for (plane, (y, x)) in planes.enumerate() {
         let c = plane % channels;
         let (mean, factor, shift) = (moments.mean[c], moments.root[c] * scale[c], shift[c]);
-        y.extend(x.iter().map(|v| (v - mean) * factor + shift));
+        y.iter_mut().zip(x).for_each(|(y, x)| *y = (x - mean) * factor + shift);
     }
-    y
 }
 
 /// $\bar x$ of some samples, in place of $\bar y$, from the sums over the whole batch.
@@ -124,7 +123,9 @@ pub(super) fn pull_back(
 ) {
     let channels = moments.mean.len();
     let m = moments.count as f64;
-    for (plane, (g, x)) in cotangent.chunks_exact_mut(positions).zip(x.chunks_exact(positions)).enumerate() {
+    for (plane, (g, x)) in
+        cotangent.chunks_exact_mut(positions.max(1)).zip(x.chunks_exact(positions.max(1))).enumerate()
+    {
         let c = plane % channels;
         let (mean, root) = (moments.mean[c], moments.root[c]);
         let (first, second) = ((sums[c][0] / m) as f32, (sums[c][1] / m) as f32);
@@ -143,7 +144,8 @@ mod tests {
         for positions in [1, 4, 20] {
             let channels = 2;
             let moments = Moments::new(&sums(&x, channels, positions), x.len() / channels, 0.0);
-            let y = normalise(&x, &moments, [&[1.0, 1.0], &[0.0, 0.0]], positions);
+            let mut y = vec![0.0; x.len()];
+            normalise(&x, &moments, [&[1.0, 1.0], &[0.0, 0.0]], positions, &mut y);
             for [first, second] in sums(&y, channels, positions) {
                 // Sums of 20 numbers near 1 in f32.
                 assert!(first.abs() < 1e-4 && (second - 20.0).abs() < 1e-4, "{first} {second}");
@@ -158,7 +160,9 @@ mod tests {
         let (scale, shift) = ([1.5_f32, -0.5], [0.1_f32, 0.2]);
         let value = |x: &[f32]| -> f64 {
             let moments = Moments::new(&sums(x, 2, 3), 6, 1e-2);
-            normalise(x, &moments, [&scale, &shift], 3).iter().zip(&weight).map(|(a, b)| f64::from(a * b)).sum()
+            let mut y = vec![0.0; x.len()];
+            normalise(x, &moments, [&scale, &shift], 3, &mut y);
+            y.iter().zip(&weight).map(|(a, b)| f64::from(a * b)).sum()
         };
         let moments = Moments::new(&sums(&x, 2, 3), 6, 1e-2);
         let totals = backward_sums(&x, &weight, &moments, 3);

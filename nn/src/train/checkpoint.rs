@@ -35,11 +35,11 @@ fn epoch(row: &[f64]) -> Epoch {
 
 impl Session<'_> {
     /// Writes the state after an epoch.
-    pub(super) fn save(&mut self, path: &Path) -> Result<(), NnError> {
+    pub(super) fn save(&self, path: &Path) -> Result<(), NnError> {
         let mut archive = Archive::default();
         let texts = self.description().into_iter().map(|(key, value)| (key.to_owned(), value));
         archive.metadata.extend(texts);
-        for (name, tensor) in self.program.state()? {
+        for (name, tensor) in self.program.state() {
             archive.tensors.insert(format!("weight/{name}"), Stored::F32(tensor));
         }
         for (slot, moments) in self.moments.iter().enumerate() {
@@ -83,7 +83,7 @@ impl Session<'_> {
             let stored = group(&format!("moment{order}/"));
             for (slot, moments) in self.moments.iter_mut().enumerate() {
                 let name = self.program.name(slot);
-                let moment = stored.get(&name).filter(|m| m.len() == moments[order].len());
+                let moment = stored.get(name).filter(|m| m.len() == moments[order].len());
                 let moment = moment.ok_or_else(|| missing(&format!("moment of `{name}`")))?;
                 moments[order].copy_from_slice(moment.data());
             }

@@ -2,7 +2,7 @@
 
 use super::fault::TrainFault;
 use super::loss::{Loss, Sum};
-use crate::data::{Augmentation, Dataset, Targets};
+use crate::data::{Augmentation, DataFault, Dataset, Targets};
 use crate::error::NnError;
 use crate::eval::Evaluator;
 use crate::graph::Graph;
@@ -83,6 +83,9 @@ pub(super) fn mean(sum: &Sum, loss: &Loss) -> Evaluation {
 
 /// Whether a network, a data set and a loss go together.
 pub(super) fn check_fit(graph: &Graph, data: &Dataset, loss: &Loss) -> Result<(), NnError> {
+    if data.is_empty() {
+        return Err(NnError::Data { origin: "data set".to_owned(), fault: Box::new(DataFault::Empty) });
+    }
     let size = |id| graph.node(id).shape.iter().product::<usize>();
     let (inputs, outputs) = (size(graph.input()), size(graph.output()));
     let takes_classes = loss.takes_classes();

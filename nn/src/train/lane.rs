@@ -3,11 +3,14 @@
 use super::batch_norm::{self, Moments, Sums};
 use super::loss::{Loss, Sum};
 use super::program::{Norm, Program};
+use super::spare::Spare;
 use crate::autodiff::rules::Application;
 use crate::data::dataset::BatchTargets;
 use crate::error::NnError;
+use crate::eval::convolution::{Correlation, add_bias, channel_sums};
 use crate::eval::{Array, kernels};
 use crate::graph::Node;
+use crate::op::{Op, Window};
 use secateur_linalg::Tensor;
 use std::ops::Range;
 use std::sync::Arc;
@@ -25,10 +28,17 @@ pub(super) struct Lane {
     /// By number of the parameter.
     pub(super) gradients: Vec<Option<Vec<f32>>>,
     pub(super) sum: Sum,
+    pub(super) spare: Spare,
 }
 
 impl Lane {
-    pub(super) fn new(nodes: Arc<Vec<Node>>, inputs: Vec<f32>, targets: BatchTargets, parameters: usize) -> Self {
+    pub(super) fn new(
+        nodes: Arc<Vec<Node>>,
+        inputs: Vec<f32>,
+        targets: BatchTargets,
+        parameters: usize,
+        spare: Spare,
+    ) -> Self {
         let count = nodes.len();
         Self {
             nodes,
@@ -38,6 +48,7 @@ impl Lane {
             cotangents: vec![None; count],
             gradients: vec![None; parameters],
             sum: Sum::default(),
+            spare,
         }
     }
 
@@ -66,6 +77,10 @@ impl Lane {
             if program.constants[index].is_some() || index == program.input {
                 continue;
             }
+            if let Op::Conv { window, groups } = &Arc::clone(&self.nodes)[index].op {
+                self.convolve(program, index, window, *groups);
+                continue;
+            }
             let mut arguments: Vec<Array<f32>> = Vec::with_capacity(program.arguments[index].len());
             for (place, a) in program.arguments[index].iter().enumerate() {
                 let taken = if place == 0 && program.in_place[index] { self.values[*a].take() } else { None };
@@ -74,6 +89,40 @@ impl Lane {
             self.values[index] = Some(kernels::apply(&self.nodes[index], arguments)?);
         }
         Ok(())
+    }
+
+    /// The value of a convolution.
+    fn convolve(&mut self, program: &Program, index: usize, window: &Window, groups: usize) {
+        let shape = self.nodes[index].shape.clone();
+        let mut y = self.spare.take(shape.iter().product());
+        let arguments = &program.arguments[index];
+        let (x, w) = (self.value(program, arguments[0]).real(), self.value(program, arguments[1]).real());
+        Correlation::new(window, groups, x.shape(), &shape).forward_into(w.data(), x.data(), &mut y);
+        if let Some(bias) = arguments.get(2) {
+            add_bias(&mut y, self.numbers(program, *bias), shape[2..].iter().product());
+        }
+        self.values[index] = Some(Array::Real(Arc::new(Tensor::new(shape, y))));
+    }
+
+    /// Takes the cotangent of a convolution back, as the tape's rule does, with memory that is used again.
+    fn convolve_back(&mut self, program: &Program, index: usize, cotangent: Vec<f32>, window: &Window, groups: usize) {
+        let arguments = &program.arguments[index];
+        let shape = self.nodes[index].shape.clone();
+        let mut dx = program.wanted[arguments[0]].then(|| self.spare.zeros(self.numbers(program, arguments[0]).len()));
+        let (x, w) = (self.value(program, arguments[0]).real(), self.value(program, arguments[1]).real());
+        let correlation = Correlation::new(window, groups, x.shape(), &shape);
+        if let Some(dx) = &mut dx {
+            correlation.add_adjoint(w.data(), &cotangent, dx);
+        }
+        let dw = program.wanted[arguments[1]].then(|| correlation.weight_adjoint(x.data(), &cotangent));
+        let bias = arguments.get(2).filter(|bias| program.wanted[**bias]);
+        let db = bias.map(|_| channel_sums(&cotangent, shape[1], shape[2..].iter().product()));
+        for (argument, part) in arguments.iter().zip([dx, dw, db]) {
+            if let Some(part) = part {
+                add(&mut self.cotangents[*argument], part);
+            }
+        }
+        self.spare.put(cotangent);
     }
 
     /// The loss of the samples' outputs, and its gradient as the output's cotangent.
@@ -89,8 +138,9 @@ impl Lane {
         for index in range.rev() {
             self.backward_through(program, index);
             let value = self.values[index].take();
-            if program.in_place[index] {
-                self.values[program.arguments[index][0]] = value;
+            match program.in_place[index] {
+                true => self.values[program.arguments[index][0]] = value,
+                false => self.spare.put_value(value),
             }
         }
     }
@@ -105,6 +155,9 @@ impl Lane {
         let needed: Vec<bool> = arguments.iter().map(|a| program.wanted[*a]).collect();
         if !needed.contains(&true) {
             return;
+        }
+        if let Op::Conv { window, groups } = &Arc::clone(&self.nodes)[index].op {
+            return self.convolve_back(program, index, cotangent, window, *groups);
         }
         let value = self.value(program, index);
         // What was computed in place of its argument stands for it: the rule looks at its shape alone.
@@ -133,9 +186,10 @@ impl Lane {
 
     /// The value of a batch normalisation.
     pub(super) fn normalise(&mut self, program: &Program, norm: &Norm, moments: &Moments) {
-        let affine = [norm.scale, norm.shift].map(|id| self.numbers(program, id));
-        let y = batch_norm::normalise(self.numbers(program, norm.x), moments, affine, norm.positions);
         let shape = self.nodes[norm.node].shape.clone();
+        let mut y = self.spare.take(shape.iter().product());
+        let affine = [norm.scale, norm.shift].map(|id| self.numbers(program, id));
+        batch_norm::normalise(self.numbers(program, norm.x), moments, affine, norm.positions, &mut y);
         self.values[norm.node] = Some(Array::Real(Arc::new(Tensor::new(shape, y))));
     }
 
@@ -155,7 +209,8 @@ impl Lane {
         }
         let (x, scale) = (self.numbers(program, norm.x), self.numbers(program, norm.scale));
         batch_norm::pull_back(x, &mut cotangent, moments, scale, sums, norm.positions);
-        self.values[norm.node] = None;
+        let value = self.values[norm.node].take();
+        self.spare.put_value(value);
         add(&mut self.cotangents[norm.x], cotangent);
     }
 

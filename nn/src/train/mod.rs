@@ -9,6 +9,7 @@
 //! | which constants are trained | [`parameters`] |
 //! | the gradient of a batch, in lanes | `program.rs`, `lane.rs` |
 //! | batch normalisation by the batch's own moments | `batch_norm.rs` |
+//! | memory that is used again | `spare.rs` |
 //! | losses | [`Loss`] in `loss.rs` |
 //! | SGD, Adam, AdamW | [`Optimiser`] in `optimiser.rs` |
 //! | step sizes | [`Schedule`] in `schedule.rs` |
@@ -32,6 +33,7 @@ mod parameters;
 mod program;
 mod schedule;
 mod settings;
+mod spare;
 mod trainer;
 
 pub use evaluate::{Evaluation, evaluate, evaluate_with};

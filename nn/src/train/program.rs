@@ -15,6 +15,7 @@ use super::fault::TrainFault;
 use super::lane::{Lane, add};
 use super::loss::{Loss, Sum};
 use super::parameters::parameters;
+use super::spare::Spare;
 use crate::data::dataset::BatchTargets;
 use crate::error::NnError;
 use crate::eval::Array;
@@ -44,6 +45,8 @@ pub(super) struct Norm {
 /// A network with its constants ready to be changed in place.
 pub(super) struct Program {
     graph: Graph,
+    /// Names of the nodes.
+    names: Vec<String>,
     /// Whether several samples go through at once.
     batched: bool,
     /// Nodes by the number of samples that go through at once.
@@ -58,6 +61,8 @@ pub(super) struct Program {
     /// Which nodes take the place of their first argument's value.
     pub(super) in_place: Vec<bool>,
     norms: Vec<Norm>,
+    /// Memory for every lane.
+    spares: Vec<Spare>,
     pub(super) input: usize,
     pub(super) output: usize,
 }
@@ -106,9 +111,11 @@ impl Program {
             let [x, scale, shift, mean, variance] = *arguments[id.index()].as_slice() else { return None };
             let (channels, positions) = (node.shape[1], node.shape[2..].iter().product());
             let norm = Norm { node: id.index(), x, scale, shift, mean, variance, channels, positions, epsilon };
-            [scale, shift, mean, variance].iter().all(|i| is_constant(*i)).then_some(norm)
+            let trained = [mean, variance].iter().all(|i| !frozen.contains(&example.node(NodeId::new(*i)).name));
+            (trained && [scale, shift, mean, variance].iter().all(|i| is_constant(*i))).then_some(norm)
         });
         Ok(Self {
+            names: example.nodes().map(|(_, node)| node.name.clone()).collect(),
             batched,
             nodes: BTreeMap::new(),
             constants: example.nodes().map(|(_, node)| constant(node)).collect(),
@@ -117,6 +124,7 @@ impl Program {
             wanted,
             in_place: example.nodes().map(|(id, _)| is_in_place(&example, id)).collect(),
             norms: norms.collect(),
+            spares: Vec::new(),
             input: example.input().index(),
             output: example.output().index(),
             arguments,
@@ -130,9 +138,9 @@ impl Program {
     }
 
     /// The first batch normalisation that takes one value per channel and sample.
-    pub(super) fn flat_norm(&self) -> Option<String> {
+    pub(super) fn flat_norm(&self) -> Option<&str> {
         let flat = self.norms.iter().find(|norm| norm.positions == 1)?;
-        Some(self.graph.nodes().nth(flat.node).map_or_else(String::new, |(_, node)| node.name.clone()))
+        Some(&self.names[flat.node])
     }
 
     /// The nodes for so many samples at once.
@@ -161,19 +169,22 @@ impl Program {
         let sizes: BTreeSet<usize> = ranges.iter().map(at_once).collect();
         let nodes = sizes.into_iter().map(|n| Ok((n, self.nodes(n)?))).collect::<Result<BTreeMap<_, _>, NnError>>()?;
         let batched = self.batched;
+        let mut spares = std::mem::take(&mut self.spares);
+        spares.resize_with(spares.len().max(ranges.len()), Spare::default);
         let mut lanes: Vec<Lane> = ranges
             .into_par_iter()
-            .map(|range| {
+            .zip(spares)
+            .map(|(range, spare)| {
                 let nodes = Arc::clone(&nodes[&if batched { range.len() } else { 1 }]);
                 let (inputs, targets) = load(range);
-                Lane::new(nodes, inputs, targets, self.parameters.len())
+                Lane::new(nodes, inputs, targets, self.parameters.len(), spare)
             })
             .collect();
         let total = lanes.iter().map(|lane| lane.targets.len()).sum();
         let moments =
             if batched { self.together(&mut lanes, loss, total)? } else { self.one_by_one(&mut lanes, loss, total)? };
         let gradient = self.collect(&mut lanes)?;
-        drop(lanes);
+        self.spares = lanes.into_iter().map(|lane| lane.spare.kept()).collect();
         for (norm, moments) in self.norms.iter().zip(&moments) {
             let mut mean = numbers(&mut self.constants[norm.mean]).to_vec();
             moments.update(&mut mean, numbers(&mut self.constants[norm.variance]));
@@ -267,7 +278,7 @@ impl Program {
         let finite = |slope: &Vec<f32>| slope.iter().fold(true, |all, v| all & v.is_finite());
         match slopes.iter().position(|slope| !finite(slope)) {
             None => Ok(Gradient { sum, slopes }),
-            Some(slot) => Err(NnError::NonFiniteDerivative { node: self.name(slot), op: "Constant" }),
+            Some(slot) => Err(NnError::NonFiniteDerivative { node: self.name(slot).to_owned(), op: "Constant" }),
         }
     }
 
@@ -276,14 +287,8 @@ impl Program {
     }
 
     /// The name of a parameter.
-    pub(super) fn name(&self, slot: usize) -> String {
-        self.node_name(self.parameters[slot])
-    }
-
-    fn node_name(&self, index: usize) -> String {
-        // Constants are the same nodes in every size; the network itself has no repetitions of its own.
-        let nodes = self.nodes.values().next();
-        nodes.map_or_else(String::new, |nodes| nodes[index].name.clone())
+    pub(super) fn name(&self, slot: usize) -> &str {
+        &self.names[self.parameters[slot]]
     }
 
     /// The parameters' numbers, to be changed.
@@ -294,12 +299,11 @@ impl Program {
     }
 
     /// Everything that training changes, by name: parameters, and running statistics.
-    pub(super) fn state(&mut self) -> Result<BTreeMap<String, Tensor<f32>>, NnError> {
-        self.nodes(if self.batched { 2 } else { 1 })?;
+    pub(super) fn state(&self) -> BTreeMap<String, Tensor<f32>> {
         let statistics = self.norms.iter().flat_map(|norm| [norm.mean, norm.variance]);
         let indices = self.parameters.iter().copied().chain(statistics);
         let tensor = |index: usize| self.constants[index].as_ref().expect("a constant").real().clone();
-        Ok(indices.map(|index| (self.node_name(index), tensor(index))).collect())
+        indices.map(|index| (self.names[index].clone(), tensor(index))).collect()
     }
 
     /// Puts numbers in place of what [`Program::state`] gave.
@@ -307,10 +311,10 @@ impl Program {
     /// # Errors
     /// A tensor is missing or has another shape.
     pub(super) fn restore(&mut self, state: &BTreeMap<String, Tensor<f32>>) -> Result<(), NnError> {
-        for (name, held) in self.state()? {
+        for (name, held) in self.state() {
             let new = state.get(&name).filter(|new| new.shape() == held.shape());
             let new = new.ok_or_else(|| TrainFault::Incomplete { what: format!("`{name}` {:?}", held.shape()) })?;
-            let index = (0..self.constants.len()).find(|index| self.node_name(*index) == name);
+            let index = self.names.iter().position(|other| *other == name);
             if let Some(index) = index {
                 self.constants[index] = Some(Array::Real(Arc::new(new.clone())));
             }
@@ -319,9 +323,8 @@ impl Program {
     }
 
     /// The network with the numbers of now.
-    pub(super) fn graph(&mut self) -> Result<Graph, NnError> {
-        let state = self.state()?;
-        self.graph.with_constants(&state)
+    pub(super) fn graph(&self) -> Result<Graph, NnError> {
+        self.graph.with_constants(&self.state())
     }
 }
 

@@ -32,7 +32,8 @@ pub struct Settings {
     pub seed: u64,
     /// Worker threads; 0 takes every core. The result does not depend on it.
     pub threads: usize,
-    /// Constants that stay as they are, by name.
+    /// Constants that stay as they are, by name. A batch normalisation whose mean or variance is among them normalises by these
+    /// statistics in training too.
     pub frozen: BTreeSet<String>,
     /// Written after every epoch.
     pub checkpoint: Option<PathBuf>,

@@ -165,7 +165,7 @@ impl<'a> Session<'a> {
             let seconds = begin.elapsed().as_secs_f64();
             self.history.push(Epoch { epoch, rate, loss, accuracy, validation, seconds });
             if let (Some(_), Some(validation)) = (patience, validation) {
-                self.remember(epoch, validation.loss)?;
+                self.remember(epoch, validation.loss);
             }
             if let Some(path) = &self.settings.checkpoint {
                 self.save(path)?;
@@ -194,12 +194,11 @@ impl<'a> Session<'a> {
         }
         check_masks(graph, masks)?;
         let mut program = Program::new(&masks.apply(graph)?, &settings.frozen)?;
-        let last = if data.len() % settings.batch == 0 { settings.batch } else { data.len() % settings.batch };
-        if let (1, Some(node)) = (last.min(data.len()), program.flat_norm()) {
-            return Err(TrainFault::OneValue { node, batch: 1 }.into());
+        let last = (data.len() - 1) % settings.batch + 1;
+        if let (1, Some(node)) = (last, program.flat_norm()) {
+            return Err(TrainFault::OneValue { node: node.to_owned(), batch: 1 }.into());
         }
-        program.state()?;
-        let kept = (0..program.parameters()).map(|slot| masks.get(&program.name(slot))).collect();
+        let kept = (0..program.parameters()).map(|slot| masks.get(program.name(slot))).collect();
         let remembered = settings.optimiser.moments();
         let sizes: Vec<usize> = program.parameters_mut().iter().map(|p| p.len()).collect();
         let moments = sizes.iter().map(|size| vec![vec![0.0; *size]; remembered]).collect();
@@ -264,17 +263,16 @@ impl<'a> Session<'a> {
         Progress { epoch, epochs: self.settings.epochs, samples, all, loss, accuracy, rate }
     }
 
-    fn validate(&mut self) -> Result<Option<Evaluation>, NnError> {
+    fn validate(&self) -> Result<Option<Evaluation>, NnError> {
         let Some(data) = self.validation else { return Ok(None) };
         Ok(Some(evaluate_with(&self.program.graph()?, data, &self.settings.loss)?))
     }
 
     /// Keeps the weights if they are the best so far.
-    fn remember(&mut self, epoch: usize, loss: f64) -> Result<(), NnError> {
+    fn remember(&mut self, epoch: usize, loss: f64) {
         if self.best.as_ref().is_none_or(|best| loss < best.loss) {
-            self.best = Some(Best { epoch, loss, state: self.program.state()? });
+            self.best = Some(Best { epoch, loss, state: self.program.state() });
         }
-        Ok(())
     }
 
     /// Takes the best weights of a checkpoint; which epoch they are of is in the history.
