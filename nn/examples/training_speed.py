@@ -58,7 +58,7 @@ CASES = {
         lambda: nn.Sequential(nn.Conv2d(1, 20, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(20, 50, 5), nn.ReLU(), nn.MaxPool2d(2),
                               nn.Flatten(), nn.Linear(800, 500), nn.ReLU(), nn.Linear(500, 10)),
         (1, 28, 28), 64, 10, 100),
-    "resnet20": (resnet20, (3, 32, 32), 64, 10, 6),
+    "resnet20": (resnet20, (3, 32, 32), 64, 10, 10),
 }
 
 

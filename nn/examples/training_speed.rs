@@ -36,7 +36,7 @@ fn main() -> Result<(), NnError> {
         ("mlp", mlp(&[17, 256, 256, 6], how, 0)?, &[17], 256, 400),
         ("lenet300", lenet_300_100(how, 0)?, &[784], 128, 300),
         ("lenet5", lenet_5(how, 0)?, &[1, 28, 28], 64, 100),
-        ("resnet20", ResNet::cifar_20(16).build(how, 0)?, &[3, 32, 32], 64, 6),
+        ("resnet20", ResNet::cifar_20(16).build(how, 0)?, &[3, 32, 32], 64, 10),
     ];
     for (name, graph, shape, batch, steps) in cases {
         if !chosen.is_empty() && !chosen.iter().any(|c| c == name) {

@@ -22,6 +22,13 @@ pub(crate) struct Correlation {
     identity: bool,
 }
 
+/// Memory for columns and rows, to be used again.
+#[derive(Debug, Default)]
+pub(crate) struct Scratch<N> {
+    columns: Vec<N>,
+    rows: Vec<N>,
+}
+
 /// Entries that a stretch must have on average, to be copied as one.
 const RUN: usize = 4;
 
@@ -65,6 +72,7 @@ impl Correlation {
     fn columns<N: Number>(&self, x: &[N], images: std::ops::Range<usize>, g: usize, out: &mut Vec<N>) {
         let (size, taps, positions) = (self.patches.size, self.patches.taps, self.patches.positions);
         out.clear();
+        out.reserve(self.taps() * images.len() * positions);
         for row in 0..self.taps() {
             let (channel, t) = (row / taps, row % taps);
             for n in images.clone() {
@@ -152,26 +160,26 @@ impl Correlation {
     /// $y = w \star x$.
     pub(crate) fn forward<N: Number>(&self, w: &[N], x: &[N]) -> Vec<N> {
         let mut y = vec![N::default(); self.batch * self.groups * self.outputs * self.patches.positions];
-        self.forward_into(w, x, &mut y);
+        self.forward_into(w, x, &mut y, &mut Scratch::default());
         y
     }
 
     /// [`Correlation::forward`], in place of what `y` holds.
-    pub(crate) fn forward_into<N: Number>(&self, w: &[N], x: &[N], y: &mut [N]) {
+    pub(crate) fn forward_into<N: Number>(&self, w: &[N], x: &[N], y: &mut [N], scratch: &mut Scratch<N>) {
         let positions = self.patches.positions;
-        let (mut held, mut rows) = (Vec::new(), Vec::new());
+        let Scratch { columns: held, rows } = scratch;
         for images in self.blocks() {
             for g in 0..self.groups {
                 let width = images.len() * positions;
-                self.columns(x, images.clone(), g, &mut held);
-                let columns = Matrix::new(&held, self.taps(), width);
+                self.columns(x, images.clone(), g, held);
+                let columns = Matrix::new(held, self.taps(), width);
                 if images.len() == 1 {
                     let start = self.y_start(images.start, g);
                     N::gemm(&mut y[start..start + self.outputs * positions], self.weight(w, g), columns, false);
                     continue;
                 }
                 rows.resize(self.outputs * width, N::default());
-                N::gemm(&mut rows, self.weight(w, g), columns, false);
+                N::gemm(rows, self.weight(w, g), columns, false);
                 for channel in 0..self.outputs {
                     for (place, n) in images.clone().enumerate() {
                         let (start, from) =
@@ -186,35 +194,35 @@ impl Correlation {
     /// $x = w^\top \star y$, the adjoint in $x$.
     pub(crate) fn adjoint<N: Number>(&self, w: &[N], y: &[N]) -> Vec<N> {
         let mut x = vec![N::default(); self.batch * self.groups * self.inputs * self.patches.size];
-        self.add_adjoint(w, y, &mut x);
+        self.add_adjoint(w, y, &mut x, &mut Scratch::default());
         x
     }
 
     /// Adds [`Correlation::adjoint`] to what `x` holds.
-    pub(crate) fn add_adjoint<N: Number>(&self, w: &[N], y: &[N], x: &mut [N]) {
-        let (mut held, mut columns) = (Vec::new(), Vec::new());
+    pub(crate) fn add_adjoint<N: Number>(&self, w: &[N], y: &[N], x: &mut [N], scratch: &mut Scratch<N>) {
+        let Scratch { columns, rows: held } = scratch;
         for images in self.blocks() {
             for g in 0..self.groups {
                 let width = images.len() * self.patches.positions;
-                let rows = Matrix::new(self.rows(y, images.clone(), g, &mut held), self.outputs, width);
+                let rows = Matrix::new(self.rows(y, images.clone(), g, held), self.outputs, width);
                 columns.resize(self.taps() * width, N::default());
-                N::gemm(&mut columns, self.weight(w, g).t(), rows, false);
-                self.add_columns(&columns, images.clone(), g, x);
+                N::gemm(columns, self.weight(w, g).t(), rows, false);
+                self.add_columns(columns, images.clone(), g, x);
             }
         }
     }
 
     /// The adjoint in $w$: $\sum_{n,p} y_{n,m,p}\, x_{n,c,\text{patch}(t,p)}$.
-    pub(crate) fn weight_adjoint<N: Number>(&self, x: &[N], y: &[N]) -> Vec<N> {
+    pub(crate) fn weight_adjoint<N: Number>(&self, x: &[N], y: &[N], scratch: &mut Scratch<N>) -> Vec<N> {
         let size = self.outputs * self.taps();
         let mut w = vec![N::default(); self.groups * size];
-        let (mut held, mut columns) = (Vec::new(), Vec::new());
+        let Scratch { columns, rows: held } = scratch;
         for images in self.blocks() {
             for g in 0..self.groups {
                 let width = images.len() * self.patches.positions;
-                self.columns(x, images.clone(), g, &mut columns);
-                let rows = Matrix::new(self.rows(y, images.clone(), g, &mut held), self.outputs, width);
-                let columns = Matrix::new(&columns, self.taps(), width);
+                self.columns(x, images.clone(), g, columns);
+                let rows = Matrix::new(self.rows(y, images.clone(), g, held), self.outputs, width);
+                let columns = Matrix::new(columns, self.taps(), width);
                 N::gemm(&mut w[g * size..(g + 1) * size], rows, columns.t(), true);
             }
         }

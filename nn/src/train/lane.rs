@@ -95,26 +95,29 @@ impl Lane {
     fn convolve(&mut self, program: &Program, index: usize, window: &Window, groups: usize) {
         let shape = self.nodes[index].shape.clone();
         let mut y = self.spare.take(shape.iter().product());
+        let mut scratch = std::mem::take(&mut self.spare.scratch);
         let arguments = &program.arguments[index];
         let (x, w) = (self.value(program, arguments[0]).real(), self.value(program, arguments[1]).real());
-        Correlation::new(window, groups, x.shape(), &shape).forward_into(w.data(), x.data(), &mut y);
+        Correlation::new(window, groups, x.shape(), &shape).forward_into(w.data(), x.data(), &mut y, &mut scratch);
         if let Some(bias) = arguments.get(2) {
             add_bias(&mut y, self.numbers(program, *bias), shape[2..].iter().product());
         }
         self.values[index] = Some(Array::Real(Arc::new(Tensor::new(shape, y))));
+        self.spare.scratch = scratch;
     }
 
     /// Takes the cotangent of a convolution back, as the tape's rule does, with memory that is used again.
     fn convolve_back(&mut self, program: &Program, index: usize, cotangent: Vec<f32>, window: &Window, groups: usize) {
         let arguments = &program.arguments[index];
         let shape = self.nodes[index].shape.clone();
+        let mut scratch = std::mem::take(&mut self.spare.scratch);
         let mut dx = program.wanted[arguments[0]].then(|| self.spare.zeros(self.numbers(program, arguments[0]).len()));
         let (x, w) = (self.value(program, arguments[0]).real(), self.value(program, arguments[1]).real());
         let correlation = Correlation::new(window, groups, x.shape(), &shape);
         if let Some(dx) = &mut dx {
-            correlation.add_adjoint(w.data(), &cotangent, dx);
+            correlation.add_adjoint(w.data(), &cotangent, dx, &mut scratch);
         }
-        let dw = program.wanted[arguments[1]].then(|| correlation.weight_adjoint(x.data(), &cotangent));
+        let dw = program.wanted[arguments[1]].then(|| correlation.weight_adjoint(x.data(), &cotangent, &mut scratch));
         let bias = arguments.get(2).filter(|bias| program.wanted[**bias]);
         let db = bias.map(|_| channel_sums(&cotangent, shape[1], shape[2..].iter().product()));
         for (argument, part) in arguments.iter().zip([dx, dw, db]) {
@@ -123,6 +126,7 @@ impl Lane {
             }
         }
         self.spare.put(cotangent);
+        self.spare.scratch = scratch;
     }
 
     /// The loss of the samples' outputs, and its gradient as the output's cotangent.

@@ -4,6 +4,7 @@
 //! before the next step has them again, page by page, which was a quarter of the time.
 
 use crate::eval::Array;
+use crate::eval::convolution::Scratch;
 use std::sync::Arc;
 
 /// Fewer entries are left to the allocator.
@@ -13,6 +14,8 @@ const LEAST: usize = 1 << 14;
 #[derive(Debug, Default)]
 pub(super) struct Spare {
     vectors: Vec<Vec<f32>>,
+    /// For convolutions.
+    pub(super) scratch: Scratch<f32>,
     /// Entries that were taken since the last step.
     taken: usize,
 }

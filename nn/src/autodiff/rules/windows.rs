@@ -2,7 +2,7 @@
 
 use super::{Application, Parts};
 use crate::eval::Number;
-use crate::eval::convolution::{Correlation, channel_sums};
+use crate::eval::convolution::{Correlation, Scratch, channel_sums};
 use crate::eval::pooling::divisors;
 use crate::eval::windows::Patches;
 use crate::op::Window;
@@ -18,7 +18,7 @@ impl<N: Number> Application<'_, N> {
         let correlation = Correlation::new(window, groups, x.shape(), self.value.shape());
         vec![
             self.part(0, || correlation.adjoint(w.data(), cotangent)),
-            self.part(1, || correlation.weight_adjoint(x.data(), cotangent)),
+            self.part(1, || correlation.weight_adjoint(x.data(), cotangent, &mut Scratch::default())),
             self.part(2, || self.bias(cotangent)),
         ]
     }
@@ -29,7 +29,7 @@ impl<N: Number> Application<'_, N> {
         let correlation = Correlation::new(window, groups, self.value.shape(), x.shape());
         vec![
             self.part(0, || correlation.forward(w.data(), cotangent)),
-            self.part(1, || correlation.weight_adjoint(cotangent, x.data())),
+            self.part(1, || correlation.weight_adjoint(cotangent, x.data(), &mut Scratch::default())),
             self.part(2, || self.bias(cotangent)),
         ]
     }
