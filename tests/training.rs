@@ -109,5 +109,5 @@ fn bad_input_is_named() {
     ask(&["--model", "mlp:2-2", "--data", &data, "--validation", "1"], "--validation");
     ask(&["--model", "mlp:2-2", "--data", &data, "--resume"], "--checkpoint");
     ask(&["--model", "mlp:2-2", "--data", &data, "-o", "/nowhere/net.onnx"], "/nowhere/net.onnx");
-    ask(&["--model", "mlp:2-2", "--data", &data, "--rate", "1e38", "--optimiser", "sgd"], "not finite");
+    ask(&["--model", "mlp:2-8-8-2", "--data", &data, "--rate", "1e30", "--optimiser", "sgd"], "not finite");
 }

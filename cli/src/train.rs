@@ -100,7 +100,7 @@ pub struct Arguments {
     /// Seed of the weights, the order of the data and their changes.
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
-    /// Worker threads; 0 takes every core.
+    /// Worker threads of training; 0 takes every core.
     #[arg(long, value_name = "N", default_value_t = 0)]
     threads: usize,
     /// Write the state after every epoch (safetensors).

@@ -197,7 +197,7 @@ fn a_resumed_run_ends_as_the_uninterrupted_one() {
             train(&convolutional(), &data, Some(&validation), &Masks::default(), settings, observer).unwrap()
         };
         let expected = go(&whole, &Silent);
-        // Three steps an epoch: the fourth epoch is broken off in its middle.
+        // Three steps an epoch: the third epoch is broken off in its middle.
         let broken = go(&part, &StopAfter(7, AtomicUsize::new(0)));
         assert_eq!((broken.stop, broken.history.len()), (StopReason::Interrupted, 2));
         let resumed = go(&part, &Silent);
