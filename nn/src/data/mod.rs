@@ -9,7 +9,7 @@
 //! | JPEG files in folders or a zip archive | [`jpeg`], `zip.rs` |
 //! | tables of numbers | [`table`] |
 //! | sequences of characters | [`text`] |
-//! | what can be wrong with a file | [`fault`] |
+//! | what can be wrong with a file | [`DataFault`] in `fault.rs` |
 
 pub mod augment;
 pub mod dataset;

@@ -6,14 +6,14 @@
 //! |---|---|
 //! | the loop: shuffle, batch, gradient, clip, step, masks, evaluate, stop, checkpoint | `trainer.rs` |
 //! | what the user chooses | [`Settings`] in `settings.rs` |
-//! | which constants are trained | [`parameters`] |
+//! | which constants are trained | [`parameters()`] |
 //! | the gradient of a batch, in lanes | `program.rs`, `lane.rs` |
 //! | batch normalisation by the batch's own moments | `batch_norm.rs` |
 //! | memory that is used again | `spare.rs` |
 //! | losses | [`Loss`] in `loss.rs` |
 //! | SGD, Adam, AdamW | [`Optimiser`] in `optimiser.rs` |
 //! | step sizes | [`Schedule`] in `schedule.rs` |
-//! | loss and accuracy of a network | [`evaluate`] |
+//! | loss and accuracy of a network | [`evaluate()`] |
 //! | interrupted runs go on where they stopped | `checkpoint.rs` |
 //!
 //! # Determinism
