@@ -100,6 +100,10 @@ fn bad_input_is_named() {
     let words = words.to_str().expect("UTF-8");
     ask(&["--model", "mlp:2-2", "--data", "mnist"], "--data-dir");
     ask(&["--model", "mlp:2-2", "--data", "letters"], "letters");
+    let wide = place.path().join("wide.csv");
+    std::fs::write(&wide, "9,1,2\n").expect("written");
+    let wide = wide.to_str().expect("UTF-8");
+    ask(&["--model", "mlp:2-2", "--data", &data, "--test", wide], "the targets need 10");
     ask(&["--model", "mlp:1-2", "--data", words], "line 2: expected a number, found `x`");
     ask(&["--model", "mlp:3-2", "--data", &data], "the network takes 3 numbers, a sample has 2");
     ask(&["--model", "mlp:2-1", "--data", &data], "the targets need 2");

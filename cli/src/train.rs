@@ -14,8 +14,8 @@ use secateur_nn::mask::Masks;
 use secateur_nn::models::{self, Gru, ResNet, Transformer};
 use secateur_nn::onnx;
 use secateur_nn::train::{
-    Decay, Evaluation, Loss, Observer, Optimiser, Progress, Report, Schedule, Settings, StopReason, evaluate_with,
-    parameters, train,
+    Decay, Evaluation, Loss, Observer, Optimiser, Progress, Report, Schedule, Settings, StopReason, check_fit,
+    evaluate_with, parameters, train,
 };
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -261,6 +261,7 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
         None => (None, data),
     };
     let graph = arguments.model.build(&data, arguments.init.how(), arguments.seed)?;
+    check_fit(&graph, &test, &settings.loss)?;
     let bar = Bar::new(arguments.quiet, interrupt::listen()?);
     let report = train(&graph, &data, validation.as_ref(), &Masks::default(), &settings, &bar);
     bar.line.finish_and_clear();

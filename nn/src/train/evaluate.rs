@@ -82,7 +82,10 @@ pub(super) fn mean(sum: &Sum, loss: &Loss) -> Evaluation {
 }
 
 /// Whether a network, a data set and a loss go together.
-pub(super) fn check_fit(graph: &Graph, data: &Dataset, loss: &Loss) -> Result<(), NnError> {
+///
+/// # Errors
+/// No samples, another count of inputs or outputs, a loss that takes other targets, or a softmax before cross-entropy.
+pub fn check_fit(graph: &Graph, data: &Dataset, loss: &Loss) -> Result<(), NnError> {
     if data.is_empty() {
         return Err(NnError::Data { origin: "data set".to_owned(), fault: Box::new(DataFault::Empty) });
     }

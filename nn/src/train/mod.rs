@@ -36,7 +36,7 @@ mod settings;
 mod spare;
 mod trainer;
 
-pub use evaluate::{Evaluation, evaluate, evaluate_with};
+pub use evaluate::{Evaluation, check_fit, evaluate, evaluate_with};
 pub use fault::TrainFault;
 pub use loss::Loss;
 pub use optimiser::Optimiser;
