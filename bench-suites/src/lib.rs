@@ -9,7 +9,6 @@
 //! | one CSV line per instance, on disk as soon as it is known | [`results`] |
 //! | counts, times, memory and contradictions per suite | [`table`] |
 //! | the same as a page, with other tools beside it | [`page`] |
-//! | labelled images from the usual files | [`images`] |
 //! | the robustness properties of one image | [`local`] |
 //! | experiments on such properties (feature `full`) | `experiment` |
 
@@ -18,7 +17,6 @@ pub mod child;
 pub mod error;
 #[cfg(feature = "full")]
 pub mod experiment;
-pub mod images;
 pub mod local;
 pub mod page;
 pub mod plot;

@@ -140,6 +140,52 @@ pub struct MipPartRecord {
     pub seconds: f64,
 }
 
+/// A training run.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TrainRecord {
+    /// The data set.
+    pub data: String,
+    /// All settings.
+    pub settings: String,
+    /// Weights that were trained.
+    pub parameters: usize,
+    /// Mean loss on the test data.
+    pub test_loss: f64,
+    /// Share of right classes on the test data.
+    pub test_accuracy: Option<f64>,
+    /// Epoch by epoch.
+    pub epochs: Vec<EpochRecord>,
+    /// The epoch whose weights were kept, where training was stopped by validation.
+    pub best: Option<usize>,
+    /// `finished`, `no-improvement` or `interrupted`.
+    pub stop: String,
+    /// Time from start to answer.
+    pub seconds: f64,
+    /// Most memory in use, in bytes, where the system says.
+    pub peak_memory: Option<u64>,
+    /// Version of the program.
+    pub version: String,
+}
+
+/// An epoch of a training run.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct EpochRecord {
+    /// Its number, from 1.
+    pub epoch: usize,
+    /// The last step size.
+    pub rate: f64,
+    /// Mean loss of the batches.
+    pub loss: f64,
+    /// Share of right classes in the batches.
+    pub accuracy: Option<f64>,
+    /// Mean loss on the validation data.
+    pub validation_loss: Option<f64>,
+    /// Share of right classes on the validation data.
+    pub validation_accuracy: Option<f64>,
+    /// Time it took.
+    pub seconds: f64,
+}
+
 /// The local robustness of a range of images.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RobustRecord {

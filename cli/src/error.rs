@@ -117,14 +117,17 @@ pub enum CliError {
         /// How many there are.
         found: usize,
     },
-    /// Images that cannot be read.
-    #[error(transparent)]
-    Images(#[from] secateur_bench_suites::images::ImageError),
     /// Nobody said where the data are.
     #[error("{set}: name the directory of data sets with --data-dir or SECATEUR_DATA")]
     NoDataDirectory {
         /// The data set.
-        set: secateur_bench_suites::images::DataSet,
+        set: secateur_nn::data::DataSet,
+    },
+    /// A share of the data that is none.
+    #[error("--validation: expected a share from 0 to below 1, found {share}")]
+    Share {
+        /// What was given.
+        share: f64,
     },
     /// An index beyond the data set.
     #[error("there is no image {index}: the data set has {images}, from 0")]

@@ -1,4 +1,4 @@
-//! The command line: `secateur verify`, `bound`, `robust`, `bench`, `inspect` and `eval`; with the feature `full`, `mip` and
+//! The command line: `secateur verify`, `bound`, `robust`, `bench`, `inspect`, `eval` and `train`; with the feature `full`, `mip` and
 //! `experiment` too.
 //!
 //! | what | file |
@@ -13,6 +13,7 @@
 //! | write what that measured as a page | [`page`] |
 //! | show a network | [`inspect`] |
 //! | evaluate a network | [`eval`] |
+//! | train a network | [`train`] |
 //! | what lowers upper bounds beside the search | [`upper`] |
 //! | witnesses as text, exactly | [`witness`], [`decimal`] |
 //! | progress on the terminal, and Ctrl-C | [`progress`], [`interrupt`] |
@@ -36,6 +37,7 @@ mod output;
 mod page;
 mod progress;
 mod robust;
+mod train;
 mod upper;
 mod verify;
 mod witness;
@@ -71,6 +73,7 @@ enum Command {
     Experiment(experiment::Arguments),
     Inspect(inspect::Arguments),
     Eval(eval::Arguments),
+    Train(train::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -88,6 +91,7 @@ fn main() -> ExitCode {
         Command::Experiment(arguments) => experiment::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Eval(arguments) => eval::run(&arguments),
+        Command::Train(arguments) => train::run(&arguments),
     };
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(Ok(exit)) => exit.into(),

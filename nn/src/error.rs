@@ -1,7 +1,10 @@
 //! What can go wrong with a network or a property that somebody hands in.
 
+use crate::data::DataFault;
 use crate::onnx::OnnxFault;
 use crate::op::ElementType;
+use crate::safetensors::SafetensorsFault;
+use crate::train::TrainFault;
 use crate::vnnlib::VnnlibFault;
 use thiserror::Error;
 
@@ -153,4 +156,25 @@ pub enum NnError {
         /// Its operator.
         op: &'static str,
     },
+    /// Data were refused.
+    #[error("{origin}: {fault}")]
+    Data {
+        /// The file, with the line where one is to blame.
+        origin: String,
+        /// Why.
+        #[source]
+        fault: Box<DataFault>,
+    },
+    /// A file of tensors was refused.
+    #[error("{origin}: {fault}")]
+    Safetensors {
+        /// The file.
+        origin: String,
+        /// Why.
+        #[source]
+        fault: Box<SafetensorsFault>,
+    },
+    /// A training run was refused.
+    #[error(transparent)]
+    Train(#[from] TrainFault),
 }

@@ -2,9 +2,9 @@
 
 use super::ExperimentError;
 use super::config::Config;
-use crate::images::{self, Image};
 use crate::local;
 use dashu_ratio::RBig;
+use secateur_nn::data::images::{self, Image};
 use secateur_nn::graph::Graph;
 use secateur_nn::property::Property;
 use secateur_verify::bounds;

@@ -1,7 +1,7 @@
 //! What is to be measured: a TOML file.
 
 use super::ExperimentError;
-use crate::images::DataSet;
+use secateur_nn::data::DataSet;
 use secateur_verify::{Branching, Settings};
 use serde::{Deserialize, Serialize};
 use std::fmt;

@@ -96,12 +96,9 @@ pub enum ExperimentError {
         /// Found.
         found: usize,
     },
-    /// The network.
+    /// The network, or the images.
     #[error(transparent)]
     Network(#[from] NnError),
-    /// The images.
-    #[error(transparent)]
-    Images(#[from] crate::images::ImageError),
     /// The verifier.
     #[error(transparent)]
     Verify(#[from] VerifyError),

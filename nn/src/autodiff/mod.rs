@@ -15,7 +15,7 @@
 
 mod dual;
 mod loss;
-mod rules;
+pub(crate) mod rules;
 mod tape;
 
 pub use dual::Dual;

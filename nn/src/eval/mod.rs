@@ -19,7 +19,7 @@ mod array;
 pub(crate) mod convolution;
 pub(crate) mod elementwise;
 mod evaluator;
-mod kernels;
+pub(crate) mod kernels;
 pub(crate) mod layout;
 pub(crate) mod linear;
 pub(crate) mod normalisation;

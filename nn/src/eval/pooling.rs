@@ -1,26 +1,20 @@
 //! `MaxPool` and `AveragePool`.
 
 use super::number::Number;
-use super::windows::{OUTSIDE, Patches};
+use super::windows::Patches;
 use crate::op::Window;
-
-/// The maximum of each window and the entry (within its channel) that attains it first.
-pub(crate) fn maxima<N: Number>(patches: &Patches, channel: &[N]) -> Vec<(N, usize)> {
-    let mut best = vec![(N::of(f64::NEG_INFINITY), OUTSIDE); patches.positions];
-    patches.for_each(|p, i| {
-        if best[p].1 == OUTSIDE || channel[i].exceeds(best[p].0) {
-            best[p] = (channel[i], i);
-        }
-    });
-    best
-}
 
 /// Maximum over windows, channel by channel; padding never wins.
 pub(super) fn max_pool<N: Number>(patches: &Patches, x: &[N]) -> Vec<N> {
     if patches.size == 0 {
         return Vec::new();
     }
-    x.chunks_exact(patches.size).flat_map(|channel| maxima(patches, channel)).map(|(v, _)| v).collect()
+    let mut out = Vec::with_capacity(x.len() / patches.size * patches.positions);
+    let least = N::of(f64::NEG_INFINITY);
+    for channel in x.chunks_exact(patches.size) {
+        out.extend((0..patches.positions).map(|p| patches.maximum(p, channel).map_or(least, |(_, v)| v)));
+    }
+    out
 }
 
 /// The number of entries that each window's mean is over.

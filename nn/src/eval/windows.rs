@@ -1,5 +1,6 @@
 //! Sliding windows in any number of spatial axes.
 
+use super::number::Number;
 use crate::op::Window;
 
 /// Marks a tap that lies in the padding.
@@ -16,6 +17,14 @@ pub(crate) struct Patches {
     pub(crate) size: usize,
     /// Entry of the channel for tap $t$ of window $p$ at `t * positions + p`, or [`OUTSIDE`].
     pub(crate) table: Vec<usize>,
+}
+
+/// Windows from `position` on whose tap touches entries from `entry` on, one after the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Run {
+    pub(crate) position: usize,
+    pub(crate) entry: usize,
+    pub(crate) length: usize,
 }
 
 impl Patches {
@@ -55,6 +64,35 @@ impl Patches {
         &self.table[t * self.positions..(t + 1) * self.positions]
     }
 
+    /// The entry with the largest value of a window, the first of equals, and that value; `None` for a window that lies in
+    /// the padding.
+    pub(crate) fn maximum<N: Number>(&self, position: usize, channel: &[N]) -> Option<(usize, N)> {
+        let mut best: Option<(usize, N)> = None;
+        for entry in self.table[position..].iter().step_by(self.positions) {
+            if *entry != OUTSIDE && best.is_none_or(|(_, value)| channel[*entry].exceeds(value)) {
+                best = Some((*entry, channel[*entry]));
+            }
+        }
+        best
+    }
+
+    /// For each tap, the stretches of windows whose entries lie side by side.
+    pub(crate) fn runs(&self) -> Vec<Vec<Run>> {
+        let of = |t: usize| {
+            let mut runs: Vec<Run> = Vec::new();
+            for (position, entry) in self.tap(t).iter().enumerate().filter(|(_, entry)| **entry != OUTSIDE) {
+                match runs.last_mut() {
+                    Some(run) if run.position + run.length == position && run.entry + run.length == *entry => {
+                        run.length += 1;
+                    }
+                    _ => runs.push(Run { position, entry: *entry, length: 1 }),
+                }
+            }
+            runs
+        };
+        (0..self.taps).map(of).collect()
+    }
+
     /// Calls `f(position, entry)` for all taps inside the channel.
     pub(crate) fn for_each(&self, mut f: impl FnMut(usize, usize)) {
         for t in 0..self.taps {
@@ -74,6 +112,8 @@ mod tests {
         let patches = Patches::new(&window, &[4], &[2]);
         assert_eq!(patches.tap(0), [OUTSIDE, 1]);
         assert_eq!(patches.tap(1), [1, 3]);
+        let run = |position, entry| Run { position, entry, length: 1 };
+        assert_eq!(patches.runs(), [vec![run(1, 1)], vec![run(0, 1), run(1, 3)]]);
     }
 
     #[test]
@@ -88,5 +128,7 @@ mod tests {
         let patches = Patches::new(&window, &[1, 3], &[2, 2]);
         assert_eq!(patches.tap(0), [0, 1, OUTSIDE, OUTSIDE]);
         assert_eq!(patches.tap(1), [1, 2, OUTSIDE, OUTSIDE]);
+        let run = |entry| vec![Run { position: 0, entry, length: 2 }];
+        assert_eq!(patches.runs(), [run(0), run(1)]);
     }
 }

@@ -72,9 +72,10 @@ impl<N: Number> Application<'_, N> {
         match &self.node.op {
             Op::Cast(_) => {}
             Op::Neg => cotangent.iter_mut().for_each(|g| *g = -*g),
-            // Selected, not multiplied or skipped: the loop vectorises.
+            // Selected, not multiplied or skipped: the loop vectorises. By the value, which is positive where the argument is,
+            // so that the argument need not be kept.
             Op::Relu => {
-                cotangent.iter_mut().zip(x).for_each(|(g, x)| *g = if x.exceeds(zero) { *g } else { zero });
+                cotangent.iter_mut().zip(y).for_each(|(g, y)| *g = if y.exceeds(zero) { *g } else { zero });
             }
             Op::LeakyRelu { slope } => {
                 let slope = N::of(f64::from(*slope));

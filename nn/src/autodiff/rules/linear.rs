@@ -4,6 +4,7 @@ use super::elementwise::unbroadcast;
 use super::{Application, Parts};
 use crate::eval::linear::{Products, operand};
 use crate::eval::{Matrix, Number};
+use std::borrow::Cow;
 
 impl<N: Number> Application<'_, N> {
     /// $\bar A = \bar Y B^\top$, $\bar B = A^\top \bar Y$, summed over the products that share a factor.
@@ -38,9 +39,12 @@ impl<N: Number> Application<'_, N> {
         (trans_a, trans_b): (bool, bool),
     ) -> Parts<N> {
         let shape = self.value.shape();
-        let scaled = |factor: f32| -> Vec<N> {
+        let scaled = |factor: f32| -> Cow<'_, [N]> {
+            if factor == 1.0 {
+                return Cow::Borrowed(cotangent);
+            }
             let factor = N::of(f64::from(factor));
-            cotangent.iter().map(|g| factor * *g).collect()
+            Cow::Owned(cotangent.iter().map(|g| factor * *g).collect())
         };
         let (a, b) = (operand(self.real(0), trans_a), operand(self.real(1), trans_b));
         let product = |left: Matrix<'_, N>, right: Matrix<'_, N>, len: usize| {
@@ -58,7 +62,7 @@ impl<N: Number> Application<'_, N> {
             let (left, right) = if trans_b { (g.t(), a) } else { (a.t(), g) };
             product(left, right, self.real(1).len())
         };
-        let part_c = || unbroadcast(scaled(beta), self.real(2).shape(), shape);
+        let part_c = || unbroadcast(scaled(beta).into_owned(), self.real(2).shape(), shape);
         vec![self.part(0, part_a), self.part(1, part_b), self.part(2, part_c)]
     }
 }

@@ -21,12 +21,12 @@ use secateur_linalg::Tensor;
 type Parts<N> = Vec<Option<Vec<N>>>;
 
 /// An operator with the values around it.
-pub(super) struct Application<'a, N> {
-    pub(super) node: &'a Node,
-    pub(super) arguments: Vec<&'a Array<N>>,
-    pub(super) value: &'a Tensor<N>,
+pub(crate) struct Application<'a, N> {
+    pub(crate) node: &'a Node,
+    pub(crate) arguments: Vec<&'a Array<N>>,
+    pub(crate) value: &'a Tensor<N>,
     /// Which arguments' cotangents are asked for.
-    pub(super) needed: &'a [bool],
+    pub(crate) needed: &'a [bool],
 }
 
 impl<'a, N: Number> Application<'a, N> {
@@ -41,7 +41,7 @@ impl<'a, N: Number> Application<'a, N> {
     }
 
     /// The cotangents of the arguments that need one.
-    pub(super) fn pull_back(&self, cotangent: Vec<N>) -> Parts<N> {
+    pub(crate) fn pull_back(&self, cotangent: Vec<N>) -> Parts<N> {
         match &self.node.op {
             Op::Input | Op::Constant(_) => Vec::new(),
             // Truth values do not vary, and a condition is constant almost everywhere.

@@ -2,8 +2,8 @@
 
 use super::{Application, Parts};
 use crate::eval::Number;
-use crate::eval::convolution::{Correlation, channel_sums};
-use crate::eval::pooling::{divisors, maxima};
+use crate::eval::convolution::{Correlation, Scratch, channel_sums};
+use crate::eval::pooling::divisors;
 use crate::eval::windows::Patches;
 use crate::op::Window;
 
@@ -18,7 +18,7 @@ impl<N: Number> Application<'_, N> {
         let correlation = Correlation::new(window, groups, x.shape(), self.value.shape());
         vec![
             self.part(0, || correlation.adjoint(w.data(), cotangent)),
-            self.part(1, || correlation.weight_adjoint(x.data(), cotangent)),
+            self.part(1, || correlation.weight_adjoint(x.data(), cotangent, &mut Scratch::default())),
             self.part(2, || self.bias(cotangent)),
         ]
     }
@@ -29,7 +29,7 @@ impl<N: Number> Application<'_, N> {
         let correlation = Correlation::new(window, groups, self.value.shape(), x.shape());
         vec![
             self.part(0, || correlation.forward(w.data(), cotangent)),
-            self.part(1, || correlation.weight_adjoint(cotangent, x.data())),
+            self.part(1, || correlation.weight_adjoint(cotangent, x.data(), &mut Scratch::default())),
             self.part(2, || self.bias(cotangent)),
         ]
     }
@@ -44,8 +44,10 @@ impl<N: Number> Application<'_, N> {
         }
         let channels = out.chunks_exact_mut(patches.size).zip(x.data().chunks_exact(patches.size));
         for ((out, channel), g) in channels.zip(cotangent.chunks_exact(patches.positions)) {
-            for ((_, i), g) in maxima(&patches, channel).into_iter().zip(g) {
-                out[i] += *g;
+            for (p, g) in g.iter().enumerate() {
+                if let Some((i, _)) = patches.maximum(p, channel) {
+                    out[i] += *g;
+                }
             }
         }
         out

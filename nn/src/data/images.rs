@@ -8,14 +8,15 @@
 //!
 //! Pixels are bytes; a network that takes numbers in $[0, 1]$ gets them divided by 255.
 
-use flate2::bufread::MultiGzDecoder;
+use super::dataset::{Dataset, Inputs, Targets};
+use super::fault::DataFault;
+use super::{fault, fault_at, jpeg, read};
+use crate::error::NnError;
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::str::FromStr;
-use thiserror::Error;
+use std::sync::Arc;
 
 /// An image and its class.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,82 +47,22 @@ impl fmt::Display for DataSet {
 }
 
 impl FromStr for DataSet {
-    type Err = ImageError;
+    type Err = NnError;
 
-    fn from_str(text: &str) -> Result<Self, ImageError> {
+    fn from_str(text: &str) -> Result<Self, NnError> {
         match text {
             "mnist" => Ok(DataSet::Mnist),
             "cifar" => Ok(DataSet::Cifar),
-            _ => Err(ImageError::UnknownDataSet { found: text.to_owned() }),
+            _ => Err(NnError::Data { origin: text.to_owned(), fault: Box::new(DataFault::UnknownSet) }),
         }
     }
-}
-
-/// Why images cannot be read.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum ImageError {
-    /// A name that is no data set.
-    #[error("`{found}` is no data set: expected mnist, cifar or a CSV file")]
-    UnknownDataSet {
-        /// The name.
-        found: String,
-    },
-    /// A file that cannot be read.
-    #[error("{}: {source}", .path.display())]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// What the system says.
-        source: std::io::Error,
-    },
-    /// A file of another format.
-    #[error("{}: expected {expected}", .path.display())]
-    Format {
-        /// The file.
-        path: PathBuf,
-        /// What belongs there.
-        expected: &'static str,
-    },
-    /// A file that ends too early, or goes on too long.
-    #[error("{}: expected {expected} bytes of content, found {found}", .path.display())]
-    Length {
-        /// The file.
-        path: PathBuf,
-        /// Bytes that the header calls for.
-        expected: usize,
-        /// Bytes that are there.
-        found: usize,
-    },
-    /// A line of a CSV file that is not a label and pixels.
-    #[error("{}, line {line}: expected {expected}, found `{found}`", .path.display())]
-    Line {
-        /// The file.
-        path: PathBuf,
-        /// The line, from 1.
-        line: usize,
-        /// What belongs there.
-        expected: &'static str,
-        /// What is there.
-        found: String,
-    },
-    /// As many labels as images belong together.
-    #[error("{}: {labels} labels for {images} images", .path.display())]
-    Count {
-        /// The file of labels.
-        path: PathBuf,
-        /// Images.
-        images: usize,
-        /// Labels.
-        labels: usize,
-    },
 }
 
 /// The test images of a data set below a directory of data.
 ///
 /// # Errors
 /// A file is missing or damaged.
-pub fn load(set: DataSet, data: &Path) -> Result<Vec<Image>, ImageError> {
+pub fn load(set: DataSet, data: &Path) -> Result<Vec<Image>, NnError> {
     match set {
         DataSet::Mnist => mnist(&data.join("mnist"), "t10k"),
         DataSet::Cifar => cifar(&data.join("cifar/cifar10_exact_subset.bin")),
@@ -132,23 +73,23 @@ pub fn load(set: DataSet, data: &Path) -> Result<Vec<Image>, ImageError> {
 ///
 /// # Errors
 /// A file is missing or damaged.
-pub fn mnist(directory: &Path, part: &str) -> Result<Vec<Image>, ImageError> {
+pub fn mnist(directory: &Path, part: &str) -> Result<Vec<Image>, NnError> {
     let (pixels, sizes) = idx(&directory.join(format!("{part}-images-idx3-ubyte.gz")), 3)?;
     let path = directory.join(format!("{part}-labels-idx1-ubyte.gz"));
     let (labels, _) = idx(&path, 1)?;
     let size = sizes[1] * sizes[2];
     if labels.len() != sizes[0] {
-        return Err(ImageError::Count { path, images: sizes[0], labels: labels.len() });
+        return Err(fault(&path, DataFault::Count { samples: sizes[0], targets: labels.len() }));
     }
     let image = |(label, pixels): (&u8, &[u8])| Image { label: usize::from(*label), pixels: pixels.to_vec() };
     Ok(labels.iter().zip(pixels.chunks_exact(size.max(1))).map(image).collect())
 }
 
 /// The content and sizes of an idx file.
-fn idx(path: &Path, dimensions: usize) -> Result<(Vec<u8>, Vec<usize>), ImageError> {
+fn idx(path: &Path, dimensions: usize) -> Result<(Vec<u8>, Vec<usize>), NnError> {
     const EXPECTED: &str = "an idx file of unsigned bytes";
     let bytes = read(path)?;
-    let format = || ImageError::Format { path: path.to_owned(), expected: EXPECTED };
+    let format = || fault(path, DataFault::Format { expected: EXPECTED });
     let header = 4 + 4 * dimensions;
     if bytes.len() < header || bytes[..4] != [0, 0, 8, dimensions as u8] {
         return Err(format());
@@ -158,7 +99,7 @@ fn idx(path: &Path, dimensions: usize) -> Result<(Vec<u8>, Vec<usize>), ImageErr
     let expected = sizes.iter().try_fold(1usize, |all, size| all.checked_mul(*size)).ok_or_else(format)?;
     let found = bytes.len() - header;
     if found != expected {
-        return Err(ImageError::Length { path: path.to_owned(), expected, found });
+        return Err(fault(path, DataFault::Length { expected, found }));
     }
     Ok((bytes[header..].to_vec(), sizes))
 }
@@ -167,15 +108,15 @@ fn idx(path: &Path, dimensions: usize) -> Result<(Vec<u8>, Vec<usize>), ImageErr
 ///
 /// # Errors
 /// The file is missing or damaged.
-pub fn cifar(path: &Path) -> Result<Vec<Image>, ImageError> {
+pub fn cifar(path: &Path) -> Result<Vec<Image>, NnError> {
     const RECORD: usize = 1 + 3072;
     let bytes = read(path)?;
     if bytes.is_empty() || bytes.len() % RECORD != 0 {
         let expected = bytes.len().div_ceil(RECORD).max(1) * RECORD;
-        return Err(ImageError::Length { path: path.to_owned(), expected, found: bytes.len() });
+        return Err(fault(path, DataFault::Length { expected, found: bytes.len() }));
     }
     if bytes.chunks_exact(RECORD).any(|record| record[0] > 9) {
-        return Err(ImageError::Format { path: path.to_owned(), expected: "labels from 0 to 9 before every image" });
+        return Err(fault(path, DataFault::Format { expected: "labels from 0 to 9 before every image" }));
     }
     let image = |record: &[u8]| Image { label: usize::from(record[0]), pixels: record[1..].to_vec() };
     Ok(bytes.chunks_exact(RECORD).map(image).collect())
@@ -185,7 +126,7 @@ pub fn cifar(path: &Path) -> Result<Vec<Image>, ImageError> {
 ///
 /// # Errors
 /// The file is missing, a line is not as long as the first, or an entry is no byte.
-pub fn csv(path: &Path) -> Result<Vec<Image>, ImageError> {
+pub fn csv(path: &Path) -> Result<Vec<Image>, NnError> {
     let bytes = read(path)?;
     let mut images: Vec<Image> = Vec::new();
     for (number, line) in bytes.split(|b| *b == b'\n').enumerate() {
@@ -194,10 +135,7 @@ pub fn csv(path: &Path) -> Result<Vec<Image>, ImageError> {
         if text.is_empty() {
             continue;
         }
-        let fault = |expected, found: &str| {
-            let (path, found) = (path.to_owned(), found.chars().take(40).collect());
-            ImageError::Line { path, line: number + 1, expected, found }
-        };
+        let fault = |expected, found: &str| fault_at(path, number + 1, expected, found);
         let mut fields = text.split(',').map(str::trim);
         let label = fields.next().unwrap_or_default();
         let label = label.parse().map_err(|_| fault("a class number first", label))?;
@@ -211,17 +149,52 @@ pub fn csv(path: &Path) -> Result<Vec<Image>, ImageError> {
     Ok(images)
 }
 
-/// The content of a file, gunzipped where it is packed.
-fn read(path: &Path) -> Result<Vec<u8>, ImageError> {
-    let io = |source| ImageError::Io { path: path.to_owned(), source };
-    let mut source = BufReader::new(File::open(path).map_err(io)?);
-    let mut bytes = Vec::new();
-    match source.fill_buf().map_err(io)?.starts_with(&[0x1f, 0x8b]) {
-        true => MultiGzDecoder::new(source).read_to_end(&mut bytes),
-        false => source.read_to_end(&mut bytes),
+/// The training images of a data set below a directory of data. CIFAR-10 comes from its five binary files where they are,
+/// else from JPEG files (`cifar/train`, or the archive in `cifar/jpeg`).
+///
+/// # Errors
+/// A file is missing or damaged.
+pub fn load_training(set: DataSet, data: &Path) -> Result<Vec<Image>, NnError> {
+    if set == DataSet::Mnist {
+        return mnist(&data.join("mnist"), "train");
     }
-    .map_err(io)?;
-    Ok(bytes)
+    let batch = |number: usize| data.join(format!("cifar/data_batch_{number}.bin"));
+    if batch(1).exists() {
+        let batches = (1..=5).map(|number| cifar(&batch(number))).collect::<Result<Vec<_>, _>>()?;
+        return Ok(batches.concat());
+    }
+    let folder = data.join("cifar/train");
+    let place = if folder.is_dir() { folder } else { data.join("cifar/jpeg/cifar10_train1000pc_jpeg.zip") };
+    jpeg::read_classes(&place, &jpeg::CIFAR_CLASSES, 3072)
+}
+
+impl DataSet {
+    /// Shape of an image: channels, rows, columns.
+    pub fn shape(self) -> [usize; 3] {
+        match self {
+            DataSet::Mnist => [1, 28, 28],
+            DataSet::Cifar => [3, 32, 32],
+        }
+    }
+}
+
+/// Images as a data set with `classes` classes and pixels in $[0, 1]$.
+///
+/// # Errors
+/// There are no images, one is not of this shape, or a label is too large; the error goes by the name `origin`.
+pub fn dataset(origin: &str, images: &[Image], shape: &[usize], classes: usize) -> Result<Dataset, NnError> {
+    let size: usize = shape.iter().product();
+    let refuse = |found| {
+        let fault = Box::new(DataFault::ImageSize { expected: size, found });
+        NnError::Data { origin: origin.to_owned(), fault }
+    };
+    if let Some(other) = images.iter().find(|image| image.pixels.len() != size) {
+        return Err(refuse(other.pixels.len()));
+    }
+    let values = images.iter().flat_map(|image| &image.pixels).map(|p| f32::from(*p) / 255.0).collect();
+    let labels = images.iter().map(|image| image.label).collect();
+    let inputs = Inputs::Dense { shape: shape.to_vec(), values: Arc::new(values) };
+    Dataset::new(origin, inputs, Targets::Classes { classes, labels: Arc::new(labels) })
 }
 
 #[cfg(test)]
@@ -229,6 +202,14 @@ mod tests {
     use super::*;
     use flate2::{Compression, write::GzEncoder};
     use std::io::Write;
+    use std::path::PathBuf;
+
+    fn fault_of<T: fmt::Debug>(result: Result<T, NnError>) -> DataFault {
+        match result {
+            Err(NnError::Data { fault, .. }) => *fault,
+            other => panic!("{other:?}"),
+        }
+    }
 
     fn file(directory: &Path, name: &str, content: &[u8]) -> PathBuf {
         let path = directory.join(name);
@@ -267,14 +248,14 @@ mod tests {
         let mut one = LABELS[..9].to_vec();
         one[7] = 1;
         file(place.path(), "t10k-labels-idx1-ubyte.gz", &packed(&one));
-        assert!(matches!(mnist(place.path(), "t10k"), Err(ImageError::Count { images: 2, labels: 1, .. })));
+        assert!(matches!(fault_of(mnist(place.path(), "t10k")), DataFault::Count { samples: 2, targets: 1 }));
         let mut record = vec![3u8; 3073];
         assert_eq!(cifar(&file(place.path(), "whole.bin", &record)).expect("an image").len(), 1);
         record.pop();
-        assert!(matches!(cifar(&file(place.path(), "cut.bin", &record)), Err(ImageError::Length { .. })));
+        assert!(matches!(fault_of(cifar(&file(place.path(), "cut.bin", &record))), DataFault::Length { .. }));
         assert!(cifar(&file(place.path(), "label.bin", &[200u8; 3073])).is_err());
         assert!(cifar(&file(place.path(), "empty.bin", &[])).is_err());
-        assert!(matches!(cifar(&place.path().join("none")), Err(ImageError::Io { .. })));
+        assert!(matches!(fault_of(cifar(&place.path().join("none"))), DataFault::Io(_)));
     }
 
     #[test]
@@ -283,7 +264,7 @@ mod tests {
         let good = csv(&file(place.path(), "a.csv", b"5,0,255\n1,2,3\n\n")).expect("images");
         assert_eq!(good, [Image { label: 5, pixels: vec![0, 255] }, Image { label: 1, pixels: vec![2, 3] }]);
         for bad in [&b"5,0,256\n"[..], b"x,1\n", b"1,2,3\n1,2\n", b"1\n", b"1,2.5\n", b"-1,2\n"] {
-            assert!(matches!(csv(&file(place.path(), "b.csv", bad)), Err(ImageError::Line { .. })));
+            assert!(matches!(fault_of(csv(&file(place.path(), "b.csv", bad))), DataFault::Line { .. }));
         }
     }
 }
