@@ -96,9 +96,8 @@ mod tests {
         let mut random = Random::new(4);
         let mut x = vec![0.0; 2 * n * n];
         random.fill_normal(&mut x, 1.0);
-        let a: Vec<f64> = (0..n * n)
-            .map(|k| (0..2 * n).map(|r| x[r * n + k / n] * x[r * n + k % n]).sum::<f64>())
-            .collect();
+        let a: Vec<f64> =
+            (0..n * n).map(|k| (0..2 * n).map(|r| x[r * n + k / n] * x[r * n + k % n]).sum::<f64>()).collect();
         let l = factor(&a, n).expect("positive definite");
         let inverse = inverse(&l, n);
         let solved = solve(&l, n, &a, n);

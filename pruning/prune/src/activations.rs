@@ -84,10 +84,10 @@ pub(crate) fn relocate(graph: &Graph, batch: &crate::calibration::Batch, this: U
 /// The inputs of one layer in an evaluation.
 pub(crate) fn of(graph: &Graph, this: &Use, trace: &Trace<f64>, what: &'static str) -> Result<Inputs, PruneError> {
     let node = graph.node(this.node);
-    let unsupported =
-        |reason| PruneError::Unsupported { node: node.name.clone(), op: node.op.name(), what, reason };
+    let unsupported = |reason| PruneError::Unsupported { node: node.name.clone(), op: node.op.name(), what, reason };
     let arguments = graph.arguments(this.node);
-    let input = trace.real(arguments[1 - this.position]).ok_or_else(|| unsupported("its input is not one of floats"))?;
+    let input =
+        trace.real(arguments[1 - this.position]).ok_or_else(|| unsupported("its input is not one of floats"))?;
     let weight = &graph.node(arguments[this.position]).shape;
     match &node.op {
         Op::Conv { window, groups } => Ok(patches(input, &node.shape, weight[1], window, *groups, false)),
@@ -197,7 +197,7 @@ mod tests {
             let inputs = of(&batch.graph, &this, &trace, "test").unwrap();
             let layout = weight.layout(graph, "test").unwrap();
             let output = trace.output();
-            let samples = batch.input.shape()[0];
+            let samples = (3.0 * batch.share).round() as usize;
             let positions = output.len() / samples / layout.rows;
             for (i, value) in output.data().iter().enumerate() {
                 let (sample, row, position) =

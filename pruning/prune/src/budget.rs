@@ -183,33 +183,45 @@ impl Budget {
         self.check()?;
         let weights = weights(graph)?;
         let scores = scores(&weights, saliency)?;
-        let kept = match self.scope {
-            Scope::Weight => {
-                let scores = restricted(&weights, scores, earlier);
-                match self.allocation {
-                    Allocation::Global => global(&scores, self.density()),
-                    Allocation::Uniform | Allocation::Erk => {
-                        let counts = counts(&weights, graph, self.density(), self.allocation)?;
-                        scores.iter().zip(counts).map(|(s, k)| keep_largest(s, k)).collect()
-                    }
-                    Allocation::Row => {
-                        let counts = counts(&weights, graph, self.density(), Allocation::Uniform)?;
-                        let rows = |((w, s), k): ((&Weight, &Vec<f64>), usize)| {
-                            Ok(by_rows(&w.layout(graph, "the budget by rows")?, s, k))
-                        };
-                        weights.iter().zip(&scores).zip(counts).map(rows).collect::<Result<_, PruneError>>()?
-                    }
-                }
-            }
-            Scope::Pattern { n, m } => {
-                let scores = restricted(&weights, scores, earlier);
-                let lines = |(w, s): (&Weight, &Vec<f64>)| Ok(by_pattern(&w.layout(graph, "an N:M pattern")?, s, n, m));
-                weights.iter().zip(&scores).map(lines).collect::<Result<_, PruneError>>()?
-            }
-            _ => return units::select(self, graph, &weights, saliency, earlier),
-        };
+        if !matches!(self.scope, Scope::Weight | Scope::Pattern { .. }) {
+            return units::select(self, graph, &weights, saliency, earlier);
+        }
+        let scores = restricted(&weights, scores, earlier);
+        let kept = self.keep(&scores, &|place| weights[place].layout(graph, "this budget"))?;
         let masks = weights.iter().zip(kept).map(|(w, k)| (w.name.clone(), Tensor::new(w.value.shape().to_vec(), k)));
         self.selection(&weights, Masks(masks.collect()))
+    }
+
+    /// Which entries of each tensor stay, by their scores; `layout` says how a tensor is a matrix.
+    ///
+    /// # Errors
+    /// The scope is one of units; a layout that is needed does not exist.
+    pub fn keep(
+        &self,
+        scores: &[Vec<f64>],
+        layout: &dyn Fn(usize) -> Result<Layout, PruneError>,
+    ) -> Result<Vec<Vec<bool>>, PruneError> {
+        let sizes: Vec<usize> = scores.iter().map(Vec::len).collect();
+        match (self.scope, self.allocation) {
+            (Scope::Weight, Allocation::Global) => Ok(global(scores, self.density())),
+            (Scope::Weight, allocation) => {
+                let counts = counts(&sizes, self.density(), allocation, layout)?;
+                let layers = scores.iter().zip(counts).enumerate();
+                let one = |(place, (scores, count)): (usize, (&Vec<f64>, usize))| match allocation {
+                    Allocation::Row => Ok(by_rows(&layout(place)?, scores, count)),
+                    _ => Ok(keep_largest(scores, count)),
+                };
+                layers.map(one).collect()
+            }
+            (Scope::Pattern { n, m }, _) => {
+                scores.iter().enumerate().map(|(place, s)| Ok(by_pattern(&layout(place)?, s, n, m))).collect()
+            }
+            (scope, _) => Err(PruneError::Combination {
+                first: format!("scope {scope}"),
+                second: "tensors without a network".to_owned(),
+                reason: "what belongs to a unit is known from the network only",
+            }),
+        }
     }
 
     /// The masks with the layers that they empty.
@@ -298,26 +310,24 @@ fn global(scores: &[Vec<f64>], density: f64) -> Vec<Vec<bool>> {
 /// # Source
 /// ERK: Evci, Gale, Menick, Castro, Elsen 2020, "Rigging the lottery", section 3.
 pub fn counts(
-    weights: &[Weight],
-    graph: &Graph,
+    sizes: &[usize],
     density: f64,
     allocation: Allocation,
+    layout: &dyn Fn(usize) -> Result<Layout, PruneError>,
 ) -> Result<Vec<usize>, PruneError> {
-    let sizes: Vec<usize> = weights.iter().map(Weight::len).collect();
     let total: usize = sizes.iter().sum();
     let wanted = count(density, total);
     let shares: Vec<f64> = match allocation {
         Allocation::Uniform | Allocation::Row => sizes.iter().map(|n| density * *n as f64).collect(),
         Allocation::Erk => {
-            let extents = |w: &Weight| {
-                let layout = w.layout(graph, "ERK")?;
+            let extents = |place: usize| {
+                let Layout { rows, cols, kernel, .. } = layout(place)?;
                 // Kernel extents count one by one, channels once each.
-                let kernel: Vec<usize> = if layout.taps > 1 { w.value.shape()[2..].to_vec() } else { Vec::new() };
-                let sum = layout.rows + layout.cols / layout.taps + kernel.iter().sum::<usize>();
-                Ok(sum as f64)
+                let taps: usize = kernel.iter().product();
+                Ok((rows + cols / taps + kernel.iter().sum::<usize>()) as f64)
             };
-            let raw = weights.iter().map(extents).collect::<Result<Vec<f64>, PruneError>>()?;
-            erk(&sizes, &raw, density * total as f64)
+            let raw = (0..sizes.len()).map(extents).collect::<Result<Vec<f64>, PruneError>>()?;
+            erk(sizes, &raw, density * total as f64)
         }
         Allocation::Global => {
             return Err(PruneError::Combination {
@@ -327,7 +337,7 @@ pub fn counts(
             });
         }
     };
-    Ok(largest_remainders(&shares, &sizes, wanted))
+    Ok(largest_remainders(&shares, sizes, wanted))
 }
 
 /// $\min(n_l, \varepsilon r_l)$ with the $\varepsilon$ for which they add up.
@@ -392,7 +402,8 @@ fn by_pattern(layout: &Layout, scores: &[f64], n: usize, m: usize) -> Vec<bool> 
 pub fn lines(layout: &Layout) -> impl Iterator<Item = Vec<usize>> + '_ {
     (0..layout.rows).flat_map(move |row| {
         let places = &layout.index[row * layout.cols..(row + 1) * layout.cols];
-        (0..layout.taps).map(move |tap| places.iter().skip(tap).step_by(layout.taps).copied().collect())
+        let taps = layout.taps();
+        (0..taps).map(move |tap| places.iter().skip(tap).step_by(taps).copied().collect())
     })
 }
 
@@ -400,5 +411,135 @@ fn mark(kept: &mut [bool], scores: &[f64], places: &[usize], count: usize) {
     let chosen: Vec<f64> = places.iter().map(|p| scores[*p]).collect();
     for (place, keep) in places.iter().zip(keep_largest(&chosen, count)) {
         kept[*place] |= keep;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::saliency::{Criterion, Magnitude, RandomScores};
+    use crate::testing::mlp;
+    use proptest::prelude::*;
+
+    fn budget(scope: Scope, allocation: Allocation, sparsity: f64) -> Budget {
+        Budget { scope, allocation, sparsity, keep_layers: false }
+    }
+
+    #[test]
+    fn equal_scores_keep_the_lower_index() {
+        assert_eq!(keep_largest(&[1.0, 2.0, 1.0, 1.0], 2), [true, true, false, false]);
+        assert_eq!(keep_largest(&[0.0; 5], 3), [true, true, true, false, false]);
+        assert_eq!(keep_largest(&[0.0; 2], 9), [true, true]);
+    }
+
+    #[test]
+    fn erk_is_its_formula() {
+        // Two layers of 100 × 10 and 10 × 10, density 0.2: raw shares 110 and 20, ε = 220 / 130.
+        let layout = |place: usize| Ok(Layout::outputs_first(&[[100, 10], [10, 10]][place]));
+        let found = counts(&[1000, 100], 0.2, Allocation::Erk, &layout).unwrap();
+        assert_eq!(found, [186, 34]);
+        // At density 0.9 the small layer stays whole.
+        assert_eq!(counts(&[1000, 100], 0.9, Allocation::Erk, &layout).unwrap(), [890, 100]);
+    }
+
+    #[test]
+    fn settings_that_mean_nothing_are_refused() {
+        for sparsity in [1.0, -0.1, f64::NAN, 2.0] {
+            let found = budget(Scope::Weight, Allocation::Global, sparsity).check();
+            assert!(matches!(found, Err(PruneError::Sparsity { .. })), "{sparsity}");
+        }
+        assert!(matches!("4:2".parse::<Scope>(), Err(PruneError::Pattern { n: 4, m: 2 })));
+        assert!(matches!("0:2".parse::<Scope>(), Err(PruneError::Pattern { .. })));
+        for text in ["weights", "2:", ":4", "a:b"] {
+            assert!(matches!(text.parse::<Scope>(), Err(PruneError::Unknown { what: "scope", .. })), "{text}");
+        }
+        let rows = budget(Scope::Neuron, Allocation::Erk, 0.5).check();
+        assert!(matches!(rows, Err(PruneError::Combination { .. })));
+    }
+
+    #[test]
+    fn scores_that_do_not_fit_are_refused() {
+        let graph = mlp(&[3, 4, 2], 1);
+        let good = Magnitude.score(&graph, None).unwrap();
+        let ask = |saliency: &Saliency| budget(Scope::Weight, Allocation::Global, 0.5).masks(&graph, saliency, None);
+        let mut unknown = good.clone();
+        unknown.0.insert("w7".to_owned(), Tensor::vector(vec![1.0]));
+        assert!(matches!(ask(&unknown), Err(PruneError::UnknownWeight { name, .. }) if name == "w7"));
+        let mut missing = good.clone();
+        missing.0.remove("w1");
+        assert!(matches!(ask(&missing), Err(PruneError::ScoreShape { .. })));
+        let mut nan = good;
+        nan.0.get_mut("w1").unwrap().data_mut()[3] = f64::NAN;
+        assert!(matches!(ask(&nan), Err(PruneError::Score { index: 3, .. })));
+    }
+
+    #[test]
+    fn collapse_is_reported_or_refused() {
+        let graph = mlp(&[3, 4, 2], 1);
+        let mut scores = Magnitude.score(&graph, None).unwrap();
+        scores.0.get_mut("w1").unwrap().data_mut().fill(0.0);
+        let mut budget = budget(Scope::Weight, Allocation::Global, 0.5);
+        assert_eq!(budget.masks(&graph, &scores, None).unwrap().collapsed, ["w1"]);
+        budget.keep_layers = true;
+        assert!(
+            matches!(budget.masks(&graph, &scores, None), Err(PruneError::Collapse { layers }) if layers == ["w1"])
+        );
+    }
+
+    #[test]
+    fn units_keep_the_best_of_a_layer() {
+        let graph = mlp(&[3, 4, 5, 2], 1);
+        let mut scores = Magnitude.score(&graph, None).unwrap();
+        scores.0.get_mut("w0").unwrap().data_mut().fill(0.0);
+        let budget = Budget { keep_layers: true, ..budget(Scope::Neuron, Allocation::Global, 0.6) };
+        let found = budget.masks(&graph, &scores, None).unwrap();
+        assert!(found.collapsed.is_empty());
+        let bias = |name: &str| found.masks.get(name).map_or(0, |m| m.data().iter().filter(|k| !**k).count());
+        // 9 neurons, of which round(0.4 · 9) = 4 stay; their biases go with them.
+        assert_eq!(bias("b0") + bias("b1"), 5);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+
+        #[test]
+        fn exactly_as_many_as_asked_for(sparsity in 0.0f64..1.0, seed in 0u64..99) {
+            let graph = mlp(&[7, 9, 5, 3], seed);
+            let scores = RandomScores { seed }.score(&graph, None).unwrap();
+            let total = 7 * 9 + 9 * 5 + 5 * 3;
+            for allocation in [Allocation::Global, Allocation::Uniform, Allocation::Row, Allocation::Erk] {
+                let found = budget(Scope::Weight, allocation, sparsity).masks(&graph, &scores, None).unwrap();
+                prop_assert_eq!(found.masks.count(), (count(1.0 - sparsity, total), total));
+            }
+        }
+
+        #[test]
+        fn later_masks_lie_inside_earlier_ones(a in 0.0f64..1.0, b in 0.0f64..1.0, seed in 0u64..99) {
+            let graph = mlp(&[7, 9, 5, 3], seed);
+            let scores = Magnitude.score(&graph, None).unwrap();
+            let at = |s| budget(Scope::Weight, Allocation::Global, s).masks(&graph, &scores, None).unwrap().masks;
+            let (wide, narrow) = (at(a.min(b)), at(a.max(b)));
+            for (name, mask) in &narrow.0 {
+                prop_assert!(mask.data().iter().zip(wide.0[name].data()).all(|(narrow, wide)| *wide || !narrow));
+            }
+        }
+
+        #[test]
+        fn patterns_hold_in_every_group(n in 1usize..4, extra in 1usize..4, seed in 0u64..99) {
+            let m = n + extra;
+            let graph = mlp(&[7, 9, 5, 3], seed);
+            let scores = RandomScores { seed }.score(&graph, None).unwrap();
+            let found = budget(Scope::Pattern { n, m }, Allocation::Global, 0.0).masks(&graph, &scores, None).unwrap();
+            for weight in weights(&graph).unwrap() {
+                let layout = weight.layout(&graph, "test").unwrap();
+                let mask = found.masks.get(&weight.name).unwrap();
+                for line in lines(&layout) {
+                    for group in line.chunks(m) {
+                        let kept = group.iter().filter(|p| mask.data()[**p]).count();
+                        prop_assert_eq!(kept, n.min(group.len()));
+                    }
+                }
+            }
+        }
     }
 }

@@ -59,7 +59,11 @@ pub fn cost(graph: &Graph) -> Result<Cost, PruneError> {
                 parameters += all;
                 nonzero += kept;
             }
-            Op::MatMul | Op::Gemm { .. } | Op::Conv { .. } | Op::ConvTranspose { .. } | Op::BatchNormalization { .. } => {
+            Op::MatMul
+            | Op::Gemm { .. }
+            | Op::Conv { .. }
+            | Op::ConvTranspose { .. }
+            | Op::BatchNormalization { .. } => {
                 let found = multiply_adds(graph, id);
                 let sum = operations.entry(node.op.name()).or_default();
                 sum.dense += found.dense;

@@ -123,7 +123,9 @@ pub enum PruneError {
         m: usize,
     },
     /// A stored tensor that two operators read as different matrices.
-    #[error("weight `{tensor}` is shared by `{first}` and `{second}`, which use its axes differently: {what} does not know what to do with it")]
+    #[error(
+        "weight `{tensor}` is shared by `{first}` and `{second}`, which use its axes differently: {what} does not know what to do with it"
+    )]
     Shared {
         /// The stored tensor.
         tensor: String,

@@ -10,6 +10,7 @@
 //! | prune and adjust what stays: SparseGPT, Nyström | [`reconstruct`] |
 //! | a method by its name, over rounds | [`strategy`] |
 //! | train, prune, fine-tune, rewind; controls | [`pipeline`] |
+//! | tensors of a safetensors file, without a network | [`stored`] |
 //! | what has to go together; removing it | [`structured`] |
 //! | parameters, bytes, operations, seconds | [`cost`], [`crossover`] |
 
@@ -22,6 +23,7 @@ pub mod error;
 pub mod pipeline;
 pub mod reconstruct;
 pub mod saliency;
+pub mod stored;
 pub mod strategy;
 pub mod structured;
 #[cfg(test)]

@@ -330,3 +330,124 @@ pub fn shuffled(masks: &Masks, seed: u64) -> Masks {
     };
     Masks((0..).zip(&masks.0).map(shuffle).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::budget::Allocation;
+    use crate::calibration::{Targets, gradients};
+    use crate::strategy::Method;
+    use crate::testing::{mlp, samples};
+
+    fn data() -> Calibration {
+        let inputs = samples(64, 4, 3);
+        // Two classes that a line parts.
+        let labels = inputs.iter().map(|x| usize::from(x[0] + 0.5 * x[1] > 0.0)).collect();
+        Calibration::new(inputs, Targets::Labels(labels)).unwrap()
+    }
+
+    /// Gradient descent on the whole data set.
+    fn descend(graph: Graph, masks: &Masks, data: &Calibration, steps: usize) -> Result<Graph, PruneError> {
+        let mut graph = graph;
+        for _ in 0..steps {
+            let stored = constants(&graph);
+            let names: Vec<String> = stored.keys().cloned().collect();
+            let slopes = gradients(&graph, data, &names, 1.0, "descent")?;
+            let moved = stored.into_iter().map(|(name, value)| {
+                let pairs = value.data().iter().zip(slopes[&name].data());
+                let data = pairs.map(|(v, g)| v - 0.5 * *g as f32).collect();
+                (name, Tensor::new(value.shape().to_vec(), data))
+            });
+            graph = masks.apply(&graph.with_constants(&moved.collect())?)?;
+        }
+        Ok(graph)
+    }
+
+    fn settings(sparsity: f64) -> Settings {
+        let budget = Budget { scope: Scope::Weight, allocation: Allocation::Global, sparsity, keep_layers: false };
+        Settings { method: Method::Magnitude, budget, rounds: 1, seed: 0 }
+    }
+
+    #[test]
+    fn schedules_end_at_the_sparsity_asked_for() {
+        for schedule in [Schedule::OneShot, Schedule::Iterative { steps: 5 }, Schedule::Cubic { steps: 5 }] {
+            let found = schedule.sparsities(0.9).unwrap();
+            assert_eq!(found.last(), Some(&0.9));
+            assert!(found.windows(2).all(|w| w[0] < w[1]));
+        }
+        let cubic = Schedule::Cubic { steps: 2 }.sparsities(0.8).unwrap();
+        // 0.8 (1 - 1/8), rounded a few times.
+        assert!((cubic[0] - 0.7).abs() < 1e-15);
+        assert!(matches!(Schedule::Cubic { steps: 0 }.sparsities(0.5), Err(PruneError::Positive { .. })));
+        assert!(matches!(Schedule::OneShot.sparsities(1.0), Err(PruneError::Sparsity { .. })));
+    }
+
+    #[test]
+    fn every_recovery_trains_what_it_says() {
+        let data = data();
+        let early = mlp(&[4, 12, 2], 9);
+        let trained = descend(early.clone(), &Masks::default(), &data, 150).unwrap();
+        assert!(data.accuracy(&trained).unwrap() > Some(0.9));
+        let recoveries = [
+            (Recovery::None, None),
+            (Recovery::FineTune, Some(Phase::FineTune)),
+            (Recovery::RewindRate, Some(Phase::Full)),
+            (Recovery::RewindWeights { early: Box::new(early.clone()) }, Some(Phase::Full)),
+            (Recovery::Scratch { seed: 4 }, Some(Phase::Full)),
+        ];
+        for (recovery, expected) in recoveries {
+            let mut calls = Vec::new();
+            let mut earlier: Option<Masks> = None;
+            let mut trainer = |graph: Graph, masks: &Masks, call: Call| {
+                if let Some(earlier) = &earlier {
+                    // What a step removed stays away.
+                    let stays = |(name, mask): (&String, &Tensor<bool>)| {
+                        mask.data().iter().zip(earlier.0[name].data()).all(|(now, then)| *then || !now)
+                    };
+                    assert!(masks.0.iter().all(stays));
+                }
+                earlier = Some(masks.clone());
+                calls.push(call);
+                descend(graph, masks, &data, 100).map_err(|e| Box::new(e) as Box<dyn Error + Send + Sync>)
+            };
+            let schedule = Schedule::Cubic { steps: 3 };
+            let found = run(&trained, None, &settings(0.7), schedule, &recovery, &mut trainer).unwrap();
+            let phases: Vec<Phase> = calls.iter().map(|call| call.phase).collect();
+            assert_eq!(phases, vec![expected; 3].into_iter().flatten().collect::<Vec<_>>());
+            assert_eq!(found.pruned.masks.count(), (22, 72));
+            assert_eq!(found.steps.len(), 3);
+            if expected.is_some() {
+                assert!(data.accuracy(&found.pruned.graph).unwrap() > Some(0.9), "{recovery:?}");
+            }
+            let kept = |g: &Graph| {
+                weights(g).unwrap().iter().flat_map(|w| w.value.data().to_vec()).filter(|v| *v != 0.0).count()
+            };
+            assert!(kept(&found.pruned.graph) <= 22);
+        }
+    }
+
+    #[test]
+    fn a_failed_training_is_passed_on() {
+        let mut trainer = |_: Graph, _: &Masks, _: Call| Err("out of memory".into());
+        let graph = mlp(&[4, 4, 2], 1);
+        let found = run(&graph, None, &settings(0.5), Schedule::OneShot, &Recovery::FineTune, &mut trainer);
+        assert!(matches!(found, Err(PruneError::Training(_))));
+    }
+
+    #[test]
+    fn controls_keep_what_they_should() {
+        let graph = mlp(&[4, 12, 2], 9);
+        let pruned = prune(&graph, None, &settings(0.7)).unwrap();
+        let random = shuffled(&pruned.masks, 5);
+        for (name, mask) in &random.0 {
+            let kept = |m: &Tensor<bool>| m.data().iter().filter(|k| **k).count();
+            assert_eq!(kept(mask), kept(&pruned.masks.0[name]));
+        }
+        assert_ne!(random, pruned.masks);
+        let fresh = reinitialised(&graph, 3).unwrap();
+        assert!(constants(&fresh)["b0"].data().iter().all(|b| *b == 0.0));
+        assert_ne!(constants(&fresh)["w0"], constants(&graph)["w0"]);
+        let other = mlp(&[4, 11, 2], 9);
+        assert!(matches!(rewound(&graph, &other, &Masks::default()), Err(PruneError::UnknownWeight { .. })));
+    }
+}

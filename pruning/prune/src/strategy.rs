@@ -214,3 +214,64 @@ pub fn prune(graph: &Graph, calibration: Option<&Calibration>, settings: &Settin
     }
     Ok(Pruned { masks: selection.masks, graph: masked, collapsed: selection.collapsed })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::calibration::Targets;
+    use crate::testing::{mlp, samples};
+
+    fn settings(method: Method, sparsity: f64) -> Settings {
+        let budget =
+            Budget { scope: Scope::Weight, allocation: method.allocation(Scope::Weight), sparsity, keep_layers: false };
+        Settings { method, budget, rounds: method.rounds(), seed: 1 }
+    }
+
+    #[test]
+    fn names_are_read_back() {
+        for method in Method::ALL {
+            assert_eq!(method.name().parse::<Method>().unwrap(), method);
+        }
+        assert!(matches!("magic".parse::<Method>(), Err(PruneError::Unknown { what: "method", .. })));
+    }
+
+    #[test]
+    fn every_method_prunes_and_repeats_itself() {
+        let graph = mlp(&[6, 8, 8, 3], 5);
+        let labels = (0..12).map(|i| i % 3).collect();
+        let data = Calibration::new(samples(12, 6, 2), Targets::Labels(labels)).unwrap();
+        for method in Method::ALL {
+            let mut settings = settings(method, 0.5);
+            if method == Method::Nystrom {
+                settings.budget.scope = Scope::Neuron;
+            }
+            let found = prune(&graph, Some(&data), &settings).unwrap();
+            assert_eq!(found.masks, prune(&graph, Some(&data), &settings).unwrap().masks, "{method}");
+            if method != Method::Nystrom {
+                assert_eq!(found.masks.count(), (68, 136), "{method}");
+            }
+        }
+    }
+
+    #[test]
+    fn synflow_keeps_every_layer_down_to_a_few_paths() {
+        for seed in 0..8 {
+            let graph = mlp(&[8, 24, 24, 24, 4], seed);
+            // 48 of 1440 weights: enough for a dozen paths through four layers.
+            let found = prune(&graph, None, &settings(Method::Synflow, 1.0 - 48.0 / 1440.0)).unwrap();
+            assert_eq!(found.masks.count(), (48, 1440));
+            assert!(found.collapsed.is_empty(), "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn rounds_are_refused_where_they_mean_nothing() {
+        let graph = mlp(&[4, 4, 2], 1);
+        let data = Calibration::new(samples(5, 4, 1), Targets::None).unwrap();
+        let many = |method| Settings { rounds: 3, ..settings(method, 0.5) };
+        assert!(matches!(prune(&graph, Some(&data), &many(Method::Sparsegpt)), Err(PruneError::Combination { .. })));
+        let none = Settings { rounds: 0, ..settings(Method::Magnitude, 0.5) };
+        assert!(matches!(prune(&graph, None, &none), Err(PruneError::Positive { .. })));
+        assert!(matches!(prune(&graph, None, &settings(Method::Wanda, 0.5)), Err(PruneError::NoData { .. })));
+    }
+}

@@ -65,9 +65,8 @@ pub(crate) fn choose(budget: &Budget, structure: &Structure, candidates: &[usize
     for (place, unit) in candidates.iter().enumerate() {
         bundles.entry(structure.units[*unit].bundle).or_default().push(place);
     }
-    let best = |places: &Vec<usize>| {
-        places.iter().copied().reduce(|best, p| if scores[p] > scores[best] { p } else { best })
-    };
+    let best =
+        |places: &Vec<usize>| places.iter().copied().reduce(|best, p| if scores[p] > scores[best] { p } else { best });
     if budget.allocation == Allocation::Uniform {
         let mut kept = vec![false; candidates.len()];
         for places in bundles.values() {

@@ -43,8 +43,25 @@ pub struct Layout {
     pub index: Vec<usize>,
     /// Groups of a convolution: consecutive rows in equal parts, each with inputs of its own.
     pub groups: usize,
+    /// Extents of a convolution's kernel; none for products.
+    pub kernel: Vec<usize>,
+}
+
+impl Layout {
     /// Kernel taps: column `c` is tap `c % taps` of input channel `c / taps`. 1 for products.
-    pub taps: usize,
+    pub fn taps(&self) -> usize {
+        self.kernel.iter().product()
+    }
+
+    /// The layout of a tensor that is stored outputs first, then inputs, then the kernel, as PyTorch does.
+    ///
+    /// # Shapes
+    /// `shape` has two axes or more.
+    #[track_caller]
+    pub fn outputs_first(shape: &[usize]) -> Self {
+        let cols = shape[1..].iter().product();
+        Self { rows: shape[0], cols, index: (0..shape[0] * cols).collect(), groups: 1, kernel: shape[2..].to_vec() }
+    }
 }
 
 impl Weight {
@@ -176,11 +193,11 @@ fn layout(graph: &Graph, this: Use, shape: &[usize]) -> Layout {
             rows += 1;
         }
     }
-    let taps = match &graph.node(this.node).op {
-        Op::Conv { window, .. } | Op::ConvTranspose { window, .. } => window.kernel.iter().product(),
-        _ => 1,
+    let kernel = match &graph.node(this.node).op {
+        Op::Conv { window, .. } | Op::ConvTranspose { window, .. } => window.kernel.clone(),
+        _ => Vec::new(),
     };
-    Layout { rows, cols: columns.len(), index, groups, taps }
+    Layout { rows, cols: columns.len(), index, groups, kernel }
 }
 
 #[cfg(test)]
@@ -206,9 +223,12 @@ mod tests {
         let names: Vec<&str> = found.iter().map(|w| w.name.as_str()).collect();
         assert_eq!(names, ["w", "v", "m"]);
         let layout = |i: usize| found[i].layout(&graph, "test").unwrap();
-        assert_eq!(layout(0), Layout { rows: 2, cols: 2, index: vec![0, 1, 2, 3], groups: 2, taps: 1 });
+        assert_eq!(layout(0), Layout { rows: 2, cols: 2, index: vec![0, 1, 2, 3], groups: 2, kernel: vec![1, 1] });
         // Group g holds input channel g and outputs 3g..3g+3.
-        assert_eq!(layout(1), Layout { rows: 6, cols: 1, index: vec![0, 1, 2, 3, 4, 5], groups: 2, taps: 1 });
+        assert_eq!(
+            layout(1),
+            Layout { rows: 6, cols: 1, index: vec![0, 1, 2, 3, 4, 5], groups: 2, kernel: vec![1, 1] }
+        );
         assert_eq!((layout(2).rows, layout(2).cols, layout(2).index[1]), (2, 54, 2));
     }
 

@@ -130,7 +130,8 @@ fn convolutional(seed: u64) -> Graph {
     let depthwise = b.conv(sum, 6, 3, 6, true);
     let grouped = b.conv(sum, 4, 1, 2, true);
     let joined = b.add(Op::Concat { axis: 1 }, &[depthwise, grouped]);
-    let pooled = b.add(Op::MaxPool { window: Window { strides: vec![2; 2], ..window(2, 0) }, ceil_mode: false }, &[joined]);
+    let pooled =
+        b.add(Op::MaxPool { window: Window { strides: vec![2; 2], ..window(2, 0) }, ceil_mode: false }, &[joined]);
     // Half of the channels again, by a slice.
     let sliced = Op::Slice { starts: vec![0, 8, 0, 0], steps: vec![1, -2, 1, 1], lengths: vec![1, 4, 3, 3] };
     let sliced = b.add(sliced, &[pooled]);
@@ -246,7 +247,7 @@ fn heads_that_share_keys_are_one_unit() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn removing_units_is_masking_them(seed in 0u64..1000, share in 0.1f64..0.9) {
@@ -256,7 +257,10 @@ proptest! {
             let removed: Vec<usize> = (0..structure.units.len()).filter(|_| random.unit() < share).collect();
             let masks = structure.masks(&graph, removed.iter().copied());
             let masked = masks.apply(&graph).unwrap();
-            let small = compact(&graph, &masks).unwrap();
+            let small = match compact(&graph, &masks) {
+                Err(PruneError::Constant { .. }) => continue,
+                other => other.unwrap(),
+            };
             // Weights are rounded to f32 where biases were folded.
             prop_assert!(difference(&masked, &small.graph, seed) < 1e-6, "{name}");
             if !removed.is_empty() && small.narrow == 0 {

@@ -66,9 +66,7 @@ pub fn nystrom(
     params: &NystromParams,
 ) -> Result<Reconstruction, PruneError> {
     budget.check()?;
-    let refuse = |second: String, reason| {
-        Err(PruneError::Combination { first: "nystrom".to_owned(), second, reason })
-    };
+    let refuse = |second: String, reason| Err(PruneError::Combination { first: "nystrom".to_owned(), second, reason });
     if !matches!(budget.scope, Scope::Neuron | Scope::Channel) {
         return refuse(format!("scope {}", budget.scope), "it removes neurons or channels");
     }
@@ -105,7 +103,9 @@ pub fn nystrom(
         for (reader, gram) in readers.iter().zip(&grams) {
             let transfer = transfer(gram, n, &landmarks, params.ridge)
                 .ok_or_else(|| PruneError::Singular { tensor: reader.weight.name.clone() })?;
-            let stored = values.remove(&reader.weight.name).unwrap_or_else(|| (*constants(&current)[&reader.weight.name]).clone());
+            let stored = values
+                .remove(&reader.weight.name)
+                .unwrap_or_else(|| (*constants(&current)[&reader.weight.name]).clone());
             values.insert(reader.weight.name.clone(), transferred(stored, reader, &landmarks, &transfer));
         }
         current = current.with_constants(&values)?;
@@ -219,7 +219,8 @@ fn pivots(gram: &[f64], n: usize, size: usize) -> Vec<usize> {
         let root = rest[pivot].max(f64::MIN_POSITIVE).sqrt();
         let entry = |j: usize| (gram[pivot * n + j] - rows.iter().map(|r| r[pivot] * r[j]).sum::<f64>()) / root;
         // Beyond the rank of G every rest is rounding: what is taken then is the lowest index left.
-        let row: Vec<f64> = if rest[pivot] > 1e-14 * gram[pivot * n + pivot] { (0..n).map(entry).collect() } else { vec![0.0; n] };
+        let row: Vec<f64> =
+            if rest[pivot] > 1e-14 * gram[pivot * n + pivot] { (0..n).map(entry).collect() } else { vec![0.0; n] };
         rest.iter_mut().zip(&row).for_each(|(r, v)| *r -= v * v);
         rows.push(row);
         chosen.push(pivot);
@@ -301,8 +302,7 @@ mod tests {
     fn copies_are_replaced_without_loss() {
         let graph = doubled();
         let data = Calibration::new(samples(50, 5, 1), Targets::None).unwrap();
-        let budget =
-            Budget { scope: Scope::Neuron, allocation: Allocation::Uniform, sparsity: 0.5, keep_layers: true };
+        let budget = Budget { scope: Scope::Neuron, allocation: Allocation::Uniform, sparsity: 0.5, keep_layers: true };
         let params = NystromParams { ridge: 1e-10, ..NystromParams::default() };
         let found = nystrom(&graph, &data, &budget, &params).unwrap();
         let small = compact(&found.graph, &found.masks).unwrap();

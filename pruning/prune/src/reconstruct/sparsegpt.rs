@@ -61,9 +61,8 @@ pub fn sparsegpt(
     if params.block == 0 {
         return Err(PruneError::Positive { what: "block of columns", found: 0.0 });
     }
-    let refuse = |second: String, reason| {
-        Err(PruneError::Combination { first: "sparsegpt".to_owned(), second, reason })
-    };
+    let refuse =
+        |second: String, reason| Err(PruneError::Combination { first: "sparsegpt".to_owned(), second, reason });
     match (budget.scope, budget.allocation) {
         (Scope::Weight | Scope::Pattern { .. }, Allocation::Uniform | Allocation::Erk) => {}
         (Scope::Pattern { .. }, _) => {}
@@ -72,7 +71,10 @@ pub fn sparsegpt(
     }
     let all = weights(graph)?;
     let kept = match budget.scope {
-        Scope::Weight => counts(&all, graph, budget.density(), budget.allocation)?,
+        Scope::Weight => {
+            let sizes: Vec<usize> = all.iter().map(Weight::len).collect();
+            counts(&sizes, budget.density(), budget.allocation, &|place| all[place].layout(graph, "sparsegpt"))?
+        }
         _ => vec![0; all.len()],
     };
     let mut current = graph.clone();
@@ -114,7 +116,7 @@ fn layer(
         let wanted = share(group + 1) - share(group);
         let upper = upper_factor(moment, &order, &mut w, params.damping)
             .ok_or_else(|| PruneError::Singular { tensor: weight.name.clone() })?;
-        let kept = sweep(&mut w, rows, &upper, scope, wanted, params.block, layout.taps);
+        let kept = sweep(&mut w, rows, &upper, scope, wanted, params.block, layout.taps());
         for i in 0..rows * cols {
             let at = place(i / cols, i % cols);
             mask[at] = kept[i];
@@ -127,9 +129,7 @@ fn layer(
 /// Columns as patterns run over them: tap by tap, along the input channels; as stored at the scope of weights.
 fn visiting_order(layout: &Layout, scope: Scope) -> Vec<usize> {
     match scope {
-        Scope::Pattern { .. } => {
-            (0..layout.taps).flat_map(|tap| (tap..layout.cols).step_by(layout.taps)).collect()
-        }
+        Scope::Pattern { .. } => (0..layout.taps()).flat_map(|tap| (tap..layout.cols).step_by(layout.taps())).collect(),
         _ => (0..layout.cols).collect(),
     }
 }
@@ -255,8 +255,7 @@ mod tests {
     fn outputs_change_less_than_without_the_update() {
         let graph = mlp(&[12, 16, 4], 3);
         let data = Calibration::new(samples(60, 12, 1), Targets::None).unwrap();
-        let budget =
-            Budget { scope: Scope::Weight, allocation: Allocation::Uniform, sparsity: 0.5, keep_layers: true };
+        let budget = Budget { scope: Scope::Weight, allocation: Allocation::Uniform, sparsity: 0.5, keep_layers: true };
         let found = sparsegpt(&graph, &data, &budget, &SparsegptParams::default()).unwrap();
         assert_eq!(found.masks.count(), (128, 256));
         let magnitude = budget.masks(&graph, &Magnitude.score(&graph, None).unwrap(), None).unwrap();

@@ -173,7 +173,8 @@ mod tests {
         let criteria: [&dyn Criterion; 8] =
             [&Magnitude, &L2, &Snip, &Taylor, &Taylor2, &Grasp::SIGNED, &Synflow, &Wanda];
         for criterion in criteria {
-            let (a, b) = (criterion.score(&graph, Some(&data)).unwrap(), criterion.score(&permuted, Some(&data)).unwrap());
+            let (a, b) =
+                (criterion.score(&graph, Some(&data)).unwrap(), criterion.score(&permuted, Some(&data)).unwrap());
             for row in 0..3 {
                 for (place, old) in order.iter().enumerate() {
                     let (a, b) = (a.0["w0"].data()[row * 4 + old], b.0["w0"].data()[row * 4 + place]);

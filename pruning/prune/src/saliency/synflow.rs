@@ -58,7 +58,11 @@ fn absolute(graph: &Graph) -> Result<Graph, PruneError> {
                 Op::BatchNormalization { .. } => matches!(position, 2 | 3),
                 _ => false,
             };
-            if added { summands.insert(argument) } else { factors.insert(argument) };
+            if added {
+                summands.insert(argument)
+            } else {
+                factors.insert(argument)
+            };
         }
     }
     let mut values = BTreeMap::new();

@@ -47,7 +47,8 @@ pub fn blocks(graph: &Graph) -> Result<Vec<Block>, PruneError> {
             }
             let own = |n: &NodeId| is_constant(n) && !escapes(n);
             let name = |n: &NodeId| graph.node(*n).name.clone();
-            let names: Vec<String> = weights.iter().filter(|w| own(&w.id) && inside.contains(&w.id)).map(|w| w.name.clone()).collect();
+            let names: Vec<String> =
+                weights.iter().filter(|w| own(&w.id) && inside.contains(&w.id)).map(|w| w.name.clone()).collect();
             if names.is_empty() {
                 continue;
             }

@@ -12,7 +12,8 @@ use super::rebuild::{Deltas, rebuild};
 use super::unit::{Part, Structure, structure};
 use crate::error::PruneError;
 use secateur_linalg::Tensor;
-use secateur_nn::eval::{self, Trace};
+use secateur_linalg::random::Random;
+use secateur_nn::eval::{self, Evaluator, Trace};
 use secateur_nn::graph::{Graph, GraphBuilder, NodeId};
 use secateur_nn::mask::Masks;
 use secateur_nn::op::Op;
@@ -82,6 +83,26 @@ pub fn compact(graph: &Graph, masks: &Masks) -> Result<Compaction, PruneError> {
     })
 }
 
+/// The largest difference between the outputs of two networks on normal inputs, relative to the largest output, in `f64`.
+///
+/// # Errors
+/// A value is not finite.
+pub fn disagreement(a: &Graph, b: &Graph, samples: usize, seed: u64) -> Result<f64, PruneError> {
+    let shape = a.node(a.input()).shape.clone();
+    let (a, b) = (Evaluator::<f64>::new(a)?, Evaluator::<f64>::new(b)?);
+    let mut random = Random::new(seed);
+    let (mut difference, mut size) = (0.0f64, f64::MIN_POSITIVE);
+    for _ in 0..samples {
+        let mut data = vec![0.0f64; shape.iter().product()];
+        random.fill_normal(&mut data, 1.0);
+        let input = Tensor::new(shape.clone(), data);
+        let (y, z) = (a.forward(&input)?, b.forward(&input)?);
+        y.data().iter().zip(z.data()).for_each(|(y, z)| difference = difference.max((y - z).abs()));
+        y.data().iter().for_each(|y| size = size.max(y.abs()));
+    }
+    Ok(difference / size)
+}
+
 /// Takes units back until no axis would be empty; how many.
 fn keep_one(graph: &Graph, structure: &Structure, unread: &mut BTreeSet<u32>, constant: &mut BTreeSet<u32>) -> usize {
     let mut kept = 0;
@@ -101,11 +122,7 @@ fn keep_one(graph: &Graph, structure: &Structure, unread: &mut BTreeSet<u32>, co
 }
 
 /// What the constant units add to every product that reads them; units that cannot be folded are taken out.
-fn contributions(
-    graph: &Graph,
-    structure: &Structure,
-    constant: &mut BTreeSet<u32>,
-) -> Result<Deltas, PruneError> {
+fn contributions(graph: &Graph, structure: &Structure, constant: &mut BTreeSet<u32>) -> Result<Deltas, PruneError> {
     if constant.is_empty() {
         return Ok(Deltas::new());
     }

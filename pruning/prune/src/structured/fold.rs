@@ -27,7 +27,8 @@ pub(super) fn fold(graph: &Graph) -> Result<Folded, PruneError> {
         return Err(PruneError::Constant { output: graph.node(graph.output()).name.clone() });
     }
     let is_stored = |id: NodeId| matches!(graph.node(id).op, Op::Constant(_));
-    let folds: Vec<NodeId> = graph.nodes().map(|(id, _)| id).filter(|id| constant[id.index()] && !is_stored(*id)).collect();
+    let folds: Vec<NodeId> =
+        graph.nodes().map(|(id, _)| id).filter(|id| constant[id.index()] && !is_stored(*id)).collect();
     if folds.is_empty() {
         return Ok(Folded { graph: graph.clone(), gone: Vec::new() });
     }
@@ -68,9 +69,9 @@ pub(super) fn fold(graph: &Graph) -> Result<Folded, PruneError> {
         let is_fold = |a: &NodeId| constant[a.index()] && !is_stored(*a);
         let is_zero = |a: &NodeId| is_fold(a) && trace.real(*a).is_some_and(|t| t.data().iter().all(|v| *v == 0.0));
         if matches!(node.op, Op::Add) && id != graph.output() {
-            let kept = [(0, 1), (1, 0)].into_iter().find(|(zero, kept)| {
-                is_zero(&arguments[*zero]) && graph.node(arguments[*kept]).shape == node.shape
-            });
+            let kept = [(0, 1), (1, 0)]
+                .into_iter()
+                .find(|(zero, kept)| is_zero(&arguments[*zero]) && graph.node(arguments[*kept]).shape == node.shape);
             if let Some((_, kept)) = kept {
                 gone.push(node.name.clone());
                 copies.push(copies[arguments[kept].index()]);

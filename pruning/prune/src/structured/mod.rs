@@ -16,5 +16,5 @@ mod rebuild;
 mod unit;
 
 pub use block::{Block, blocks};
-pub use compact::{Compaction, compact};
-pub use unit::{Kind, Part, Structure, Unit, structure};
+pub use compact::{Compaction, compact, disagreement};
+pub use unit::{Fixed, Kind, Part, Structure, Unit, structure};

@@ -13,7 +13,12 @@ use std::sync::Arc;
 pub(super) type Deltas = BTreeMap<NodeId, Vec<f64>>;
 
 /// The network without the classes `gone`, with `deltas` in its biases.
-pub(super) fn rebuild(graph: &Graph, labels: &Labels, gone: &BTreeSet<u32>, deltas: &Deltas) -> Result<Graph, PruneError> {
+pub(super) fn rebuild(
+    graph: &Graph,
+    labels: &Labels,
+    gone: &BTreeSet<u32>,
+    deltas: &Deltas,
+) -> Result<Graph, PruneError> {
     let kept = |id: NodeId| -> Vec<Vec<usize>> {
         let one = |axis: &Vec<u32>| (0..axis.len()).filter(|i| !gone.contains(&labels.root(axis[*i]))).collect();
         labels.axes[id.index()].iter().map(one).collect()
@@ -38,7 +43,11 @@ pub(super) fn rebuild(graph: &Graph, labels: &Labels, gone: &BTreeSet<u32>, delt
                 let source = &kept(arguments[0])[*axis];
                 // An index that went is one of a result that went; with one index axis, both have the same labels.
                 let places: Vec<usize> = indices.data().iter().filter_map(|i| source.binary_search(i).ok()).collect();
-                *indices = if indices.rank() == 1 { Tensor::vector(places) } else { Tensor::new(indices.shape().to_vec(), places) };
+                *indices = if indices.rank() == 1 {
+                    Tensor::vector(places)
+                } else {
+                    Tensor::new(indices.shape().to_vec(), places)
+                };
             }
             Op::Pad { begin, end, .. } => {
                 for axis in 0..indices.len() {

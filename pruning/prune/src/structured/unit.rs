@@ -123,7 +123,8 @@ pub fn structure(graph: &Graph) -> Result<Structure, PruneError> {
             }
         }
     }
-    let convolved: BTreeSet<&str> = weights.iter().filter(|w| is_convolved(graph, w)).map(|w| w.name.as_str()).collect();
+    let convolved: BTreeSet<&str> =
+        weights.iter().filter(|w| is_convolved(graph, w)).map(|w| w.name.as_str()).collect();
     let mut bundles: BTreeMap<Vec<(String, usize)>, usize> = BTreeMap::new();
     let mut units = Vec::new();
     for root in appearance {
@@ -211,7 +212,8 @@ impl Part {
         let stride = strides(shape)[self.axis];
         let extent = shape[self.axis];
         let outer: usize = shape[..self.axis].iter().product();
-        let block = |o: usize| self.indices.iter().flat_map(move |i| (0..stride).map(move |s| (o * extent + i) * stride + s));
+        let block =
+            |o: usize| self.indices.iter().flat_map(move |i| (0..stride).map(move |s| (o * extent + i) * stride + s));
         (0..outer).flat_map(block).collect()
     }
 }
