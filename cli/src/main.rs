@@ -1,4 +1,4 @@
-//! The command line: `secateur verify`, `bound`, `robust`, `bench`, `inspect` and `eval`; with the feature `full`, `mip` and
+//! The command line: `secateur verify`, `bound`, `robust`, `bench`, `prune`, `inspect` and `eval`; with the feature `full`, `mip` and
 //! `experiment` too.
 //!
 //! | what | file |
@@ -10,6 +10,8 @@
 //! | run suites of such questions | [`mod@bench`] |
 //! | measure, and write tables and plots | `experiment` |
 //! | write what that measured as a page | [`page`] |
+//! | prune a network | [`prune`] |
+//! | labelled samples | [`samples`] |
 //! | show a network | [`inspect`] |
 //! | evaluate a network | [`eval`] |
 //! | what lowers upper bounds beside the search | [`upper`] |
@@ -33,7 +35,9 @@ mod mip;
 mod output;
 mod page;
 mod progress;
+mod prune;
 mod robust;
+mod samples;
 mod upper;
 mod verify;
 mod witness;
@@ -66,6 +70,7 @@ enum Command {
     Page(page::Arguments),
     #[cfg(feature = "full")]
     Experiment(experiment::Arguments),
+    Prune(prune::Arguments),
     Inspect(inspect::Arguments),
     Eval(eval::Arguments),
 }
@@ -82,6 +87,7 @@ fn main() -> ExitCode {
         Command::Page(arguments) => page::run(&arguments),
         #[cfg(feature = "full")]
         Command::Experiment(arguments) => experiment::run(&arguments),
+        Command::Prune(arguments) => prune::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Eval(arguments) => eval::run(&arguments),
     };

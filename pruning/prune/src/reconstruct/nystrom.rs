@@ -266,6 +266,8 @@ fn transferred(stored: Tensor<f32>, reader: &Reader<'_>, landmarks: &[usize], tr
         for feature in 0..reader.units[0].len() {
             for place in 0..inner {
                 let at = |unit: usize| start + reader.units[unit][feature] * inner + place;
+                // What goes is read no more: the next layers are treated on what is left.
+                (0..n).for_each(|unit| new.data_mut()[at(unit)] = 0.0);
                 for (row, landmark) in landmarks.iter().enumerate() {
                     let sum: f64 = (0..n).map(|unit| transfer[row * n + unit] * f64::from(old[at(unit)])).sum();
                     new.data_mut()[at(*landmark)] = sum as f32;

@@ -14,7 +14,8 @@ use std::collections::{BTreeMap, BTreeSet};
 ///
 /// One evaluation of the network with the absolute values of its constants on an input of ones. What is added to
 /// values (biases, shifts and means of normalisations) is taken as 0, so that the scores that enter a neuron and those
-/// that leave it have the same sum. [`crate::strategy::prune`] repeats it over rounds with density $\rho^{r/n}$ after round
+/// that leave it have the same sum. That is so for piecewise linear activations without an offset; a saturating one makes the
+/// gradient small behind it. [`crate::strategy::prune`] repeats it over rounds with density $\rho^{r/n}$ after round
 /// $r$; 100 rounds keep every layer alive until nothing else is left to take.
 ///
 /// # Source
