@@ -9,7 +9,7 @@ use secateur_nn::graph::{Graph, NodeId};
 use std::collections::BTreeMap;
 
 /// Samples that are evaluated together.
-const BATCH: usize = 64;
+const BATCH: usize = 32;
 
 /// What the outputs should be.
 #[derive(Clone, Debug, PartialEq)]

@@ -153,10 +153,7 @@ fn transformer(seed: u64, fused: bool) -> Graph {
         let all = b.dense(x, 3 * heads * size, false);
         let all = b.reshape(all, &[1, tokens, 3, heads, size]);
         let all = b.transpose(all, &[2, 0, 3, 1, 4]);
-        let mut part = |i| {
-            let gathered = b.add(Op::Gather { axis: 0, indices: Tensor::scalar(i) }, &[all]);
-            gathered
-        };
+        let mut part = |i| b.add(Op::Gather { axis: 0, indices: Tensor::scalar(i) }, &[all]);
         (part(0), part(1), part(2))
     } else {
         let mut project = |count: usize| {

@@ -286,17 +286,17 @@ impl Labels {
     ) -> Vec<Vec<u32>> {
         let rank = shape.len();
         let mut axes = Vec::new();
-        for axis in 0..rank {
+        for (axis, &extent) in shape.iter().enumerate() {
             let parts: Vec<Option<&Vec<u32>>> =
                 arguments.iter().map(|a| (axis + a.len()).checked_sub(rank).map(|i| &a[i])).collect();
-            let whole: Vec<&Vec<u32>> = parts.iter().flatten().copied().filter(|a| a.len() == shape[axis]).collect();
+            let whole: Vec<&Vec<u32>> = parts.iter().flatten().copied().filter(|a| a.len() == extent).collect();
             let Some(first) = whole.first().copied().cloned() else {
-                axes.push(self.fixed_axis(shape[axis], id));
+                axes.push(self.fixed_axis(extent, id));
                 continue;
             };
             whole[1..].iter().for_each(|other| self.tie(&first, other));
-            let spread = parts.iter().zip(varies).any(|(part, v)| *v && part.is_none_or(|p| p.len() != shape[axis]));
-            if spread && shape[axis] > 1 {
+            let spread = parts.iter().zip(varies).any(|(part, v)| *v && part.is_none_or(|p| p.len() != extent));
+            if spread && extent > 1 {
                 self.drive(&first);
             }
             axes.push(first);
