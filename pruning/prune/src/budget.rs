@@ -238,16 +238,16 @@ impl Budget {
 /// The scores of each weight, checked.
 fn scores(weights: &[Weight], saliency: &Saliency) -> Result<Vec<Vec<f64>>, PruneError> {
     let known = || weights.iter().map(|w| format!("`{}`", w.name)).collect::<Vec<_>>().join(", ");
-    if let Some(name) = saliency.0.keys().find(|name| !weights.iter().any(|w| w.name == **name)) {
+    if let Some(name) = saliency.scores.keys().find(|name| !weights.iter().any(|w| w.name == **name)) {
         return Err(PruneError::UnknownWeight { name: name.clone(), known: known() });
     }
     let one = |weight: &Weight| {
-        let found = saliency.0.get(&weight.name).map(|s| s.shape().to_vec()).unwrap_or_default();
+        let found = saliency.scores.get(&weight.name).map(|s| s.shape().to_vec()).unwrap_or_default();
         let expected = weight.value.shape().to_vec();
         if found != expected {
             return Err(PruneError::ScoreShape { tensor: weight.name.clone(), expected, found });
         }
-        let scores = saliency.0[&weight.name].data();
+        let scores = saliency.scores[&weight.name].data();
         match scores.iter().position(|s| !s.is_finite()) {
             Some(index) => Err(PruneError::Score { tensor: weight.name.clone(), index }),
             None => Ok(scores.to_vec()),
@@ -463,13 +463,13 @@ mod tests {
         let good = Magnitude.score(&graph, None).unwrap();
         let ask = |saliency: &Saliency| budget(Scope::Weight, Allocation::Global, 0.5).masks(&graph, saliency, None);
         let mut unknown = good.clone();
-        unknown.0.insert("w7".to_owned(), Tensor::vector(vec![1.0]));
+        unknown.scores.insert("w7".to_owned(), Tensor::vector(vec![1.0]));
         assert!(matches!(ask(&unknown), Err(PruneError::UnknownWeight { name, .. }) if name == "w7"));
         let mut missing = good.clone();
-        missing.0.remove("w1");
+        missing.scores.remove("w1");
         assert!(matches!(ask(&missing), Err(PruneError::ScoreShape { .. })));
         let mut nan = good;
-        nan.0.get_mut("w1").unwrap().data_mut()[3] = f64::NAN;
+        nan.scores.get_mut("w1").unwrap().data_mut()[3] = f64::NAN;
         assert!(matches!(ask(&nan), Err(PruneError::Score { index: 3, .. })));
     }
 
@@ -477,7 +477,7 @@ mod tests {
     fn collapse_is_reported_or_refused() {
         let graph = mlp(&[3, 4, 2], 1);
         let mut scores = Magnitude.score(&graph, None).unwrap();
-        scores.0.get_mut("w1").unwrap().data_mut().fill(0.0);
+        scores.scores.get_mut("w1").unwrap().data_mut().fill(0.0);
         let mut budget = budget(Scope::Weight, Allocation::Global, 0.5);
         assert_eq!(budget.masks(&graph, &scores, None).unwrap().collapsed, ["w1"]);
         budget.keep_layers = true;
@@ -490,7 +490,7 @@ mod tests {
     fn units_keep_the_best_of_a_layer() {
         let graph = mlp(&[3, 4, 5, 2], 1);
         let mut scores = Magnitude.score(&graph, None).unwrap();
-        scores.0.get_mut("w0").unwrap().data_mut().fill(0.0);
+        scores.scores.get_mut("w0").unwrap().data_mut().fill(0.0);
         let budget = Budget { keep_layers: true, ..budget(Scope::Neuron, Allocation::Global, 0.6) };
         let found = budget.masks(&graph, &scores, None).unwrap();
         assert!(found.collapsed.is_empty());

@@ -173,7 +173,9 @@ pub enum PruneError {
         layers: Vec<String>,
     },
     /// A pruned network whose output no longer depends on its input.
-    #[error("the output `{output}` does not depend on the input any more: what was removed cuts every path")]
+    #[error(
+        "the output `{output}` does not depend on the input any more: what was removed cuts every path; lower the sparsity, keep a unit of every layer, or choose another budget"
+    )]
     Constant {
         /// The output.
         output: String,

@@ -34,6 +34,6 @@ pub mod weights;
 pub use budget::{Allocation, Budget, Scope, Selection};
 pub use calibration::{Calibration, Targets};
 pub use error::PruneError;
-pub use saliency::{Criterion, Needs, Saliency};
+pub use saliency::{Criterion, Needs, Pool, Saliency};
 pub use strategy::{Method, Pruned, Settings, prune};
 pub use structured::{Compaction, compact, structure};

@@ -65,7 +65,7 @@ fn scores_agree() {
             for (tensor, values) in expected.as_object().unwrap() {
                 let values = numbers(values);
                 let size = values.iter().fold(0.0f64, |m, v| m.max(v.abs()));
-                for (a, b) in found.0[tensor].data().iter().zip(values) {
+                for (a, b) in found.scores[tensor].data().iter().zip(values) {
                     // Sums of up to a few hundred terms in f64, in another order. SynFlow drives the hyperbolic tangent
                     // of one network to 1 - 1e-8, where its slope has half of the digits.
                     let tolerance = if method == "synflow" && name == "mlp" { 1e-8 } else { 1e-10 };

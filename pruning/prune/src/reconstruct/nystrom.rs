@@ -46,14 +46,15 @@ impl Default for NystromParams {
 
 /// Removes the neurons or channels that the others predict best, and gives their share in the next layers to those.
 ///
-/// Layers are treated in the order of the network, each on activations from the layers treated before. A unit with several
+/// A weight that computes and reads the same neurons (shared by two layers) cannot be adjusted, and is an error. Layers are
+/// treated in the order of the network, each on activations from the layers treated before. A unit with several
 /// features (a channel in front of a dense layer, a channel of an image) is one column of $A$ whose rows run over
 /// samples, positions and features. Where several layers read the same neurons, landmarks are chosen from the sum of their
 /// normalised $G$, and each layer gets a $T$ of its own.
 ///
 /// # Errors
-/// The scope is not neuron or channel, the budget not uniform; the data do not fit; a layer that reads the neurons is a
-/// grouped convolution.
+/// The scope is not neuron or channel, the budget not uniform; the data do not fit; a layer reads and computes
+/// neurons with one shared weight.
 ///
 /// # Source
 /// The approximation: Williams, Seeger 2001, "Using the Nyström method to speed up kernel machines"; ridge leverage scores:
@@ -86,7 +87,7 @@ pub fn nystrom(
     let mut removed = Vec::new();
     for units in bundles.values() {
         let size = count(budget.density(), units.len()).max(1);
-        let readers = readers(&structure, units, &all);
+        let readers = readers(&structure, units, &all)?;
         let mut grams = Vec::new();
         for reader in &readers {
             grams.push(gram(&current, reader, calibration)?);
@@ -122,9 +123,17 @@ struct Reader<'a> {
     units: Vec<Vec<usize>>,
 }
 
-fn readers<'a>(structure: &Structure, units: &[usize], weights: &'a [Weight]) -> Vec<Reader<'a>> {
+fn readers<'a>(structure: &Structure, units: &[usize], weights: &'a [Weight]) -> Result<Vec<Reader<'a>>, PruneError> {
     let first = &structure.units[units[0]];
-    let reads = |part: &&Part| part.weight && part.consumes && !part.produces;
+    let reads = |part: &&Part| part.weight && part.consumes;
+    if let Some(part) = first.parts.iter().find(|part| part.weight && part.consumes && part.produces) {
+        return Err(PruneError::Unsupported {
+            node: part.constant.clone(),
+            op: "Constant",
+            what: "nystrom",
+            reason: "it computes and reads the same neurons",
+        });
+    }
     let reader = |part: &Part| {
         let weight = weights.iter().find(|w| w.name == part.constant)?;
         let same = |p: &&Part| p.constant == part.constant && p.axis == part.axis;
@@ -132,7 +141,7 @@ fn readers<'a>(structure: &Structure, units: &[usize], weights: &'a [Weight]) ->
         let units: Vec<Vec<usize>> = units.iter().map(indices).collect::<Option<_>>()?;
         Some(Reader { weight, axis: part.axis, units })
     };
-    first.parts.iter().filter(reads).filter_map(reader).collect()
+    Ok(first.parts.iter().filter(reads).filter_map(reader).collect())
 }
 
 /// $G$ over the units that a weight reads: samples, positions and features are the rows.

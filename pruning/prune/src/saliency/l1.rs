@@ -8,7 +8,7 @@ use secateur_nn::graph::Graph;
 /// $S_i = |w_i|$: a unit scores the mean of its entries, hence orders as $\lVert w \rVert_1$ among units of one size.
 ///
 /// # Source
-/// Li, Kadav, Durdanovic, Samet, Graf 2017, "Pruning filters for efficient ConvNets". The mean over the whole unit (rows, and the columns that read it) instead of the sum over its filter is ours: it makes layers comparable.
+/// Li, Kadav, Durdanovic, Samet, Graf 2017, "Pruning filters for efficient ConvNets". The mean over the whole unit (rows, and the columns that read it), relative to that of its layer, instead of the sum over its filter is ours: it makes layers comparable.
 #[derive(Clone, Copy, Debug)]
 pub struct L1;
 

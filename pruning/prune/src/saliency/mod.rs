@@ -1,5 +1,8 @@
 //! Saliencies: one score per prunable weight; what scores highest is kept.
 //!
+//! A unit (neuron, channel, head, block) scores the mean or the sum of its weights' scores ([`Pool`]): rows that compute it and
+//! columns that read it.
+//!
 //! | criterion | score of $w$ | looks at | file |
 //! |---|---|---|---|
 //! | `random` | uniform noise | nothing | `random.rs` |
@@ -42,8 +45,25 @@ use secateur_nn::graph::Graph;
 use std::collections::BTreeMap;
 
 /// One score per entry of each prunable tensor, by the tensor's name.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Saliency(pub BTreeMap<String, Tensor<f64>>);
+#[derive(Clone, Debug, PartialEq)]
+pub struct Saliency {
+    /// The scores.
+    pub scores: BTreeMap<String, Tensor<f64>>,
+    /// How they make the score of a unit.
+    pub pool: Pool,
+}
+
+/// How the scores of a unit's weights make the unit's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pool {
+    /// Their mean, relative to the mean over all units of the bundle: for sizes of weights and inputs, which differ from layer
+    /// to layer with the number of inputs and say little across layers by themselves. Ours.
+    Mean,
+    /// Their sum: for shares of a loss or a flow, which add up.
+    Sum,
+    /// That of its first weight: for noise, which a mean would level.
+    First,
+}
 
 /// What a criterion looks at besides the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -78,7 +98,7 @@ impl Saliency {
     /// Scores that depend on one weight at a time.
     fn by_entry(graph: &Graph, score: impl Fn(f64) -> f64) -> Result<Self, PruneError> {
         let one = |weight: Weight| (weight.name, weight.value.map(|w| score(f64::from(*w))));
-        Ok(Self(weights(graph)?.into_iter().map(one).collect()))
+        Ok(Self { scores: weights(graph)?.into_iter().map(one).collect(), pool: Pool::Mean })
     }
 
     /// Scores that depend on a weight and on another number for it.
@@ -92,7 +112,7 @@ impl Saliency {
             let scores = pairs.map(|(w, other)| score(f64::from(*w), *other)).collect();
             (weight.name, Tensor::new(weight.value.shape().to_vec(), scores))
         };
-        Self(weights(graph)?.into_iter().map(one).collect()).checked()
+        Self { scores: weights(graph)?.into_iter().map(one).collect(), pool: Pool::Sum }.checked()
     }
 
     /// The scores, if all are finite.
@@ -100,7 +120,7 @@ impl Saliency {
     /// # Errors
     /// [`PruneError::Score`] names the first tensor with one that is not.
     pub fn checked(self) -> Result<Self, PruneError> {
-        for (tensor, scores) in &self.0 {
+        for (tensor, scores) in &self.scores {
             if let Some(index) = scores.data().iter().position(|s| !s.is_finite()) {
                 return Err(PruneError::Score { tensor: tensor.clone(), index });
             }
@@ -177,7 +197,7 @@ mod tests {
                 (criterion.score(&graph, Some(&data)).unwrap(), criterion.score(&permuted, Some(&data)).unwrap());
             for row in 0..3 {
                 for (place, old) in order.iter().enumerate() {
-                    let (a, b) = (a.0["w0"].data()[row * 4 + old], b.0["w0"].data()[row * 4 + place]);
+                    let (a, b) = (a.scores["w0"].data()[row * 4 + old], b.scores["w0"].data()[row * 4 + place]);
                     // Sums of a few terms near 1 in another order, in f64.
                     assert!((a - b).abs() < 1e-12 * (1.0 + a.abs()), "{}: {a} {b}", criterion.name());
                 }

@@ -1,6 +1,6 @@
 //! Random pruning, the control of every experiment.
 
-use super::{Criterion, Needs, Saliency};
+use super::{Criterion, Needs, Pool, Saliency};
 use crate::calibration::Calibration;
 use crate::error::PruneError;
 use crate::weights::weights;
@@ -31,6 +31,6 @@ impl Criterion for RandomScores {
             let data = (0..weight.len()).map(|_| random.unit()).collect();
             (weight.name, Tensor::new(weight.value.shape().to_vec(), data))
         });
-        Ok(Saliency(scores.collect()))
+        Ok(Saliency { scores: scores.collect(), pool: Pool::First })
     }
 }

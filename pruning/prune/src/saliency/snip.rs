@@ -27,9 +27,9 @@ impl Criterion for Snip {
         let calibration = calibration.ok_or(PruneError::NoData { criterion: self.name() })?;
         let gradients = gradients(graph, calibration, &names(graph)?, 1.0, self.name())?;
         let mut saliency = Saliency::by_pair(graph, &gradients, |w, g| (w * g).abs())?;
-        let total: f64 = saliency.0.values().flat_map(|scores| scores.data()).sum();
+        let total: f64 = saliency.scores.values().flat_map(|scores| scores.data()).sum();
         if total > 0.0 {
-            saliency.0.values_mut().flat_map(|scores| scores.data_mut()).for_each(|s| *s /= total);
+            saliency.scores.values_mut().flat_map(|scores| scores.data_mut()).for_each(|s| *s /= total);
         }
         Ok(saliency)
     }

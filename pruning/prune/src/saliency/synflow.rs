@@ -85,7 +85,7 @@ mod tests {
     fn flow_into_a_neuron_is_the_flow_out_of_it() {
         let scores = Synflow.score(&mlp(&[4, 5, 6, 2], 3), None).unwrap();
         for (entering, leaving, width) in [("w0", "w1", 5), ("w1", "w2", 6)] {
-            let (a, b) = (&scores.0[entering], &scores.0[leaving]);
+            let (a, b) = (&scores.scores[entering], &scores.scores[leaving]);
             for j in 0..width {
                 let into: f64 = (0..a.shape()[0]).map(|i| a.data()[i * width + j]).sum();
                 let out: f64 = b.data()[j * b.shape()[1]..(j + 1) * b.shape()[1]].iter().sum();
@@ -98,6 +98,6 @@ mod tests {
     #[test]
     fn deep_networks_do_not_overflow() {
         let scores = Synflow.score(&mlp(&[16; 60], 3), None).unwrap();
-        assert!(scores.0.values().flat_map(|s| s.data()).all(|s| *s > 0.0));
+        assert!(scores.scores.values().flat_map(|s| s.data()).all(|s| *s > 0.0));
     }
 }

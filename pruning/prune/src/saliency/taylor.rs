@@ -9,7 +9,7 @@ use secateur_nn::graph::Graph;
 ///
 /// # Source
 /// Molchanov, Mallya, Tyree, Frosio, Kautz 2019, "Importance estimation for neural network pruning", equation 6, before the
-/// square. They sum over the parameters of a filter; our units take the mean of the absolute values.
+/// square. They sum over the parameters of a filter before taking the size; our units sum the sizes, over all their weights.
 #[derive(Clone, Copy, Debug)]
 pub struct Taylor;
 

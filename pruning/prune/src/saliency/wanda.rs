@@ -1,6 +1,6 @@
 //! Wanda: weights and activations.
 
-use super::{Criterion, Needs, Saliency};
+use super::{Criterion, Needs, Pool, Saliency};
 use crate::activations;
 use crate::calibration::Calibration;
 use crate::error::PruneError;
@@ -48,6 +48,6 @@ impl Criterion for Wanda {
             }
             scores.insert(weight.name.clone(), Tensor::new(weight.value.shape().to_vec(), score));
         }
-        Saliency(scores).checked()
+        Saliency { scores, pool: Pool::Mean }.checked()
     }
 }

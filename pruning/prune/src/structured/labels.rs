@@ -6,11 +6,11 @@
 //! inputs and outputs, of axes that are summed, normalised or slid over, and of sums over products of two activations.
 //!
 //! A reshape that splits an axis can carry its labels on one of the new axes only (heads, or entries of a head). The first
-//! is taken, unless another leaves more labels removable in the end.
+//! is taken, unless another leaves more heads, or as many heads and more labels, removable in the end.
 
 use secateur_nn::graph::{Graph, NodeId};
 use secateur_nn::op::{Op, Value};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Labels of every axis of every node, in classes.
 #[derive(Clone, Debug)]
@@ -88,13 +88,13 @@ impl Labels {
         self.head[root as usize]
     }
 
-    /// Number of removable classes that a stored tensor of rank two or more takes part in.
-    fn removable(&self, graph: &Graph) -> usize {
+    /// Numbers of removable heads and of removable classes, of those that a stored tensor of rank two or more takes part in.
+    fn removable(&self, graph: &Graph) -> (usize, usize) {
         let stored = graph.nodes().filter(|(_, node)| matches!(node.op, Op::Constant(Value::F32(_))));
         let stored = stored.filter(|(_, node)| node.shape.len() > 1);
         let roots = stored.flat_map(|(id, _)| self.axes[id.index()].iter().flatten()).map(|label| self.root(*label));
-        let free = roots.filter(|root| self.fixed_by(*root).is_none());
-        free.collect::<std::collections::BTreeSet<_>>().len()
+        let free: BTreeSet<u32> = roots.filter(|root| self.fixed_by(*root).is_none()).collect();
+        (free.iter().filter(|root| self.is_head(**root)).count(), free.len())
     }
 
     fn fresh(&mut self, count: usize) -> Vec<u32> {
