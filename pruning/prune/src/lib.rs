@@ -5,7 +5,7 @@
 //! | which stored tensors can be pruned, as matrices of outputs by inputs | [`weights`] |
 //! | samples to look at, with a loss; the inputs of each layer | [`calibration`], `activations.rs` |
 //! | score every weight | [`saliency`] |
-//! | keep the best within a budget: weights, N:M | [`budget`] |
+//! | keep the best within a budget: weights, N:M | [`budget`], `allocation.rs` |
 //! | the same for neurons, channels, heads, blocks | `units.rs` |
 //! | prune and adjust what stays: SparseGPT, Nyström | [`reconstruct`] |
 //! | a method by its name, over rounds | [`strategy`] |
@@ -15,6 +15,7 @@
 //! | parameters, bytes, operations, seconds | [`cost`], [`crossover`] |
 
 mod activations;
+mod allocation;
 pub mod budget;
 pub mod calibration;
 pub mod cost;

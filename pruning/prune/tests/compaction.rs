@@ -373,3 +373,23 @@ fn a_network_without_removable_outputs_says_what_holds_them() {
     let softmax = found.fixed.iter().any(|f| f.op == "Softmax");
     assert!(softmax, "{:?}", found.fixed);
 }
+
+#[test]
+fn layers_in_double_precision_follow() {
+    let mut b = Builder::new(&[1, 4], 1);
+    let input = b.b.input();
+    let hidden = b.dense(input, 5, false);
+    let hidden = b.add(Op::Relu, &[hidden]);
+    let wide = b.add(Op::Cast(ElementType::F64), &[hidden]);
+    let data = (0..10).map(|i| f64::from(i) - 4.5).collect();
+    let v = b.b.constant("v", Value::F64(Arc::new(Tensor::new(vec![5, 2], data)))).unwrap();
+    let y = b.add(Op::MatMul, &[wide, v]);
+    let graph = b.finish(y);
+    let structure = structure(&graph).unwrap();
+    assert_eq!(structure.units.len(), 5);
+    // Rows of f64 are not masked, so what is cut off is a constant 0: weights and biases are 0 before the ReLU.
+    let masks = structure.masks(&graph, [0, 3]);
+    let small = compact(&graph, &masks).unwrap();
+    assert_eq!((small.removed, small.folded), (2, 2));
+    assert!(difference(&masks.apply(&graph).unwrap(), &small.graph, 1) < 1e-6);
+}

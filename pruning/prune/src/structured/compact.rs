@@ -18,6 +18,7 @@ use secateur_nn::graph::{Graph, GraphBuilder, NodeId};
 use secateur_nn::mask::Masks;
 use secateur_nn::op::Op;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// A compacted network and what became of the original's units.
 #[derive(Clone, Debug)]
@@ -56,8 +57,10 @@ pub fn compact(graph: &Graph, masks: &Masks) -> Result<Compaction, PruneError> {
     };
     let constants = crate::weights::constants(&graph);
     let zero = |part: &Part| {
-        let stored = &constants[&part.constant];
-        part.positions(stored.shape()).into_iter().all(|at| stored.data()[at] == 0.0)
+        // What is stored in other types than f32 is no weight of ours, and taken as it is.
+        let is_zero =
+            |stored: &Arc<Tensor<f32>>| part.positions(stored.shape()).into_iter().all(|at| stored.data()[at] == 0.0);
+        constants.get(&part.constant).is_some_and(is_zero)
     };
     let mut unread = BTreeSet::new();
     let mut constant = BTreeSet::new();
