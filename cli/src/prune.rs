@@ -6,7 +6,7 @@ mod tensors;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output;
-use crate::samples::{self, Samples};
+use crate::samples::{self, Normalisation, Samples};
 use crate::verify::is_dash;
 use clap::Args;
 use report::{CompactionRecord, Measured, Record, table};
@@ -51,6 +51,12 @@ pub struct Arguments {
     /// Samples to calibrate on; accuracy is measured on others.
     #[arg(long, value_name = "N", default_value_t = 128)]
     samples: usize,
+    /// What the network wants subtracted from pixels in [0, 1]: one number per channel, or one for all.
+    #[arg(long, value_name = "M,…", value_delimiter = ',', value_parser = finite, allow_hyphen_values = true)]
+    mean: Vec<f32>,
+    /// What it then wants them divided by: one number per channel, or one for all.
+    #[arg(long, value_name = "S,…", value_delimiter = ',', value_parser = positive)]
+    std: Vec<f32>,
     /// Rounds: of scoring with oneshot (100 for synflow, else 1, if not given), steps of the other schedules (10).
     #[arg(long, value_name = "N")]
     rounds: Option<usize>,
@@ -86,6 +92,14 @@ fn parsed<T: std::str::FromStr<Err = PruneError>>(text: &str) -> Result<T, Strin
 
 /// The largest relative difference between the masked and the compacted network that is taken for rounding to `f32`.
 const ROUNDING: f64 = 1e-5;
+
+fn finite(text: &str) -> Result<f32, String> {
+    text.parse().ok().filter(|v: &f32| v.is_finite()).ok_or_else(|| "expected a number".to_owned())
+}
+
+fn positive(text: &str) -> Result<f32, String> {
+    finite(text).ok().filter(|v| *v > 0.0).ok_or_else(|| "expected a positive number".to_owned())
+}
 
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
@@ -179,8 +193,9 @@ fn load(arguments: &Arguments, graph: &Graph) -> Result<Data, CliError> {
     let Some(name) = &arguments.data else {
         return Ok(Data { calibration: None, evaluation: None, apart: true });
     };
+    let normalisation = Normalisation { mean: &arguments.mean, deviation: &arguments.std };
     let Samples { calibration, evaluation, apart } =
-        samples::load(name, arguments.data_dir.as_deref(), arguments.samples)?;
+        samples::load(name, arguments.data_dir.as_deref(), arguments.samples, normalisation)?;
     let labelled = |samples: Vec<samples::Sample>| {
         let (inputs, labels) = samples.into_iter().map(|s| (s.features, s.label)).unzip();
         let labelled = Calibration::new(inputs, Targets::Labels(labels))?;
