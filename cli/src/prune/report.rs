@@ -27,6 +27,10 @@ pub struct Record {
     pub schedule: String,
     pub rounds: usize,
     pub seed: u64,
+    /// The data set, and what was subtracted from its pixels in [0, 1] and divided by.
+    pub data: Option<String>,
+    pub mean: Vec<f32>,
+    pub std: Vec<f32>,
     pub calibration_samples: usize,
     pub accuracy_samples: usize,
     /// Whether accuracy was measured on samples that calibration did not see.
