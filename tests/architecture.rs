@@ -7,15 +7,16 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Which of our crates a crate may import. A crate without a line may import none.
-const IMPORTS: [(&str, &[&str]); 9] = [
+const IMPORTS: [(&str, &[&str]); 10] = [
     ("linalg", &[]),
     ("opt", &[]),
     ("nn", &["linalg"]),
     ("check", &["nn"]),
     ("verify", &["linalg", "nn", "opt", "check"]),
     ("global", &["linalg", "nn", "opt", "verify"]),
+    ("prune", &["linalg", "nn"]),
     ("bench-suites", &["linalg", "nn", "opt", "check", "verify", "global"]),
-    ("secateur", &["linalg", "nn", "opt", "check", "verify", "global", "bench-suites"]),
+    ("secateur", &["linalg", "nn", "opt", "check", "verify", "global", "prune", "bench-suites"]),
     ("tests", &["linalg", "nn", "opt", "check", "verify", "global", "bench-suites"]),
 ];
 

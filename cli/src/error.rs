@@ -117,6 +117,35 @@ pub enum CliError {
         /// How many there are.
         found: usize,
     },
+    /// A network cannot be pruned as asked.
+    #[error(transparent)]
+    Prune(secateur_prune::PruneError),
+    /// A safetensors file was refused.
+    #[error(transparent)]
+    Safetensors(#[from] secateur_nn::safetensors::SafetensorsFault),
+    /// Nobody said how much to remove.
+    #[error("say how much to remove with --sparsity; only an N:M scope has a sparsity of its own")]
+    NoSparsity,
+    /// A sparsity that is not the scope's.
+    #[error("--sparsity {sparsity} does not go with --scope {scope}, which removes {own}")]
+    PatternSparsity {
+        /// What was asked for.
+        sparsity: f64,
+        /// The scope.
+        scope: String,
+        /// Its sparsity.
+        own: f64,
+    },
+    /// A compacted network that computes something else.
+    #[error(
+        "the compacted network differs from the masked one by {found:.1e} of the largest output, more than {allowed:.0e}"
+    )]
+    Disagreement {
+        /// The difference.
+        found: f64,
+        /// What rounding explains.
+        allowed: f64,
+    },
     /// Nobody said where the data are.
     #[error("{set}: name the directory of data sets with --data-dir or SECATEUR_DATA")]
     NoDataDirectory {
@@ -193,6 +222,7 @@ impl CliError {
             CliError::Output(_)
             | CliError::Signal(_)
             | CliError::Program(_)
+            | CliError::Disagreement { .. }
             | CliError::Verify { source: VerifyError::Threads(_), .. }
             | CliError::Bench(BenchError::Start { .. } | BenchError::Wait(_)) => Exit::Fault,
             _ => Exit::BadInput,

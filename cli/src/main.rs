@@ -1,5 +1,5 @@
-//! The command line: `secateur verify`, `bound`, `robust`, `bench`, `inspect`, `eval` and `train`; with the feature `full`, `mip` and
-//! `experiment` too.
+//! The command line: `secateur verify`, `equiv`, `bound`, `robust`, `bench`, `prune`, `train`, `inspect` and `eval`; with the feature
+//! `full`, `mip` and `experiment` too.
 //!
 //! | what | file |
 //! |---|---|
@@ -11,6 +11,8 @@
 //! | run suites of such questions | [`mod@bench`] |
 //! | measure, and write tables and plots | `experiment` |
 //! | write what that measured as a page | [`page`] |
+//! | prune a network | [`prune`] |
+//! | labelled samples | [`samples`] |
 //! | show a network | [`inspect`] |
 //! | evaluate a network | [`eval`] |
 //! | train a network | [`train`] |
@@ -36,7 +38,9 @@ mod mip;
 mod output;
 mod page;
 mod progress;
+mod prune;
 mod robust;
+mod samples;
 mod train;
 mod upper;
 mod verify;
@@ -71,6 +75,7 @@ enum Command {
     Page(page::Arguments),
     #[cfg(feature = "full")]
     Experiment(experiment::Arguments),
+    Prune(prune::Arguments),
     Inspect(inspect::Arguments),
     Eval(eval::Arguments),
     Train(train::Arguments),
@@ -89,6 +94,7 @@ fn main() -> ExitCode {
         Command::Page(arguments) => page::run(&arguments),
         #[cfg(feature = "full")]
         Command::Experiment(arguments) => experiment::run(&arguments),
+        Command::Prune(arguments) => prune::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Eval(arguments) => eval::run(&arguments),
         Command::Train(arguments) => train::run(&arguments),

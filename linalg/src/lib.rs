@@ -5,10 +5,12 @@
 //! | scalar types with their unit roundoff | [`scalar`] |
 //! | row-major tensors | [`tensor`] |
 //! | dense products $C \leftarrow \beta C + A B$ | [`gemm`] |
+//! | factors of positive definite matrices | [`cholesky`] |
 //! | compressed sparse rows | [`sparse`] |
 //! | seeded random streams | [`random`] |
 //! | devices that bound many subproblems at once | [`device`] |
 
+pub mod cholesky;
 pub mod device;
 pub mod gemm;
 pub mod random;

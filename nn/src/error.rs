@@ -166,14 +166,8 @@ pub enum NnError {
         fault: Box<DataFault>,
     },
     /// A file of tensors was refused.
-    #[error("{origin}: {fault}")]
-    Safetensors {
-        /// The file.
-        origin: String,
-        /// Why.
-        #[source]
-        fault: Box<SafetensorsFault>,
-    },
+    #[error(transparent)]
+    Safetensors(#[from] SafetensorsFault),
     /// A training run was refused.
     #[error(transparent)]
     Train(#[from] TrainFault),

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | a network is a DAG of operators with inferred shapes | [`graph`], [`op`], [`shape`] |
 //! | read and write ONNX | [`onnx`] |
+//! | read and write safetensors | [`safetensors`] |
 //! | evaluate in f32 and f64, with the same loops for every scalar | [`eval`] |
 //! | differentiate: vjp, jvp, per-example gradients, Hessian-vector products | [`autodiff`] |
 //! | which entries of stored tensors are kept | [`mask`] |

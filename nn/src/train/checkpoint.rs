@@ -5,7 +5,7 @@
 use super::fault::TrainFault;
 use super::trainer::{Epoch, Session};
 use crate::error::NnError;
-use crate::safetensors::{Archive, Stored};
+use crate::safetensors::{self, Dtype, Safetensors, Stored};
 use secateur_linalg::Tensor;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -36,26 +36,26 @@ fn epoch(row: &[f64]) -> Epoch {
 impl Session<'_> {
     /// Writes the state after an epoch.
     pub(super) fn save(&self, path: &Path) -> Result<(), NnError> {
-        let mut archive = Archive::default();
+        let mut archive = Safetensors::default();
+        let single = |tensor: &Tensor<f32>| Stored::f32(tensor.shape().to_vec(), tensor.data());
         let texts = self.description().into_iter().map(|(key, value)| (key.to_owned(), value));
         archive.metadata.extend(texts);
         for (name, tensor) in self.program.state() {
-            archive.tensors.insert(format!("weight/{name}"), Stored::F32(tensor));
+            archive.tensors.insert(format!("weight/{name}"), single(&tensor));
         }
         for (slot, moments) in self.moments.iter().enumerate() {
             for (order, moment) in moments.iter().enumerate() {
                 let name = format!("moment{order}/{}", self.program.name(slot));
-                archive.tensors.insert(name, Stored::F32(Tensor::vector(moment.clone())));
+                archive.tensors.insert(name, Stored::f32(vec![moment.len()], moment));
             }
         }
         for (name, tensor) in self.best.iter().flat_map(|best| &best.state) {
-            archive.tensors.insert(format!("best/{name}"), Stored::F32(tensor.clone()));
+            archive.tensors.insert(format!("best/{name}"), single(tensor));
         }
         let rows: Vec<f64> = self.history.iter().flat_map(row).collect();
-        let history = Tensor::new(vec![self.history.len(), COLUMNS], rows);
-        archive.tensors.insert("history".to_owned(), Stored::F64(history));
-        archive.tensors.insert("step".to_owned(), Stored::I64(Tensor::scalar(self.step as i64)));
-        archive.write(path)
+        archive.tensors.insert("history".to_owned(), Stored::f64(vec![self.history.len(), COLUMNS], &rows));
+        archive.tensors.insert("step".to_owned(), Stored::i64(Vec::new(), &[self.step as i64]));
+        Ok(safetensors::write(&archive, path)?)
     }
 
     /// Takes the state of a file.
@@ -63,7 +63,7 @@ impl Session<'_> {
     /// # Errors
     /// The file is damaged, incomplete, or of a run with other settings, data or network.
     pub(super) fn load(&mut self, path: &Path) -> Result<(), NnError> {
-        let archive = Archive::read(path)?;
+        let archive = safetensors::read(path)?;
         for (what, expected) in self.description() {
             let found = archive.metadata.get(what).cloned().unwrap_or_else(|| "none".to_owned());
             if found != expected {
@@ -72,9 +72,9 @@ impl Session<'_> {
         }
         let missing = |what: &str| NnError::from(TrainFault::Incomplete { what: what.to_owned() });
         let group = |prefix: &str| -> BTreeMap<String, Tensor<f32>> {
-            let named = archive.tensors.iter().filter_map(|(name, tensor)| match tensor {
-                Stored::F32(tensor) => Some((name.strip_prefix(prefix)?.to_owned(), tensor.clone())),
-                _ => None,
+            let named = archive.tensors.iter().filter_map(|(name, stored)| {
+                let tensor = Tensor::new(stored.shape.clone(), stored.to_f32()?);
+                Some((name.strip_prefix(prefix)?.to_owned(), tensor))
             });
             named.collect()
         };
@@ -88,16 +88,11 @@ impl Session<'_> {
                 moments[order].copy_from_slice(moment.data());
             }
         }
-        let Some(Stored::F64(history)) =
-            archive.tensors.get("history").filter(|h| matches!(h, Stored::F64(t) if t.len() % COLUMNS == 0))
-        else {
-            return Err(missing("a history"));
-        };
-        self.history = history.data().chunks_exact(COLUMNS).map(epoch).collect();
-        let step = match archive.tensors.get("step") {
-            Some(Stored::I64(step)) => step.data().first().and_then(|step| usize::try_from(*step).ok()),
-            _ => None,
-        };
+        let history = archive.tensors.get("history").filter(|h| h.dtype == Dtype::F64).and_then(Stored::to_f64);
+        let history = history.filter(|h| h.len() % COLUMNS == 0).ok_or_else(|| missing("a history"))?;
+        self.history = history.chunks_exact(COLUMNS).map(epoch).collect();
+        let step = archive.tensors.get("step").and_then(Stored::to_i64);
+        let step = step.and_then(|step| usize::try_from(*step.first()?).ok());
         self.step = step.ok_or_else(|| missing("a count of steps"))?;
         let best = group("best/");
         self.restore_best(best);
