@@ -148,7 +148,8 @@ pub struct Difference {
 }
 
 impl Difference {
-    fn print(&self) -> String {
+    /// As text: `((X_0 v) … (A_0 v) … (B_0 v) …)`.
+    pub fn print(&self) -> String {
         let mut parts: Vec<String> = self.input.iter().enumerate().map(|(i, x)| format!("(X_{i} {x})")).collect();
         for (name, outputs) in [("A", &self.first), ("B", &self.second)] {
             parts.extend(outputs.iter().enumerate().map(|(j, y)| format!("({name}_{j} {y:?})")));
@@ -247,6 +248,17 @@ pub fn decide(
     Ok(Answer { agreement: Agreement::of(&report.outcome), difference, report })
 }
 
+/// A question in words.
+pub fn describe(question: &Question) -> String {
+    match question {
+        Question::Within(delta) => format!("delta {}", decimal::print(delta)),
+        Question::SameClass { lead, least } => {
+            let which = if *least { "least" } else { "greatest" };
+            format!("same class, the {which} output with lead {}", decimal::print(lead))
+        }
+    }
+}
+
 /// Says what was found, on every channel that was asked for.
 fn tell(arguments: &Arguments, question: &Question, answer: &Answer, begin: Instant) -> Result<Exit, CliError> {
     let mut text = format!("{}\n", answer.agreement.word());
@@ -259,13 +271,7 @@ fn tell(arguments: &Arguments, question: &Question, answer: &Answer, begin: Inst
         first: arguments.first.display().to_string(),
         second: arguments.second.display().to_string(),
         property: arguments.spec.display().to_string(),
-        question: match question {
-            Question::Within(delta) => format!("delta {}", decimal::print(delta)),
-            Question::SameClass { lead, least } => {
-                let which = if *least { "least" } else { "greatest" };
-                format!("same class, the {which} output with lead {}", decimal::print(lead))
-            }
-        },
+        question: describe(question),
         verdict: answer.agreement,
         reason: reason(&answer.report.outcome),
         difference: answer.difference.clone(),

@@ -123,6 +123,18 @@ pub enum CliError {
     /// A safetensors file was refused.
     #[error(transparent)]
     Safetensors(#[from] secateur_nn::safetensors::SafetensorsFault),
+    /// An early network without a use, or the other way around.
+    #[error("--from early goes with --early FILE, and with nothing else")]
+    Early,
+    /// An early network of another architecture.
+    #[error("{}: the early network has other nodes or shapes than the one that is pruned", .path.display())]
+    OtherArchitecture {
+        /// The early network.
+        path: PathBuf,
+    },
+    /// Nobody said what to certify.
+    #[error("--certify: say --delta D or --same-class")]
+    NoQuestion,
     /// Nobody said how much to remove.
     #[error("say how much to remove with --sparsity; only an N:M scope has a sparsity of its own")]
     NoSparsity,

@@ -1,26 +1,36 @@
 //! `secateur prune`: a smaller or sparser network, and what it gains.
 
+mod certify;
+mod recovery;
 mod report;
 mod tensors;
 
+use crate::equiv::{self, Agreement, Answer};
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::output;
+use crate::progress::Display;
 use crate::samples::{self, Normalisation, Samples};
+use crate::train::Bar;
 use crate::verify::is_dash;
+use crate::{interrupt, output};
 use clap::Args;
-use report::{CompactionRecord, Measured, Record, table};
+use recovery::Tuner;
+use report::{CertifiedRecord, CompactionRecord, Measured, Record, table};
+use secateur_check::Question;
+use secateur_nn::data::Dataset;
 use secateur_nn::graph::Graph;
 use secateur_nn::mask::Masks;
 use secateur_nn::onnx;
 use secateur_nn::safetensors::{self, Safetensors, Stored};
+use secateur_nn::train::{Loss, check_fit};
 use secateur_prune::cost::{cost, densities, latency, uncounted};
 use secateur_prune::crossover::speeds;
-use secateur_prune::pipeline::{self, Recovery, Schedule};
+use secateur_prune::pipeline::{self, Schedule};
 use secateur_prune::structured::disagreement;
 use secateur_prune::{Allocation, Budget, Calibration, Method, Needs, PruneError, Scope, Settings, Targets, compact};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Prune a network, and measure what that gains.
 ///
@@ -63,7 +73,11 @@ pub struct Arguments {
     /// How the sparsity grows: oneshot, iterative (by the same factor each step) or cubic.
     #[arg(long, value_name = "SCHEDULE", default_value = "oneshot", value_parser = parsed::<Schedule>)]
     schedule: Schedule,
-    /// Seed of random scores.
+    #[command(flatten)]
+    recovery: recovery::Options,
+    #[command(flatten)]
+    certify: certify::Options,
+    /// Seed of random scores, of training and of the verifier's attacks.
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
     /// Refuse to remove whole layers, or keep the best unit of each, instead of reporting it.
@@ -84,6 +98,9 @@ pub struct Arguments {
     /// Write a record of the run as JSON to a file, or with `-` to standard output instead of the text.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// No progress on standard error.
+    #[arg(long)]
+    quiet: bool,
 }
 
 fn parsed<T: std::str::FromStr<Err = PruneError>>(text: &str) -> Result<T, String> {
@@ -103,7 +120,12 @@ fn positive(text: &str) -> Result<f32, String> {
 
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
-    let files = [Some(&arguments.output), arguments.mask.as_ref(), arguments.json.as_ref().filter(|f| !is_dash(f))];
+    let files = [
+        Some(&arguments.output),
+        arguments.mask.as_ref(),
+        arguments.certify.certificate.as_ref(),
+        arguments.json.as_ref().filter(|f| !is_dash(f)),
+    ];
     for file in files.into_iter().flatten() {
         output::check_writable(file)?;
     }
@@ -112,32 +134,45 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
         return tensors::run(arguments, &settings);
     }
     let graph = onnx::read(&arguments.model)?;
+    let question = arguments.certify.question()?;
     let data = load(arguments, &graph)?;
-    let calibration = (settings.method.needs() > Needs::Nothing).then_some(data.calibration.as_ref()).flatten();
-    let schedule = scheduled(arguments);
-    // Training enters here: a recovery and a trainer in place of none.
-    let mut untrained = |graph: Graph, _: &Masks, _: pipeline::Call| Ok(graph);
-    let outcome = pipeline::run(&graph, calibration, &settings, schedule, &Recovery::None, &mut untrained)?;
-    let masked = outcome.pruned.graph;
-    let (pruned, compaction) = if arguments.compact { compacted(&masked)? } else { (masked, None) };
-    write_network(&pruned, &arguments.output)?;
+    let stop = interrupt::listen()?;
+    let (bar, display) =
+        (Bar::new(arguments.quiet, Arc::clone(&stop)), Display::new(arguments.quiet, Arc::clone(&stop)));
+    let task =
+        Task { arguments, graph: &graph, data: &data, question: question.as_ref(), bar: &bar, display: &display };
+    let (made, settings) = match arguments.certify.largest {
+        true => task.largest(&settings)?,
+        false => (task.make(&settings, arguments.certify.certificate.as_deref())?, settings),
+    };
+    bar.clear();
+    let Made { outcome, pruned, compaction, answer, interrupted } = made;
     if let Some(path) = &arguments.mask {
         write_masks(&outcome.pruned.masks, path)?;
     }
+    let calibration = task.calibration(&settings);
     let record = Record {
         method: settings.method.name(),
         scope: settings.budget.scope.to_string(),
         budget: settings.budget.allocation.to_string(),
         sparsity: 1.0 - settings.budget.density(),
-        schedule: schedule.to_string(),
+        schedule: scheduled(arguments).to_string(),
         rounds: settings.rounds,
         seed: settings.seed,
+        finetuned_epochs: arguments.recovery.finetune.unwrap_or(0),
         data: arguments.data.clone(),
         mean: arguments.mean.clone(),
         std: arguments.std.clone(),
         calibration_samples: calibration.map_or(0, Calibration::len),
         accuracy_samples: data.evaluation.as_ref().map_or(0, Calibration::len),
         samples_apart: data.apart || calibration.is_none(),
+        certified: answer.as_ref().zip(question.as_ref()).map(|(answer, (question, _))| CertifiedRecord {
+            question: equiv::describe(question),
+            verdict: answer.agreement,
+            difference: answer.difference.clone(),
+            subproblems: answer.report.statistics.domains,
+            seconds: answer.report.statistics.seconds,
+        }),
         before: measured(&graph, &arguments.model, arguments.batch, data.evaluation.as_ref())?,
         after: measured(&pruned, &arguments.output, arguments.batch, data.evaluation.as_ref())?,
         steps: outcome.steps.iter().map(|step| step.kept).collect(),
@@ -151,8 +186,84 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
         uncounted: uncounted(&graph),
         version: env!("CARGO_PKG_VERSION"),
     };
-    answer(arguments, &record, &table(&record))
+    self::answer(arguments, &record, &table(&record))?;
+    let undecided = answer.is_some_and(|a| matches!(a.agreement, Agreement::Unknown | Agreement::Timeout));
+    if interrupted {
+        eprintln!("interrupted: the network was written as it was then");
+    }
+    Ok(if interrupted || undecided { Exit::Undecided } else { Exit::Done })
 }
+
+/// What is pruned, by what, and what is asked of it.
+struct Task<'a> {
+    arguments: &'a Arguments,
+    graph: &'a Graph,
+    data: &'a Data,
+    question: Option<&'a (Question, &'a Path)>,
+    bar: &'a Bar,
+    display: &'a Display,
+}
+
+/// A pruned network, as it was written.
+struct Made {
+    outcome: pipeline::Outcome,
+    pruned: Graph,
+    compaction: Option<CompactionRecord>,
+    answer: Option<Answer>,
+    interrupted: bool,
+}
+
+impl Task<'_> {
+    fn calibration(&self, settings: &Settings) -> Option<&Calibration> {
+        (settings.method.needs() > Needs::Nothing).then_some(self.data.calibration.as_ref()).flatten()
+    }
+
+    /// Prunes, trains, compacts, writes and verifies.
+    fn make(&self, settings: &Settings, certificate: Option<&Path>) -> Result<Made, CliError> {
+        let arguments = self.arguments;
+        let recovery = arguments.recovery.recovery(self.graph, settings.seed)?;
+        let mut tuner = Tuner::new(&arguments.recovery, self.data.training.as_ref(), settings.seed, self.bar);
+        let calibration = self.calibration(settings);
+        let outcome = pipeline::run(self.graph, calibration, settings, scheduled(arguments), &recovery, &mut tuner)?;
+        let interrupted = tuner.interrupted;
+        let masked = outcome.pruned.graph.clone();
+        let (pruned, compaction) = if arguments.compact { compacted(&masked)? } else { (masked, None) };
+        onnx::write(&pruned, &arguments.output)?;
+        let original = (self.graph, arguments.model.as_path());
+        let answer = self
+            .question
+            .map(|(question, spec)| {
+                let certify = &arguments.certify;
+                let about = (question, *spec);
+                certify.decide(original, &arguments.output, about, settings.seed, certificate, self.display)
+            })
+            .transpose()?;
+        Ok(Made { outcome, pruned, compaction, answer, interrupted })
+    }
+
+    /// The greatest sparsity, of those that bisection meets, at which the pruned network is shown to be equivalent.
+    fn largest(&self, settings: &Settings) -> Result<(Made, Settings), CliError> {
+        let at = |sparsity: f64| Settings { budget: Budget { sparsity, ..settings.budget }, ..settings.clone() };
+        let equivalent = |made: &Made| made.answer.as_ref().is_some_and(|a| a.agreement == Agreement::Equivalent);
+        let (mut low, mut high) = (0.0, settings.budget.sparsity);
+        let mut next = high;
+        for _ in 0..=BISECTIONS {
+            if equivalent(&self.make(&at(next), None)?) {
+                low = next;
+            } else {
+                high = next;
+            }
+            if low == high {
+                break;
+            }
+            next = 0.5 * (low + high);
+        }
+        Ok((self.make(&at(low), self.arguments.certify.certificate.as_deref())?, at(low)))
+    }
+}
+
+/// Halvings of the range of sparsities.
+const BISECTIONS: usize = 7;
 
 /// What the options say.
 fn settings(arguments: &Arguments) -> Result<Settings, CliError> {
@@ -189,23 +300,31 @@ fn scheduled(arguments: &Arguments) -> Schedule {
 struct Data {
     calibration: Option<Calibration>,
     evaluation: Option<Calibration>,
+    /// What training sees.
+    training: Option<Dataset>,
     apart: bool,
 }
 
 fn load(arguments: &Arguments, graph: &Graph) -> Result<Data, CliError> {
     let Some(name) = &arguments.data else {
-        return Ok(Data { calibration: None, evaluation: None, apart: true });
+        return Ok(Data { calibration: None, evaluation: None, training: None, apart: true });
     };
     let normalisation = Normalisation { mean: &arguments.mean, deviation: &arguments.std };
-    let Samples { calibration, evaluation, apart } =
-        samples::load(name, arguments.data_dir.as_deref(), arguments.samples, normalisation)?;
+    let shape = graph.node(graph.input()).shape.get(1..).unwrap_or_default();
+    let training = arguments.recovery.finetune.is_some().then_some(shape);
+    let directory = arguments.data_dir.as_deref();
+    let Samples { calibration, evaluation, training, apart } =
+        samples::load(name, directory, arguments.samples, normalisation, training)?;
+    if let Some(training) = &training {
+        check_fit(graph, training, &Loss::CrossEntropy { smoothing: 0.0 })?;
+    }
     let labelled = |samples: Vec<samples::Sample>| {
         let (inputs, labels) = samples.into_iter().map(|s| (s.features, s.label)).unzip();
         let labelled = Calibration::new(inputs, Targets::Labels(labels))?;
         labelled.check(graph)?;
         Ok::<_, PruneError>(labelled)
     };
-    Ok(Data { calibration: Some(labelled(calibration)?), evaluation: Some(labelled(evaluation)?), apart })
+    Ok(Data { calibration: Some(labelled(calibration)?), evaluation: Some(labelled(evaluation)?), training, apart })
 }
 
 /// The compacted network, checked against the masked one.
@@ -224,11 +343,6 @@ fn compacted(masked: &Graph) -> Result<(Graph, Option<CompactionRecord>), CliErr
         disagreement,
     };
     Ok((found.graph, Some(record)))
-}
-
-fn write_network(graph: &Graph, path: &Path) -> Result<(), CliError> {
-    let bytes = onnx::to_bytes(graph)?;
-    std::fs::write(path, bytes).map_err(|source| CliError::Write { path: path.to_owned(), source })
 }
 
 fn write_masks(masks: &Masks, path: &Path) -> Result<(), CliError> {

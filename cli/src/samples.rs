@@ -2,7 +2,9 @@
 
 use crate::error::CliError;
 use secateur_nn::data::images::{self, DataSet, Image};
+use secateur_nn::data::{Dataset, Inputs, Targets};
 use std::path::Path;
+use std::sync::Arc;
 
 /// Features and their class.
 pub struct Sample {
@@ -18,6 +20,8 @@ pub struct Samples {
     pub calibration: Vec<Sample>,
     /// For accuracy.
     pub evaluation: Vec<Sample>,
+    /// For training, where that was asked for; evaluation sees none of it.
+    pub training: Option<Dataset>,
     /// Whether no sample is in both.
     pub apart: bool,
 }
@@ -41,9 +45,11 @@ impl Normalisation<'_> {
     }
 }
 
-/// Reads a data set by its name, or a CSV file of label and pixels; `count` samples are for calibration.
+/// Reads a data set by its name, or a CSV file of label and pixels; `count` samples are for calibration. With the shape of a
+/// sample, training data come too.
 ///
-/// MNIST calibrates on its training images and measures on its test images; other data are cut in two.
+/// MNIST calibrates on its training images and measures on its test images; so does CIFAR-10 where there is training. Other data
+/// are cut in two: the first `count` for calibration, or the first four fifths for training and calibration.
 ///
 /// # Errors
 /// The data are missing or damaged.
@@ -52,6 +58,7 @@ pub fn load(
     directory: Option<&Path>,
     count: usize,
     normalisation: Normalisation<'_>,
+    training: Option<&[usize]>,
 ) -> Result<Samples, CliError> {
     let need = |set| directory.ok_or(CliError::NoDataDirectory { set });
     let sample = |image: Image| {
@@ -59,26 +66,47 @@ pub fn load(
         normalisation.apply(&mut features);
         Sample { features, label: image.label }
     };
-    let all: Vec<Sample> = match name.parse::<DataSet>() {
-        Ok(DataSet::Mnist) => {
-            let directory = need(DataSet::Mnist)?;
-            let train = images::mnist(&directory.join("mnist"), "train")?;
-            let calibration = train.into_iter().take(count).map(sample).collect();
-            let evaluation = images::load(DataSet::Mnist, directory)?.into_iter().map(sample).collect();
-            return Ok(Samples { calibration, evaluation, apart: true });
+    let samples = |images: Vec<Image>| -> Vec<Sample> { images.into_iter().map(sample).collect() };
+    let (train, mut evaluation) = match name.parse::<DataSet>() {
+        Ok(set) if set == DataSet::Mnist || training.is_some() => {
+            (samples(images::load_training(set, need(set)?)?), samples(images::load(set, need(set)?)?))
         }
-        Ok(set) => images::load(set, need(set)?)?.into_iter().map(sample).collect(),
+        Ok(set) => (Vec::new(), samples(images::load(set, need(set)?)?)),
         Err(unknown) if Path::new(name).extension().is_none() => return Err(unknown.into()),
-        Err(_) => images::csv(Path::new(name))?.into_iter().map(sample).collect(),
+        Err(_) => {
+            let mut first = samples(images::csv(Path::new(name))?);
+            let rest =
+                first.split_off(if training.is_some() { first.len().div_ceil(5) * 4 } else { 0 }.min(first.len()));
+            (first, rest)
+        }
     };
-    let mut calibration = all;
-    let evaluation = calibration.split_off(count.min(calibration.len()));
-    if evaluation.is_empty() {
-        let copy = |s: &Sample| Sample { features: s.features.clone(), label: s.label };
-        let evaluation = calibration.iter().map(copy).collect();
-        return Ok(Samples { calibration, evaluation, apart: false });
+    let copy = |s: &Sample| Sample { features: s.features.clone(), label: s.label };
+    let dataset = training.map(|shape| dataset(name, &train, shape)).transpose()?;
+    let (calibration, apart) = if train.is_empty() {
+        let rest = evaluation.split_off(count.min(evaluation.len()));
+        let calibration = std::mem::replace(&mut evaluation, rest);
+        let apart = !evaluation.is_empty();
+        if !apart {
+            evaluation = calibration.iter().map(copy).collect();
+        }
+        (calibration, apart)
+    } else {
+        (train.iter().take(count).map(copy).collect(), true)
+    };
+    Ok(Samples { calibration, evaluation, training: dataset, apart })
+}
+
+/// Samples to train on, in the shape that a network takes them.
+fn dataset(name: &str, samples: &[Sample], shape: &[usize]) -> Result<Dataset, CliError> {
+    let classes = samples.iter().map(|s| s.label + 1).max().unwrap_or(0);
+    let size: usize = shape.iter().product();
+    if let Some(other) = samples.iter().find(|s| s.features.len() != size) {
+        return Err(CliError::ImageSize { expected: size, found: other.features.len() });
     }
-    Ok(Samples { calibration, evaluation, apart: true })
+    let values = samples.iter().flat_map(|s| s.features.iter().copied()).collect();
+    let labels = samples.iter().map(|s| s.label).collect();
+    let inputs = Inputs::Dense { shape: shape.to_vec(), values: Arc::new(values) };
+    Ok(Dataset::new(name, inputs, Targets::Classes { classes, labels: Arc::new(labels) })?)
 }
 
 #[cfg(test)]

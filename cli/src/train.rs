@@ -264,7 +264,7 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
     check_fit(&graph, &test, &settings.loss)?;
     let bar = Bar::new(arguments.quiet, interrupt::listen()?);
     let report = train(&graph, &data, validation.as_ref(), &Masks::default(), &settings, &bar);
-    bar.line.finish_and_clear();
+    bar.clear();
     let report = report?;
     if let Some(path) = &arguments.output {
         onnx::write(&report.graph, path)?;
@@ -399,19 +399,26 @@ impl Arguments {
 }
 
 /// A run on standard error, silent unless that is a terminal; ends it when asked to.
-struct Bar {
+/// Progress of training on standard error.
+pub struct Bar {
     line: ProgressBar,
     stop: Arc<AtomicBool>,
 }
 
 impl Bar {
-    fn new(quiet: bool, stop: Arc<AtomicBool>) -> Self {
+    /// A bar that ends training when the flag is raised.
+    pub fn new(quiet: bool, stop: Arc<AtomicBool>) -> Self {
         let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
         let line = ProgressBar::with_draw_target(None, target);
         if let Ok(style) = ProgressStyle::with_template("{prefix} {wide_bar} {msg} {per_sec} {eta}") {
             line.set_style(style);
         }
         Self { line, stop }
+    }
+
+    /// Takes it off the terminal.
+    pub fn clear(&self) {
+        self.line.finish_and_clear();
     }
 }
 

@@ -1,5 +1,6 @@
 //! What `secateur prune` reports of a network, as a record and as text.
 
+use crate::equiv::{Agreement, Difference};
 use secateur_prune::cost::{Cost, Latency, LayerDensity};
 use secateur_prune::crossover::Speed;
 use serde::Serialize;
@@ -27,6 +28,8 @@ pub struct Record {
     pub schedule: String,
     pub rounds: usize,
     pub seed: u64,
+    /// Epochs of training after each step.
+    pub finetuned_epochs: usize,
     /// The data set, and what was subtracted from its pixels in [0, 1] and divided by.
     pub data: Option<String>,
     pub mean: Vec<f32>,
@@ -35,6 +38,7 @@ pub struct Record {
     pub accuracy_samples: usize,
     /// Whether accuracy was measured on samples that calibration did not see.
     pub samples_apart: bool,
+    pub certified: Option<CertifiedRecord>,
     pub before: Measured,
     pub after: Measured,
     /// Kept entries of the masked tensors, and all of them, after each step.
@@ -46,6 +50,16 @@ pub struct Record {
     /// Operators whose arithmetic is not among the multiply-adds.
     pub uncounted: BTreeSet<&'static str>,
     pub version: &'static str,
+}
+
+/// What was shown of the pruned network against the original.
+#[derive(Serialize)]
+pub struct CertifiedRecord {
+    pub question: String,
+    pub verdict: Agreement,
+    pub difference: Option<Difference>,
+    pub subproblems: u64,
+    pub seconds: f64,
 }
 
 #[derive(Serialize)]
@@ -62,7 +76,18 @@ pub struct CompactionRecord {
 /// The record as text.
 pub fn table(record: &Record) -> String {
     let Record { before, after, .. } = record;
-    let mut text = format!(
+    let mut text = String::new();
+    if let Some(certified) = &record.certified {
+        let difference = certified.difference.as_ref().map_or(String::new(), Difference::print);
+        let CertifiedRecord { question, verdict, subproblems, seconds, .. } = certified;
+        let verdict = verdict.word();
+        text = format!(
+            "{verdict}\n{difference}against the original: {question}, {subproblems} subproblems, {seconds:.2} s\n\n"
+        );
+    }
+    // Writing to a string does not fail.
+    let _ = write!(
+        text,
         "{} at sparsity {:.4}, scope {}, budget {}, {}, {} round{} of scoring, seed {}, {} calibration samples\n\n",
         record.method,
         record.sparsity,
@@ -74,7 +99,6 @@ pub fn table(record: &Record) -> String {
         record.seed,
         record.calibration_samples
     );
-    // Writing to a string does not fail.
     let mut row = |name: &str, a: String, b: String, change: Option<f64>| {
         let change = change.map_or(String::new(), |c| format!("{:+.1} %", 100.0 * c));
         let _ = writeln!(text, "{name:28}  {a:>14}  {b:>14}  {change:>9}");
