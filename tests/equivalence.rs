@@ -281,7 +281,7 @@ fn differences_are_bounded_together() {
         let (a, b) = (a.graph().expect("fits"), b.graph().expect("fits"));
         let question = Question::Within(RBig::ONE);
         let apart = Pair::new(&a, &b, &space, &question).expect("a pair");
-        let chosen = equivalence::related(&a, &b, &apart.property).expect("supported");
+        let chosen = equivalence::related(&a, &b, &apart.property, &|| false).expect("supported");
         assert!(chosen.0.iter().any(|chosen| !chosen.is_empty()));
         let related = Pair::related(&a, &b, &space, &question, &chosen).expect("a pair");
         for (graph, sum) in [(&related.graph, &mut together), (&apart.graph, &mut separate)] {

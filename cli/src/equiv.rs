@@ -22,7 +22,8 @@ use std::time::{Duration, Instant};
 /// Decide whether two networks agree everywhere on the box of a property.
 ///
 /// The first line of standard output is `equivalent`, `different` (an input follows, with what both networks make of it),
-/// `unknown` or `timeout`. Only the inputs that SPEC allows matter, not what it says of outputs.
+/// `unknown` or `timeout`. Only the inputs that SPEC allows matter, not what it says of outputs (a part of SPEC whose constraints on
+/// outputs can never hold allows no inputs).
 #[derive(Args)]
 #[command(group(ArgGroup::new("question").required(true).args(["delta", "same_class"])))]
 pub struct Arguments {
@@ -229,9 +230,6 @@ pub fn decide(
     let mut certificate = certificate.map(|file| Certificate::create(file, digests)).transpose()?;
     let tracer = certificate.as_mut().map(|certificate| certificate as &mut dyn Tracer);
     let (_, report) = equivalence([first, second], inputs, question, settings, display, tracer).map_err(fault)?;
-    if let Some(certificate) = certificate {
-        certificate.finish(&apart.graph, files.second, Semantics::Real, &report)?;
-    }
     let difference = match &report.outcome {
         Outcome::Sat(found) => {
             let outputs = |graph: &Graph| -> Result<Vec<f64>, CliError> {
@@ -245,6 +243,9 @@ pub fn decide(
         }
         _ => None,
     };
+    if let Some(certificate) = certificate {
+        certificate.finish(&apart.graph, files.second, Semantics::Real, &report)?;
+    }
     Ok(Answer { agreement: Agreement::of(&report.outcome), difference, report })
 }
 

@@ -34,6 +34,9 @@ pub enum CliError {
         /// What it cannot take.
         source: VerifyError,
     },
+    /// The verifier cannot bound the network.
+    #[error(transparent)]
+    Bounds(#[from] VerifyError),
     /// The exact evaluator cannot take the network.
     #[error("{}: {source}", .model.display())]
     Check {

@@ -1,4 +1,4 @@
-//! The command line: `secateur verify`, `equiv`, `bound`, `robust`, `bench`, `prune`, `train`, `inspect` and `eval`; with the feature
+//! The command line: `secateur verify`, `equiv`, `bound`, `robust`, `bench`, `prune`, `reduce`, `train`, `inspect` and `eval`; with the feature
 //! `full`, `mip` and `experiment` too.
 //!
 //! | what | file |
@@ -12,6 +12,7 @@
 //! | measure, and write tables and plots | `experiment` |
 //! | write what that measured as a page | [`page`] |
 //! | prune a network | [`prune`] |
+//! | take away what does nothing on a box | [`reduce`] |
 //! | labelled samples | [`samples`] |
 //! | show a network | [`inspect`] |
 //! | evaluate a network | [`eval`] |
@@ -39,6 +40,7 @@ mod output;
 mod page;
 mod progress;
 mod prune;
+mod reduce;
 mod robust;
 mod samples;
 mod train;
@@ -76,6 +78,7 @@ enum Command {
     #[cfg(feature = "full")]
     Experiment(experiment::Arguments),
     Prune(prune::Arguments),
+    Reduce(reduce::Arguments),
     Inspect(inspect::Arguments),
     Eval(eval::Arguments),
     Train(train::Arguments),
@@ -95,6 +98,7 @@ fn main() -> ExitCode {
         #[cfg(feature = "full")]
         Command::Experiment(arguments) => experiment::run(&arguments),
         Command::Prune(arguments) => prune::run(&arguments),
+        Command::Reduce(arguments) => reduce::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Eval(arguments) => eval::run(&arguments),
         Command::Train(arguments) => train::run(&arguments),

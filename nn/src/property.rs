@@ -93,6 +93,15 @@ pub struct Property {
 }
 
 impl Property {
+    /// Checks that the property speaks about as many inputs as the network has, whatever it says of outputs.
+    ///
+    /// # Errors
+    /// [`NnError::Sizes`] with both numbers.
+    pub fn check_inputs(&self, graph: &Graph) -> Result<(), NnError> {
+        let (expected, found) = (graph.node(graph.input()).shape.iter().product(), self.inputs);
+        if expected == found { Ok(()) } else { Err(NnError::Sizes { what: "input", expected, found }) }
+    }
+
     /// Checks that the property speaks about as many inputs and outputs as the network has; where it declares shapes, they
     /// are the network's, or flat. Extents of 1 do not count.
     ///

@@ -12,6 +12,7 @@
 //! | train, prune, fine-tune, rewind; controls | [`pipeline`] |
 //! | tensors of a safetensors file, without a network | [`stored`] |
 //! | what has to go together; removing it | [`structured`] |
+//! | what changes nothing on a set of inputs | [`lossless`] |
 //! | parameters, bytes, operations, seconds | [`cost`], [`crossover`] |
 
 mod activations;
@@ -21,6 +22,7 @@ pub mod calibration;
 pub mod cost;
 pub mod crossover;
 pub mod error;
+pub mod lossless;
 pub mod pipeline;
 pub mod reconstruct;
 pub mod saliency;

@@ -5,7 +5,7 @@
 //! sees differences that are small beside what the networks compute. Where inputs are split, boxes become so small that the first
 //! is the better.
 
-use crate::bounds::{self, Bounds, Method};
+use crate::bounds::{self, Bounds, Method, Stop};
 use crate::crown::{Multipliers, Rows, back_substitute};
 use crate::error::VerifyError;
 use crate::lower::lower;
@@ -49,6 +49,7 @@ pub fn equivalence(
     observer: &dyn Observer,
     tracer: Option<&mut (dyn Tracer + '_)>,
 ) -> Result<(Pair, Report), VerifyError> {
+    let start = Instant::now();
     let [a, b] = networks;
     let pair = Pair::new(a, b, inputs, question)?;
     if pair.identical {
@@ -57,30 +58,39 @@ pub fn equivalence(
         return Ok((pair, Report { outcome: Outcome::Unsat, statistics }));
     }
     let related = match splits_relus(&pair, settings)? && settings.uses(Technique::Relate) {
-        true => related(a, b, &pair.property)?,
+        true => {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(settings.threads).build()?;
+            let late = || observer.stop() || settings.timeout.is_some_and(|limit| start.elapsed() >= limit);
+            pool.install(|| related(a, b, &pair.property, &late))?
+        }
         false => Related::default(),
     };
     if related.0.iter().all(Vec::is_empty) {
-        let report = verify_traced(&pair.graph, &pair.property, settings, observer, tracer)?;
+        let timeout = settings.timeout.map(|timeout| timeout.saturating_sub(start.elapsed()));
+        let settings = Settings { timeout, ..settings.clone() };
+        let report = verify_traced(&pair.graph, &pair.property, &settings, observer, tracer)?;
         return Ok((pair, report));
     }
     let forms = [(pair, None), (Pair::related(a, b, inputs, question, &related)?, Some(Record::Related(related)))];
-    in_turn(forms, settings, observer, tracer)
+    in_turn(forms, start, settings, observer, tracer)
 }
 
 /// Searches one form, then the other, each time longer, until one decides.
 fn in_turn(
     forms: [(Pair, Option<Record>); 2],
+    start: Instant,
     settings: &Settings,
     observer: &dyn Observer,
     mut tracer: Option<&mut (dyn Tracer + '_)>,
 ) -> Result<(Pair, Report), VerifyError> {
-    let start = Instant::now();
     let begin = tracer.as_mut().map(|tracer| tracer.mark());
     let (mut domains, mut limit, mut settings) = (0, FIRST, settings.clone());
     let timeout = settings.timeout;
     let mut stuck = [false; 2];
     for turn in (0..2).cycle() {
+        if stuck[turn] {
+            continue;
+        }
         let (pair, record) = &forms[turn];
         if let (Some(tracer), Some(begin)) = (&mut tracer, begin) {
             tracer.rewind(begin);
@@ -128,16 +138,19 @@ fn splits_relus(pair: &Pair, settings: &Settings) -> Result<bool, VerifyError> {
 }
 
 /// The entries of each pair of ReLUs $h = \max(u, 0)$, $g = \max(v, 0)$ that are better related on the boxes of a property, pair
-/// after pair: what earlier pairs gained is known in the range of the difference.
+/// after pair: what earlier pairs gained is known in the range of the difference. None once it is late.
 ///
 /// # Errors
 /// The joint network has an operator without bounds.
-pub fn related(a: &Graph, b: &Graph, property: &Property) -> Result<Related, VerifyError> {
+pub fn related(a: &Graph, b: &Graph, property: &Property, late: Stop<'_>) -> Result<Related, VerifyError> {
     let regions = Specification::<f64>::new(property).regions;
     let mut chosen = Related::default();
-    let Some(apart) = Ranges::new(a, b, &chosen, &regions)? else { return Ok(chosen) };
+    let Some(apart) = Ranges::new(a, b, &chosen, &regions, late)? else { return Ok(chosen) };
     for pair in 0..apart.pairs.len() {
-        let known = if chosen.0.iter().all(Vec::is_empty) { None } else { Ranges::new(a, b, &chosen, &regions)? };
+        if late() {
+            return Ok(Related::default());
+        }
+        let known = if chosen.0.iter().all(Vec::is_empty) { None } else { Ranges::new(a, b, &chosen, &regions, late)? };
         let mut gaps = vec![[0.0; 2]; apart.pairs[pair].entries.len()];
         for region in 0..regions.len() {
             let before = apart.of(pair, region);
@@ -177,18 +190,27 @@ struct Pairing {
 }
 
 impl<'a> Ranges<'a> {
-    fn new(a: &Graph, b: &Graph, related: &Related, regions: &'a [Region<f64>]) -> Result<Option<Self>, VerifyError> {
+    fn new(
+        a: &Graph,
+        b: &Graph,
+        related: &Related,
+        regions: &'a [Region<f64>],
+        late: Stop<'_>,
+    ) -> Result<Option<Self>, VerifyError> {
         let Some(Differences { graph, relus }) = Differences::new(a, b, related)? else { return Ok(None) };
         let network = lower(&graph)?;
         let sources = network.sources();
-        let layer = |name: &str| network.layers.iter().position(|layer| layer.name == name).map(|k| sources[k]);
+        // A node may have been lowered to several layers of its name.
+        let layer = |name: &str| {
+            network.activations().find(|(k, ..)| network.layers[*k].name == name).map(|(k, ..)| sources[k])
+        };
         let mut first = 0;
         let mut pairing = |([h, g], size): &([String; 2], usize)| {
             first += size;
             Pairing { read: layer(h).zip(layer(g)).map(|(u, v)| [u, v]), entries: first - size..first }
         };
         let pairs = relus.iter().map(&mut pairing).collect();
-        let bound = |region: &Region<f64>| bounds::bound(&network, &region.boxes(), Method::Crown, &[], &|| false);
+        let bound = |region: &Region<f64>| bounds::bound(&network, &region.boxes(), Method::Crown, &[], late);
         let found = regions.iter().map(bound).collect();
         Ok(Some(Self { regions, network, found, pairs }))
     }

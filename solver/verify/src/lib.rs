@@ -35,6 +35,7 @@ pub mod rounding;
 pub mod search;
 pub mod settings;
 pub mod specification;
+pub mod stable;
 pub mod technique;
 pub mod verify;
 pub mod witness;

@@ -57,8 +57,8 @@ fn arguments() -> Option<Arguments> {
     }
     let classes = read.same_class || (read.lead.is_none() && !read.least);
     let question = read.delta.is_some() || read.same_class;
-    let once = !(read.delta.is_some() && read.same_class) && !(question && read.semantics.is_some());
-    (classes && once && read.files.len() == 3 + usize::from(question)).then_some(read)
+    let clash = (read.delta.is_some() && read.same_class) || (question && read.semantics.is_some());
+    (classes && !clash && read.files.len() == 3 + usize::from(question)).then_some(read)
 }
 
 /// What is to be shown, and by what.

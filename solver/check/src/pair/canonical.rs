@@ -10,6 +10,12 @@ pub(super) fn canonical(graph: &Graph) -> Result<Graph, NnError> {
     let input = graph.node(graph.input());
     let mut builder = GraphBuilder::new(input.name.clone(), input.shape.clone(), input.element);
     let mut copies: Vec<NodeId> = vec![builder.input()];
+    // Names of the network's own might collide with new ones.
+    let mut count = 0;
+    let mut name = || {
+        count += 1;
+        format!("{count}/{}", input.name)
+    };
     for (id, node) in graph.nodes().filter(|(id, _)| *id != graph.input()) {
         let given = graph.arguments(id);
         let mut arguments: Vec<NodeId> = given.iter().map(|a| copies[a.index()]).collect();
@@ -20,21 +26,21 @@ pub(super) fn canonical(graph: &Graph) -> Result<Graph, NnError> {
         let copied = match &node.op {
             Op::Gemm { alpha: 1.0, beta: 1.0, trans_a: false, trans_b } if stored(&given[1]).is_some() => {
                 if let (true, Some(value)) = (*trans_b, stored(&given[1])) {
-                    arguments[1] = builder.constant(format!("{}/transposed", node.name), transposed(value))?;
+                    arguments[1] = builder.constant(name(), transposed(value))?;
                 }
                 match arguments[..] {
                     [a, b, c, ..] => {
-                        let product = builder.add(format!("{}/product", node.name), Op::MatMul, &[a, b])?;
-                        builder.add(node.name.clone(), Op::Add, &[product, c])?
+                        let product = builder.add(name(), Op::MatMul, &[a, b])?;
+                        builder.add(name(), Op::Add, &[product, c])?
                     }
-                    _ => builder.add(node.name.clone(), Op::MatMul, &arguments)?,
+                    _ => builder.add(name(), Op::MatMul, &arguments)?,
                 }
             }
             Op::Add if stored(&given[0]).is_some() && stored(&given[1]).is_none() => {
                 arguments.swap(0, 1);
-                builder.add(node.name.clone(), Op::Add, &arguments)?
+                builder.add(name(), Op::Add, &arguments)?
             }
-            op => builder.add(node.name.clone(), op.clone(), &arguments)?,
+            op => builder.add(name(), op.clone(), &arguments)?,
         };
         copies.push(copied);
     }

@@ -1,11 +1,11 @@
 //! Both networks as one graph, node beside node.
 
-use super::{PairError, Related};
+use super::{Differences, PairError, Related};
 use crate::float;
 use secateur_nn::NnError;
 use secateur_nn::graph::{Graph, GraphBuilder, Node, NodeId};
 use secateur_nn::op::{ElementType, Op, Tensor, Value};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// A value of $A$, its counterpart in $B$, and their difference; no difference where both are one node.
@@ -15,6 +15,9 @@ struct Joint {
     b: NodeId,
     d: Option<NodeId>,
 }
+
+/// The longest way from the outputs to an input that is joined.
+const DEEPEST: usize = 2000;
 
 /// Whose node.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -33,6 +36,10 @@ pub(super) struct Joiner<'g> {
     /// Pairs of ReLUs so far: both values, and the difference of what they read.
     relus: Vec<[NodeId; 3]>,
     names: usize,
+    /// Nodes that depend on the input.
+    varies: HashSet<NodeId>,
+    /// How deep the present node is below the outputs.
+    depth: usize,
 }
 
 impl<'g> Joiner<'g> {
@@ -47,8 +54,11 @@ impl<'g> Joiner<'g> {
             related,
             relus: Vec::new(),
             names: 0,
+            varies: HashSet::new(),
+            depth: 0,
         };
         let x = joiner.builder.input();
+        joiner.varies.insert(x);
         let shape = &b.node(b.input()).shape;
         let y = if *shape == input.shape { x } else { joiner.reshape(x, shape)? };
         joiner.copies.insert((Side::A, a.input()), x);
@@ -63,8 +73,18 @@ impl<'g> Joiner<'g> {
         let flat = vec![1, outputs];
         let a = self.reshape(joint.a, &flat)?;
         let d = match joint.d {
-            Some(d) => self.reshape(d, &flat)?,
-            None => self.zero(outputs)?,
+            Some(d) if self.varies.contains(&d) => self.reshape(d, &flat)?,
+            // The difference is constant, or nothing.
+            d => {
+                let zero = self.zero(outputs)?;
+                match d {
+                    Some(d) => {
+                        let d = self.reshape(d, &flat)?;
+                        self.add(Op::Add, &[zero, d])?
+                    }
+                    None => zero,
+                }
+            }
         };
         let output = if classes { self.add(Op::Concat { axis: 1 }, &[a, d])? } else { d };
         if self.related.0.len() > self.relus.len() {
@@ -75,7 +95,7 @@ impl<'g> Joiner<'g> {
 
     /// The differences in front of all pairs of ReLUs as outputs, and the values of the last pair; for each pair the names of both ReLUs and the number of
     /// entries. `None` where there are no such pairs.
-    pub(super) fn probe(mut self) -> Result<Option<(Graph, Vec<([String; 2], usize)>)>, PairError> {
+    pub(super) fn probe(mut self) -> Result<Option<Differences>, PairError> {
         let [a, b] = self.graphs.map(Graph::output);
         self.join(a, b)?;
         let (mut parts, mut relus) = (Vec::new(), Vec::new());
@@ -91,12 +111,16 @@ impl<'g> Joiner<'g> {
             parts.push(self.reshape(id, &[1, entries])?);
         }
         let output = self.add(Op::Concat { axis: 1 }, &parts)?;
-        Ok(Some((self.builder.finish(output)?, relus)))
+        Ok(Some(Differences { graph: self.builder.finish(output)?, relus }))
     }
 
     fn add(&mut self, op: Op, arguments: &[NodeId]) -> Result<NodeId, NnError> {
         self.names += 1;
-        self.builder.add(format!("{}.{}", op.name(), self.names), op, arguments)
+        let id = self.builder.add(format!("{}.{}", op.name(), self.names), op, arguments)?;
+        if arguments.iter().any(|argument| self.varies.contains(argument)) {
+            self.varies.insert(id);
+        }
+        Ok(id)
     }
 
     fn constant(&mut self, tensor: Tensor<f32>) -> Result<NodeId, NnError> {
@@ -108,12 +132,13 @@ impl<'g> Joiner<'g> {
         let input = self.builder.input();
         let inputs = self.builder.node(input).shape.iter().product();
         let flat = self.reshape(input, &[1, inputs])?;
+        let first = self.entries(flat, inputs, &[0])?;
         let zeros = match self.builder.node(input).element {
-            ElementType::F64 => Value::F64(Arc::new(Tensor::full(vec![inputs, outputs], 0.0))),
-            _ => Value::F32(Arc::new(Tensor::full(vec![inputs, outputs], 0.0))),
+            ElementType::F64 => Value::F64(Arc::new(Tensor::full(vec![1, outputs], 0.0))),
+            _ => Value::F32(Arc::new(Tensor::full(vec![1, outputs], 0.0))),
         };
         let zeros = self.add(Op::Constant(zeros), &[])?;
-        self.add(Op::MatMul, &[flat, zeros])
+        self.add(Op::MatMul, &[first, zeros])
     }
 
     fn reshape(&mut self, id: NodeId, shape: &[usize]) -> Result<NodeId, NnError> {
@@ -128,16 +153,26 @@ impl<'g> Joiner<'g> {
     }
 
     /// A node of one network, with what it needs.
-    fn copy(&mut self, side: Side, id: NodeId) -> Result<NodeId, NnError> {
+    fn copy(&mut self, side: Side, id: NodeId) -> Result<NodeId, PairError> {
         if let Some(copied) = self.copies.get(&(side, id)) {
             return Ok(*copied);
         }
+        // Everything that it needs comes before it.
         let graph = self.graph(side);
-        let arguments: Result<Vec<NodeId>, NnError> =
-            graph.arguments(id).into_iter().map(|argument| self.copy(side, argument)).collect();
-        let copied = self.add(graph.node(id).op.clone(), &arguments?)?;
-        self.copies.insert((side, id), copied);
-        Ok(copied)
+        let mut needed = vec![id];
+        while let Some(next) = needed.last().copied() {
+            let missing =
+                graph.arguments(next).into_iter().find(|argument| !self.copies.contains_key(&(side, *argument)));
+            if let Some(missing) = missing {
+                needed.push(missing);
+                continue;
+            }
+            needed.pop();
+            let arguments: Vec<NodeId> = graph.arguments(next).iter().map(|a| self.copies[&(side, *a)]).collect();
+            let copied = self.add(graph.node(next).op.clone(), &arguments)?;
+            self.copies.insert((side, next), copied);
+        }
+        Ok(self.copies[&(side, id)])
     }
 
     /// A node of $A$ beside one of $B$ with as many entries.
@@ -145,7 +180,12 @@ impl<'g> Joiner<'g> {
         if let Some(joint) = self.joints.get(&(a, b)) {
             return Ok(*joint);
         }
+        self.depth += 1;
+        if self.depth > DEEPEST {
+            return Err(PairError::Deep);
+        }
         let joint = self.joined(a, b)?;
+        self.depth -= 1;
         self.joints.insert((a, b), joint);
         self.copies.entry((Side::A, a)).or_insert(joint.a);
         self.copies.entry((Side::B, b)).or_insert(joint.b);
@@ -178,7 +218,13 @@ impl<'g> Joiner<'g> {
             (x, y) if x == y && first.shape == second.shape && !xs.is_empty() && xs.len() == ys.len() => {}
             _ => return self.apart(a, b),
         }
-        if xs.iter().zip(&ys).any(|(x, y)| shape(Side::A, *x) != shape(Side::B, *y)) {
+        let pairs = || xs.iter().zip(&ys).map(|(x, y)| (self.graph(Side::A).node(*x), self.graph(Side::B).node(*y)));
+        let differ = |(u, v): (&Node, &Node)| {
+            let float = matches!(u.element, ElementType::F32 | ElementType::F64);
+            let same = matches!((&u.op, &v.op), (Op::Constant(x), Op::Constant(y)) if same_bits(x, y));
+            u.shape != v.shape || u.element != v.element || !(float || same)
+        };
+        if pairs().any(differ) {
             return self.apart(a, b);
         }
         let joints: Result<Vec<Joint>, PairError> = xs.iter().zip(&ys).map(|(x, y)| self.join(*x, *y)).collect();
@@ -230,7 +276,14 @@ impl<'g> Joiner<'g> {
         };
         let d = match exact {
             Some(tensor) => self.constant(tensor)?,
-            None => self.add(Op::Sub, &[u, v])?,
+            // No float is the difference: it is computed, from zeros that depend on the input.
+            None => {
+                let shape = x.shape().to_vec();
+                let zero = self.zero(shape.iter().product())?;
+                let zero = self.reshape(zero, &shape)?;
+                let first = self.add(Op::Add, &[zero, u])?;
+                self.add(Op::Sub, &[first, v])?
+            }
         };
         Ok(Joint { a: u, b: v, d: Some(d) })
     }
@@ -355,15 +408,22 @@ impl<'g> Joiner<'g> {
         mut apply: impl FnMut(&mut Self, &[NodeId]) -> Result<NodeId, NnError>,
     ) -> Result<Option<NodeId>, NnError> {
         let [x, w] = [joints[0], joints[1]];
+        // A stored difference, one that is computed between variables, or one that is neither.
+        let simple = |this: &Self, joint: &Joint| match joint.d {
+            Some(d) => !this.is_constant(joint) || matches!(this.builder.node(d).op, Op::Constant(_)),
+            None => true,
+        };
         let mut terms = Vec::new();
-        if let Some(d) = x.d {
-            terms.push(apply(self, &[d, w.a])?);
+        match x.d {
+            Some(d) if simple(self, &x) => terms.push(apply(self, &[d, w.a])?),
+            Some(_) => {
+                let (first, second) = (apply(self, &[x.a, w.a])?, apply(self, &[x.b, w.a])?);
+                terms.push(self.add(Op::Sub, &[first, second])?);
+            }
+            None => {}
         }
         match w.d {
-            Some(d) if !self.is_constant(&w) || matches!(self.builder.node(d).op, Op::Constant(_)) => {
-                terms.push(apply(self, &[x.b, d])?);
-            }
-            // The difference of the weights is no float: both products.
+            Some(d) if simple(self, &w) => terms.push(apply(self, &[x.b, d])?),
             Some(_) => {
                 let (first, second) = (apply(self, &[x.b, w.a])?, apply(self, &[x.b, w.b])?);
                 terms.push(self.add(Op::Sub, &[first, second])?);
@@ -428,7 +488,9 @@ impl<'g> Joiner<'g> {
 /// Whether two stored tensors are the same numbers; NaN is none.
 fn same_bits(x: &Value, y: &Value) -> bool {
     match (x, y) {
-        (Value::F32(x), Value::F32(y)) => x.data().iter().zip(y.data()).all(|(x, y)| x.to_bits() == y.to_bits()),
+        (Value::F32(x), Value::F32(y)) => {
+            x.data().iter().zip(y.data()).all(|(x, y)| x.to_bits() == y.to_bits() && x.is_finite())
+        }
         (x, y) => x == y,
     }
 }

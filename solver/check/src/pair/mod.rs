@@ -18,6 +18,8 @@
 //! | the same operators for the same maps | `canonical` |
 //! | both networks as one, with differences | `join` |
 //!
+//! Networks that are not defined everywhere (roots, quotients by variables) are refused: a difference could hide where one is not.
+//!
 //! The joint network computes exactly $A$ and $A - B$ in real arithmetic; bounding it is the ordinary business of the verifier and the
 //! checker.
 
@@ -33,6 +35,7 @@ use dashu_ratio::RBig;
 use join::Joiner;
 use secateur_nn::NnError;
 use secateur_nn::graph::{Graph, NodeId};
+use secateur_nn::op::Op;
 use secateur_nn::property::{Case, Conjunction, LinearConstraint, Property};
 use std::io::Read;
 use thiserror::Error;
@@ -59,6 +62,30 @@ pub enum PairError {
         /// Inputs of the networks.
         networks: usize,
     },
+    /// The inputs have other shapes; extents of 1 do not count, and flat ones go with all.
+    #[error("the inputs do not go together: {first:?} and {second:?}")]
+    Shapes {
+        /// Of the first network.
+        first: Vec<usize>,
+        /// Of the second network, or as the property declares them.
+        second: Vec<usize>,
+    },
+    /// The inputs have other element types.
+    #[error("the networks' inputs have different element types")]
+    Elements,
+    /// A network is not defined everywhere, so a difference of it is not either.
+    #[error(
+        "node `{node}`: operator {op} may be undefined, and networks are compared only where both are defined everywhere"
+    )]
+    Partial {
+        /// The node.
+        node: String,
+        /// Its operator.
+        op: &'static str,
+    },
+    /// A network is deeper than is joined.
+    #[error("a network has more than 2000 operators in a row")]
+    Deep,
     /// A ball cuts a box.
     #[error("the set of inputs is no box")]
     Ball,
@@ -100,8 +127,7 @@ impl Differences {
     /// See [`Pair::new`].
     pub fn new(a: &Graph, b: &Graph, related: &Related) -> Result<Option<Self>, PairError> {
         let (a, b) = (canonical(a)?, canonical(b)?);
-        let found = Joiner::new(&a, &b, related)?.probe()?;
-        Ok(found.map(|(graph, relus)| Self { graph, relus }))
+        Joiner::new(&a, &b, related)?.probe()
     }
 }
 
@@ -162,6 +188,21 @@ impl Pair {
         if outputs != second {
             return Err(PairError::Sizes { what: "outputs", first: outputs, second });
         }
+        let shape = |graph: &Graph| graph.node(graph.input()).shape.clone();
+        let declared = inputs.declared.iter().map(|[input, _]| input.clone());
+        for other in declared.chain([shape(b)]) {
+            if !go_together(&shape(a), &other) {
+                return Err(PairError::Shapes { first: shape(a), second: other });
+            }
+        }
+        if a.node(a.input()).element != b.node(b.input()).element {
+            return Err(PairError::Elements);
+        }
+        for graph in [a, b] {
+            if let Some((_, node)) = graph.nodes().find(|(id, _)| may_be_undefined(graph, *id)) {
+                return Err(PairError::Partial { node: node.name.clone(), op: node.op.name() });
+            }
+        }
         if inputs.cases.iter().any(|case| case.ball.is_some()) {
             return Err(PairError::Ball);
         }
@@ -173,10 +214,14 @@ impl Pair {
         }
         let classes = matches!(question, Question::SameClass { .. });
         let (graph, identical) = Joiner::new(&canonical(a)?, &canonical(b)?, related)?.finish(outputs, classes)?;
-        let unsafe_set = question.unsafe_set(outputs);
+        let differ = question.unsafe_set(outputs);
         let mut cases: Vec<Case> = Vec::new();
         for case in &inputs.cases {
-            let case = Case { unsafe_set: unsafe_set.clone(), ..case.clone() };
+            let unsafe_set = restrictions(case)
+                .iter()
+                .flat_map(|inputs| differ.iter().map(move |set| inputs.iter().chain(set).cloned().collect()))
+                .collect();
+            let case = Case { unsafe_set, ..case.clone() };
             if !cases.contains(&case) {
                 cases.push(case);
             }
@@ -185,6 +230,47 @@ impl Pair {
         let property = Property { inputs: first, outputs, cases, declared: None };
         Ok(Self { graph, property, identical })
     }
+}
+
+/// Whether two input shapes are the same, or one is flat; extents of 1 do not count.
+fn go_together(first: &[usize], second: &[usize]) -> bool {
+    let long = |shape: &[usize]| shape.iter().copied().filter(|n| *n != 1).collect::<Vec<usize>>();
+    let (first, second) = (long(first), long(second));
+    first == second || first.len() <= 1 || second.len() <= 1
+}
+
+/// Whether a node has no value at some arguments.
+fn may_be_undefined(graph: &Graph, id: NodeId) -> bool {
+    let stored = |position: usize| {
+        graph.arguments(id).get(position).is_some_and(|a| matches!(graph.node(*a).op, Op::Constant(_)))
+    };
+    match graph.node(id).op {
+        Op::Sqrt => true,
+        Op::Div => !stored(1),
+        Op::Pow => {
+            let exponent = graph.arguments(id).get(1).and_then(|a| match &graph.node(*a).op {
+                Op::Constant(value) => value.to_f64(),
+                _ => None,
+            });
+            !exponent.is_some_and(|all| all.iter().all(|e| *e >= 1.0 && e.fract() == 0.0))
+        }
+        _ => false,
+    }
+}
+
+/// The constraints on inputs alone that a case has beside its box: the inputs that count satisfy one of these sets.
+fn restrictions(case: &Case) -> Vec<Conjunction> {
+    let mut found: Vec<Conjunction> = Vec::new();
+    for conjunction in &case.unsafe_set {
+        let inputs: Conjunction = conjunction.iter().filter(|c| c.outputs.is_empty()).cloned().collect();
+        if inputs.is_empty() {
+            return vec![inputs];
+        }
+        if !found.contains(&inputs) {
+            found.push(inputs);
+        }
+    }
+    found
 }
 
 /// What a certificate shows of a question about two networks. Its first record may say which entries are related; where both
@@ -208,7 +294,10 @@ pub fn check_pair(
         return if record.is_none() { Ok(Accepted::Unsat { records: 0 }) } else { Err(nothing) };
     }
     if let Some(Record::Related(related)) = record {
-        pair = Pair::related(a, b, inputs, question, &related)?;
+        pair = Pair::related(a, b, inputs, question, &related).map_err(|error| match error {
+            PairError::Related => Rejection::Pairing,
+            error => Rejection::Pair(error),
+        })?;
         record = reader.read()?;
     }
     check_records(&pair.graph, &pair.property, Semantics::Real, record, reader)
