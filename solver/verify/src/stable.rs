@@ -1,6 +1,7 @@
 //! ReLUs whose sign does not change on a set of inputs.
 //!
-//! $z_j \le 0$ everywhere makes a ReLU 0 (*dead*), $z_j \ge 0$ makes it the identity (*active*).
+//! $z_j < 0$ everywhere makes a ReLU 0 (*dead*), $z_j > 0$ makes it the identity (*active*). [`signs`] finds them by bounds; [`claims`]
+//! says the same as a property of a network whose outputs are these $z_j$, to be verified with a certificate.
 
 use crate::alpha;
 use crate::ball::Ball;
@@ -9,18 +10,20 @@ use crate::error::VerifyError;
 use crate::lower::lower;
 use crate::network::Function;
 use crate::specification::Specification;
-use secateur_nn::graph::Graph;
+use dashu_ratio::RBig;
+use secateur_linalg::Tensor;
+use secateur_nn::graph::{Graph, GraphBuilder, NodeId};
 use secateur_nn::op::Op;
-use secateur_nn::property::Property;
+use secateur_nn::property::{Case, Conjunction, LinearConstraint, Property};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// What is known of a ReLU's input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sign {
-    /// At most 0: the ReLU is 0.
+    /// Below 0: the ReLU is 0.
     Dead,
-    /// At least 0: the ReLU changes nothing.
+    /// Above 0: the ReLU changes nothing.
     Active,
     /// Neither was shown.
     Open,
@@ -75,9 +78,9 @@ pub fn signs(graph: &Graph, inputs: &Property) -> Result<BTreeMap<String, Vec<Si
                 let ends = found.lower[*source].chunks_exact(size).zip(found.upper[*source].chunks_exact(size));
                 for (lower, upper) in ends {
                     for ((known, l), u) in known.iter_mut().zip(lower).zip(upper) {
-                        let here = if *u <= 0.0 {
+                        let here = if *u < 0.0 {
                             Sign::Dead
-                        } else if *l >= 0.0 {
+                        } else if *l > 0.0 {
                             Sign::Active
                         } else {
                             Sign::Open
@@ -90,6 +93,54 @@ pub fn signs(graph: &Graph, inputs: &Property) -> Result<BTreeMap<String, Vec<Si
     }
     let settled = |signs: Vec<Option<Sign>>| signs.into_iter().map(|s| s.unwrap_or(Sign::Open)).collect();
     Ok(signs.into_iter().map(|(name, signs)| (name, settled(signs))).collect())
+}
+
+/// That entries of `Relu` nodes have a sign on the boxes of `inputs`: a network with $z_j$ of the dead and $-z_j$ of the active ones as
+/// its outputs, and the property that one of them may be 0 or more there, which has to fail. `None` without entries.
+///
+/// # Errors
+/// The network cannot be built again.
+pub fn claims(
+    graph: &Graph,
+    inputs: &Property,
+    wanted: &BTreeMap<String, Vec<Sign>>,
+) -> Result<Option<(Graph, Property)>, VerifyError> {
+    let input = graph.node(graph.input());
+    let mut builder = GraphBuilder::new(input.name.clone(), input.shape.clone(), input.element);
+    let mut copies = vec![builder.input()];
+    let mut parts = Vec::new();
+    for (id, node) in graph.nodes().filter(|(id, _)| *id != graph.input()) {
+        let arguments: Vec<NodeId> = graph.arguments(id).iter().map(|a| copies[a.index()]).collect();
+        for (sign, negative) in [(Sign::Dead, false), (Sign::Active, true)] {
+            let of = wanted.get(&node.name).filter(|_| node.op == Op::Relu);
+            let entries: Vec<usize> =
+                of.map_or_else(Vec::new, |all| (0..all.len()).filter(|i| all[*i] == sign).collect());
+            if entries.is_empty() {
+                continue;
+            }
+            let size = node.shape.iter().product();
+            let mut add = |what: &str, op: Op, argument: NodeId| {
+                builder.add(format!("{}/{sign:?} {what}", node.name), op, &[argument])
+            };
+            let flat = add("flat", Op::Reshape { shape: vec![1, size] }, arguments[0])?;
+            let picked = add("entries", Op::Gather { axis: 1, indices: Tensor::vector(entries) }, flat)?;
+            parts.push(if negative { add("negative", Op::Neg, picked)? } else { picked });
+        }
+        copies.push(builder.add(node.name.clone(), node.op.clone(), &arguments)?);
+    }
+    if parts.is_empty() {
+        return Ok(None);
+    }
+    let output = builder.add("signs", Op::Concat { axis: 1 }, &parts)?;
+    let claims = builder.finish(output)?;
+    let outputs = claims.node(claims.output()).shape.iter().product();
+    let not_negative = |i| {
+        let (inputs, bound) = (Vec::new(), RBig::ZERO);
+        vec![LinearConstraint { inputs, outputs: vec![(i, -RBig::ONE)], bound, strict: false }]
+    };
+    let unsafe_set: Vec<Conjunction> = (0..outputs).map(not_negative).collect();
+    let cases = inputs.cases.iter().map(|case| Case { unsafe_set: unsafe_set.clone(), ..case.clone() }).collect();
+    Ok(Some((claims, Property { inputs: inputs.inputs, outputs, cases, declared: None })))
 }
 
 type Corners = (Vec<f64>, Vec<f64>);
