@@ -34,13 +34,13 @@ pub struct Arguments {
     /// The property whose inputs count (VNNLIB, may be gzipped).
     spec: PathBuf,
     /// Whether no output differs by more than D.
-    #[arg(long, value_name = "D", value_parser = tolerance)]
+    #[arg(long, value_name = "D", value_parser = tolerance, allow_hyphen_values = true)]
     delta: Option<RBig>,
     /// Whether a class that is ahead in the first network is among the first in the second.
     #[arg(long)]
     same_class: bool,
     /// With --same-class: look only where the class is ahead of all others by M in the first network.
-    #[arg(long, value_name = "M", value_parser = tolerance, requires = "same_class")]
+    #[arg(long, value_name = "M", value_parser = tolerance, allow_hyphen_values = true, requires = "same_class")]
     lead: Option<RBig>,
     /// With --same-class: the class is the least output, not the greatest.
     #[arg(long, requires = "same_class")]

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 /// What is to be shown of the pruned network.
 #[derive(Args)]
+#[group(id = "certification")]
 pub struct Options {
     /// Verify what was written against the original on the box of --spec: the first line is `equivalent`, `different` (and where),
     /// `unknown` or `timeout`.
@@ -24,13 +25,13 @@ pub struct Options {
     #[arg(long, value_name = "SPEC", requires = "certify")]
     spec: Option<PathBuf>,
     /// Whether no output differs by more than D.
-    #[arg(long, value_name = "D", value_parser = tolerance, requires = "certify", conflicts_with = "same_class")]
+    #[arg(long, value_name = "D", value_parser = tolerance, allow_hyphen_values = true, requires = "certify", conflicts_with = "same_class")]
     delta: Option<RBig>,
     /// Whether a class that is ahead in the original is among the first in the pruned network.
     #[arg(long, requires = "certify")]
     same_class: bool,
     /// With --same-class: look only where the class is ahead of all others by M.
-    #[arg(long, value_name = "M", value_parser = tolerance, requires = "same_class")]
+    #[arg(long, value_name = "M", value_parser = tolerance, allow_hyphen_values = true, requires = "same_class")]
     lead: Option<RBig>,
     /// With --same-class: the class is the least output, not the greatest.
     #[arg(long, requires = "same_class")]

@@ -14,6 +14,7 @@ use std::path::PathBuf;
 
 /// How a pruned network recovers.
 #[derive(Args)]
+#[group(id = "recovery")]
 pub struct Options {
     /// Train N epochs after each step of the schedule, with Adam; what is removed stays 0.
     #[arg(long, value_name = "N", requires = "data")]
