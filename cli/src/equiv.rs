@@ -220,7 +220,9 @@ pub fn decide(
 ) -> Result<Answer, CliError> {
     let model = || files.second.to_owned();
     let fault = |source| match source {
-        VerifyError::Pair(source) => CliError::Pair { first: files.first.to_owned(), second: model(), source },
+        VerifyError::Pair(source) => {
+            CliError::Pair { first: files.first.to_owned(), second: model(), source: Box::new(source) }
+        }
         source => CliError::Verify { model: model(), source },
     };
     // What makes no pair leaves no file behind.

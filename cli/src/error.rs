@@ -53,7 +53,7 @@ pub enum CliError {
         /// The second network's file.
         second: PathBuf,
         /// Why not.
-        source: secateur_check::PairError,
+        source: Box<secateur_check::PairError>,
     },
     /// A device was asked for that cannot be used.
     #[error(transparent)]

@@ -243,7 +243,7 @@ impl Task<'_> {
 
     /// The greatest sparsity, of those that bisection meets, at which the pruned network is shown to be equivalent.
     fn largest(&self, settings: &Settings) -> Result<(Made, Settings), CliError> {
-        let at = |sparsity: f64| Settings { budget: Budget { sparsity, ..settings.budget }, ..settings.clone() };
+        let at = |sparsity: f64| Settings { budget: Budget { sparsity, ..settings.budget }, ..*settings };
         let equivalent = |made: &Made| made.answer.as_ref().is_some_and(|a| a.agreement == Agreement::Equivalent);
         let (mut low, mut high) = (0.0, settings.budget.sparsity);
         let mut next = high;

@@ -90,7 +90,7 @@ fn layers(graph: &Graph) -> Vec<Layer<'_>> {
             return None;
         }
         let entries: usize = node.shape.iter().product();
-        (entries % outputs.max(1) == 0).then(|| Layer { relu, weight, axis, bias, positions: entries / outputs })
+        entries.is_multiple_of(outputs.max(1)).then(|| Layer { relu, weight, axis, bias, positions: entries / outputs })
     };
     graph.nodes().filter(|(_, node)| node.op == Op::Relu).filter_map(layer).collect()
 }
