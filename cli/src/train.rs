@@ -30,8 +30,8 @@ use std::time::Instant;
 /// processor. Ctrl-C ends training after the step at hand; with --checkpoint, --resume goes on from the last whole epoch.
 #[derive(Args)]
 pub struct Arguments {
-    /// The network: mlp:A-B-…-C (widths), lenet300, lenet5, resnet20[:W] (channels of the first stage, 16 if not given),
-    /// transformer[:W], gru[:W] (width; an image is a sequence of its rows), or a file FILE.onnx, perhaps gzipped.
+    /// The network: mlp:A-B-…-C (widths), lenet300, lenet5, resnet20 or resnet20:W (channels of the first stage, else 16),
+    /// transformer or transformer:W, gru or gru:W (width; an image is a sequence of its rows), or a file FILE.onnx, perhaps gzipped.
     #[arg(long, value_name = "NETWORK")]
     model: Model,
     /// The data: mnist, cifar, or a CSV file of numbers, perhaps with a header.
@@ -85,7 +85,7 @@ pub struct Arguments {
     /// Share of the training data that is kept for validation; a tenth if not given and --patience is, else none.
     #[arg(long, value_name = "SHARE")]
     validation: Option<f64>,
-    /// What is minimised: cross-entropy[:S] (label smoothing S), mse, or huber:D.
+    /// What is minimised: cross-entropy, cross-entropy:S (label smoothing S), mse, or huber:D.
     #[arg(long, value_name = "LOSS", default_value = "cross-entropy", value_parser = loss)]
     loss: Loss,
     /// Mirror half of the images.

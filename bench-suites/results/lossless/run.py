@@ -4,7 +4,7 @@
     python3 bench-suites/results/lossless/run.py SECATEUR BENCH OUT
 
 SECATEUR is the program, BENCH the directory of public suites, OUT gets reduced.csv and sparsity.csv. Seeds are the defaults; each
-verification has 60 seconds. Lines are written as soon as they are known.
+reduction has 60 seconds, each proof of equivalence 10. Lines are written as soon as they are known.
 """
 import csv
 import json
@@ -14,7 +14,7 @@ import sys
 import tempfile
 
 program, bench, out = sys.argv[1], pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[3])
-acas = ["1_1", "1_2", "2_4", "3_3", "4_5", "5_8"]
+acas = ["1_1", "2_4", "3_3", "5_8"]
 questions = [
     ("acasxu", f"ACASXU_run2a_{net}_batch_2000", prop, delta)
     for net in acas
@@ -56,7 +56,7 @@ with tempfile.TemporaryDirectory() as scratch, open(out / "reduced.csv", "w", ne
             first.writerow([suite, network, prop, r["verdict"], *sizes, r["dead"], r["merged"], r["idle"], f"{r['seconds']:.2f}"])
             reduced.flush()
         options = ["--method", "magnitude", "--sparsity", "0.95", "--largest", "--certify", "--spec", spec]
-        r = run("prune", model, *options, "--delta", delta, "--timeout", 60, "-o", made)
+        r = run("prune", model, *options, "--delta", delta, "--timeout", 10, "-o", made)
         certified = r["certified"]
         second.writerow([suite, network, prop, delta, certified["verdict"], f"{r['sparsity']:.4f}", f"{certified['seconds']:.2f}"])
         sparsity.flush()
