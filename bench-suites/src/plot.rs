@@ -1,6 +1,7 @@
 //! Plots, as SVG text.
 
 use crate::record::SampleRecord;
+use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, ValueFormatter};
 use plotters::prelude::*;
 use std::fmt::Display;
 
@@ -157,6 +158,136 @@ pub fn scatter(title: &str, axes: &Axes<'_>, series: &[Series]) -> Result<String
     Ok(text)
 }
 
+/// A line through points with bars.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Curve {
+    /// What it is.
+    pub label: String,
+    /// Place, value, and half the length of the bar.
+    pub points: Vec<(f64, f64, f64)>,
+}
+
+/// Curves over the same axes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Panel {
+    /// What stands above.
+    pub title: String,
+    /// The curves.
+    pub curves: Vec<Curve>,
+    /// A level to compare with, drawn as a dashed line.
+    pub level: Option<f64>,
+}
+
+/// A logarithmic axis that is marked at some places.
+struct Places {
+    axis: plotters::coord::types::RangedCoordf64,
+    marks: Vec<f64>,
+}
+
+impl Ranged for Places {
+    type FormatOption = NoDefaultFormatting;
+    type ValueType = f64;
+
+    fn map(&self, value: &f64, limit: (i32, i32)) -> i32 {
+        self.axis.map(value, limit)
+    }
+
+    fn key_points<Hint: KeyPointHint>(&self, _: Hint) -> Vec<f64> {
+        self.marks.clone()
+    }
+
+    fn range(&self) -> std::ops::Range<f64> {
+        self.axis.range()
+    }
+}
+
+impl ValueFormatter<f64> for Places {
+    fn format(value: &f64) -> String {
+        let text = format!("{:.1}", 10f64.powf(*value));
+        text.strip_suffix(".0").unwrap_or(&text).to_owned()
+    }
+}
+
+/// Panels side by side with one scale. The horizontal axis is logarithmic and marked where there are points; a label has the
+/// same colour in every panel.
+///
+/// # Errors
+/// There is no point with a positive place, or one that is not finite.
+pub fn panels(title: &str, x: &str, y: &str, panels: &[Panel]) -> Result<String, PlotError> {
+    let points = || panels.iter().flat_map(|p| &p.curves).flat_map(|c| &c.points);
+    let levels = panels.iter().filter_map(|p| p.level);
+    let heights: Vec<f64> = points().flat_map(|(_, v, half)| [v - half, v + half]).chain(levels).collect();
+    let mut places: Vec<f64> = points().map(|(x, _, _)| x.log10()).collect();
+    places.sort_by(f64::total_cmp);
+    places.dedup_by(|a, b| (*a - *b).abs() < 1e-9);
+    let (Some(first), Some(last)) = (places.first().copied(), places.last().copied()) else {
+        return Err(PlotError("there is no point to draw".to_owned()));
+    };
+    if !places.iter().chain(&heights).all(|v| v.is_finite()) {
+        return Err(PlotError("a point is not finite, or its place not positive".to_owned()));
+    }
+    let (least, most) = heights.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| (a.min(*v), b.max(*v)));
+    let pad = (0.04 * (most - least)).max(0.05);
+    let mut labels: Vec<&str> = Vec::new();
+    for label in panels.iter().flat_map(|p| &p.curves).map(|c| c.label.as_str()) {
+        if !labels.contains(&label) {
+            labels.push(label);
+        }
+    }
+    let letters = labels.iter().map(|label| label.chars().count()).max().unwrap_or(0) as f64;
+    let beside = (last - first).max(0.1) * (0.1 + 0.02 * letters) * if panels.len() > 1 { 1.1 } else { 0.8 };
+    let size = (if panels.len() > 1 { 590 * panels.len() as u32 } else { SIZE.0 }, SIZE.1);
+    let mut text = String::new();
+    {
+        let area = SVGBackend::with_string(&mut text, size).into_drawing_area();
+        area.fill(&WHITE).map_err(PlotError::new)?;
+        let area = area.titled(title, ("sans-serif", 18)).map_err(PlotError::new)?;
+        for (part, panel) in area.split_evenly((1, panels.len())).iter().zip(panels) {
+            let ends = first - 0.03 * (last - first).max(0.1)..last + beside;
+            let across = Places { axis: ends.into(), marks: places.clone() };
+            let mut chart = ChartBuilder::on(part)
+                .caption(&panel.title, ("sans-serif", 15))
+                .margin(10)
+                .x_label_area_size(42)
+                .y_label_area_size(58)
+                .build_cartesian_2d(across, least - pad..most + pad)
+                .map_err(PlotError::new)?;
+            chart
+                .configure_mesh()
+                .x_desc(x)
+                .y_desc(y)
+                .y_label_formatter(&|v| format!("{v:.0}"))
+                .light_line_style(WHITE)
+                .draw()
+                .map_err(PlotError::new)?;
+            if let Some(level) = panel.level {
+                let ends = [(first, level), (last, level)];
+                let line = DashedLineSeries::new(ends, 5, 4, BLACK.mix(0.6).stroke_width(1));
+                chart.draw_series(line).map_err(PlotError::new)?;
+            }
+            for curve in &panel.curves {
+                let index = labels.iter().position(|label| *label == curve.label).unwrap_or(0);
+                let colour = Palette99::pick(index).to_rgba();
+                let bars = curve.points.iter().map(|(x, v, half)| {
+                    PathElement::new([(x.log10(), v - half), (x.log10(), v + half)], colour.stroke_width(1))
+                });
+                chart.draw_series(bars).map_err(PlotError::new)?;
+                let dots = curve.points.iter().map(|(x, v, _)| Circle::new((x.log10(), *v), 3, colour.filled()));
+                chart.draw_series(dots).map_err(PlotError::new)?;
+                let line = curve.points.iter().map(|(x, v, _)| (x.log10(), *v));
+                let drawn = chart.draw_series(LineSeries::new(line, colour.stroke_width(2)));
+                let key = move |(x, y)| PathElement::new(vec![(x, y), (x + 14, y)], colour.stroke_width(2));
+                drawn.map_err(PlotError::new)?.label(&curve.label).legend(key);
+            }
+            let mut key = chart.configure_series_labels();
+            key.position(SeriesLabelPosition::LowerRight).background_style(WHITE.mix(0.8));
+            key.border_style(BLACK.mix(0.4)).draw().map_err(PlotError::new)?;
+        }
+        area.present().map_err(PlotError::new)?;
+    }
+    Ok(text)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -178,5 +309,16 @@ mod tests {
     fn nothing_finite_is_an_error() {
         assert!(bounds("a margin", &[sample(0.1, None, None)]).is_err());
         assert!(bounds("a margin", &[]).is_err());
+    }
+
+    #[test]
+    fn panels_have_curves_and_a_level() {
+        let curve = |label: &str| Curve { label: label.to_owned(), points: vec![(1.0, 90.0, 2.0), (50.0, 98.0, 0.0)] };
+        let panel = |label: &str| Panel { title: "left".to_owned(), curves: vec![curve(label)], level: Some(99.0) };
+        let svg = panels("two", "kept", "right", &[panel("a curve"), panel("another")]).expect("points");
+        assert!(svg.contains("a curve") && svg.contains("another") && svg.matches("<polyline").count() >= 2, "{svg}");
+        assert!(panels("none", "kept", "right", &[]).is_err());
+        let bad = Panel { curves: vec![Curve { label: String::new(), points: vec![(0.0, 1.0, 0.0)] }], ..panel("a") };
+        assert!(panels("bad", "kept", "right", &[bad]).is_err());
     }
 }
