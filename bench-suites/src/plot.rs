@@ -158,13 +158,39 @@ pub fn scatter(title: &str, axes: &Axes<'_>, series: &[Series]) -> Result<String
     Ok(text)
 }
 
+/// Colours of curves, all dark enough for a thin line on white.
+const COLOURS: [(u8, u8, u8); 11] = [
+    (31, 119, 180),
+    (214, 39, 40),
+    (44, 160, 44),
+    (148, 103, 189),
+    (255, 127, 14),
+    (23, 190, 207),
+    (140, 86, 75),
+    (227, 119, 194),
+    (127, 127, 127),
+    (0, 70, 60),
+    (160, 160, 20),
+];
+
+/// A point with a bar.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Dot {
+    /// Its place.
+    pub x: f64,
+    /// Its value.
+    pub y: f64,
+    /// The ends of the bar.
+    pub bar: (f64, f64),
+}
+
 /// A line through points with bars.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Curve {
     /// What it is.
     pub label: String,
-    /// Place, value, and half the length of the bar.
-    pub points: Vec<(f64, f64, f64)>,
+    /// The points.
+    pub points: Vec<Dot>,
 }
 
 /// Curves over the same axes.
@@ -174,8 +200,8 @@ pub struct Panel {
     pub title: String,
     /// The curves.
     pub curves: Vec<Curve>,
-    /// A level to compare with, drawn as a dashed line.
-    pub level: Option<f64>,
+    /// A level to compare with, drawn as a dashed line, and what it is.
+    pub level: Option<(f64, String)>,
 }
 
 /// A logarithmic axis that is marked at some places.
@@ -215,9 +241,9 @@ impl ValueFormatter<f64> for Places {
 /// There is no point with a positive place, or one that is not finite.
 pub fn panels(title: &str, x: &str, y: &str, panels: &[Panel]) -> Result<String, PlotError> {
     let points = || panels.iter().flat_map(|p| &p.curves).flat_map(|c| &c.points);
-    let levels = panels.iter().filter_map(|p| p.level);
-    let heights: Vec<f64> = points().flat_map(|(_, v, half)| [v - half, v + half]).chain(levels).collect();
-    let mut places: Vec<f64> = points().map(|(x, _, _)| x.log10()).collect();
+    let levels = panels.iter().filter_map(|p| p.level.as_ref().map(|(level, _)| *level));
+    let heights: Vec<f64> = points().flat_map(|dot| [dot.y, dot.bar.0, dot.bar.1]).chain(levels).collect();
+    let mut places: Vec<f64> = points().map(|dot| dot.x.log10()).collect();
     places.sort_by(f64::total_cmp);
     places.dedup_by(|a, b| (*a - *b).abs() < 1e-9);
     let (Some(first), Some(last)) = (places.first().copied(), places.last().copied()) else {
@@ -260,22 +286,24 @@ pub fn panels(title: &str, x: &str, y: &str, panels: &[Panel]) -> Result<String,
                 .light_line_style(WHITE)
                 .draw()
                 .map_err(PlotError::new)?;
-            if let Some(level) = panel.level {
-                let ends = [(first, level), (last, level)];
-                let line = DashedLineSeries::new(ends, 5, 4, BLACK.mix(0.6).stroke_width(1));
-                chart.draw_series(line).map_err(PlotError::new)?;
+            if let Some((level, name)) = &panel.level {
+                let (ends, grey) = ([(first, *level), (last, *level)], BLACK.mix(0.6));
+                let line = chart.draw_series(DashedLineSeries::new(ends, 5, 4, grey.stroke_width(1)));
+                let key = move |(x, y)| PathElement::new(vec![(x, y), (x + 5, y)], grey.stroke_width(1));
+                line.map_err(PlotError::new)?.label(name).legend(key);
             }
             for curve in &panel.curves {
                 let index = labels.iter().position(|label| *label == curve.label).unwrap_or(0);
-                let colour = Palette99::pick(index).to_rgba();
-                let bars = curve.points.iter().map(|(x, v, half)| {
-                    PathElement::new([(x.log10(), v - half), (x.log10(), v + half)], colour.stroke_width(1))
+                let (red, green, blue) = COLOURS[index % COLOURS.len()];
+                let colour = RGBColor(red, green, blue).to_rgba();
+                let bars = curve.points.iter().map(|Dot { x, bar: (low, high), .. }| {
+                    PathElement::new([(x.log10(), *low), (x.log10(), *high)], colour.stroke_width(1))
                 });
                 chart.draw_series(bars).map_err(PlotError::new)?;
-                let dots = curve.points.iter().map(|(x, v, _)| Circle::new((x.log10(), *v), 3, colour.filled()));
+                let places = curve.points.iter().map(|dot| (dot.x.log10(), dot.y));
+                let dots = places.clone().map(|place| Circle::new(place, 3, colour.filled()));
                 chart.draw_series(dots).map_err(PlotError::new)?;
-                let line = curve.points.iter().map(|(x, v, _)| (x.log10(), *v));
-                let drawn = chart.draw_series(LineSeries::new(line, colour.stroke_width(2)));
+                let drawn = chart.draw_series(LineSeries::new(places, colour.stroke_width(2)));
                 let key = move |(x, y)| PathElement::new(vec![(x, y), (x + 14, y)], colour.stroke_width(2));
                 drawn.map_err(PlotError::new)?.label(&curve.label).legend(key);
             }
@@ -313,12 +341,17 @@ mod tests {
 
     #[test]
     fn panels_have_curves_and_a_level() {
-        let curve = |label: &str| Curve { label: label.to_owned(), points: vec![(1.0, 90.0, 2.0), (50.0, 98.0, 0.0)] };
-        let panel = |label: &str| Panel { title: "left".to_owned(), curves: vec![curve(label)], level: Some(99.0) };
+        let dot = |x: f64, y: f64| Dot { x, y, bar: (y - 2.0, y) };
+        let curve = |label: &str| Curve { label: label.to_owned(), points: vec![dot(1.0, 90.0), dot(50.0, 98.0)] };
+        let panel = |label: &str| Panel {
+            title: "left".to_owned(),
+            curves: vec![curve(label)],
+            level: Some((99.0, "all".to_owned())),
+        };
         let svg = panels("two", "kept", "right", &[panel("a curve"), panel("another")]).expect("points");
         assert!(svg.contains("a curve") && svg.contains("another") && svg.matches("<polyline").count() >= 2, "{svg}");
         assert!(panels("none", "kept", "right", &[]).is_err());
-        let bad = Panel { curves: vec![Curve { label: String::new(), points: vec![(0.0, 1.0, 0.0)] }], ..panel("a") };
+        let bad = Panel { curves: vec![Curve { label: String::new(), points: vec![dot(0.0, 1.0)] }], ..panel("a") };
         assert!(panels("bad", "kept", "right", &[bad]).is_err());
     }
 }

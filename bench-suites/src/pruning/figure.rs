@@ -5,11 +5,11 @@ use super::config::Question;
 use super::contender::{Contender, Moment};
 use super::summary::Row;
 use super::sweep::UNPRUNED;
-use crate::plot::{self, Curve, Panel, PlotError};
+use crate::plot::{self, Curve, Dot, Panel, PlotError};
 use crate::statistics::Interval;
 
 /// Accuracy against what is kept: a panel for each moment of pruning or, where networks were verified, one for clean and one for
-/// verified accuracy. Bars are 95 % intervals; dashed lines are the unpruned network.
+/// verified accuracy. Bars are 95 % intervals, cut to [0, 100] %; dashed lines are the unpruned network.
 ///
 /// # Errors
 /// There is nothing to draw.
@@ -50,13 +50,20 @@ fn panel(
 ) -> Panel {
     let point = |row: &Row| {
         let Interval { mean, half } = value(row)?;
-        Some((100.0 * (1.0 - row.sparsity), 100.0 * mean, 100.0 * half.unwrap_or(0.0)))
+        let half = half.unwrap_or(0.0);
+        Some(Dot {
+            x: 100.0 * (1.0 - row.sparsity),
+            y: 100.0 * mean,
+            // A share is no less than 0 and no more than 1, whatever an interval of a normal variable says.
+            bar: (100.0 * (mean - half).max(0.0), 100.0 * (mean + half).min(1.0)),
+        })
     };
     let curve = |label: String| {
         let points = rows.iter().filter(|row| row.series == label).filter_map(point).collect();
         Curve { label, points }
     };
     let curves = series.map(curve).filter(|curve| !curve.points.is_empty()).collect();
-    let level = rows.iter().find(|row| row.series == UNPRUNED).and_then(value).map(|i| 100.0 * i.mean);
+    let level =
+        rows.iter().find(|row| row.series == UNPRUNED).and_then(value).map(|i| (100.0 * i.mean, UNPRUNED.to_owned()));
     Panel { title: title.to_owned(), curves, level }
 }

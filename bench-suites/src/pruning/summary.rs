@@ -157,7 +157,7 @@ fn protocol(config: &Config) -> String {
                 )
             });
             format!(
-                "`at-init`: pruned before a training of {training}; the others: pruned after it, at once, and fine-tuned for {tuning}.{verified}"
+                "`unpruned`: a training of {training}, without fine-tuning; `at-init`: pruned before it; the others: pruned after it, at once, and fine-tuned for {tuning}.{verified}"
             )
         }
         Question::Tickets(tickets) => format!(
