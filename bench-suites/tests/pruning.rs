@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Configurations that are shipped without results: nobody ran them in full.
-const NOT_RUN: [&str; 3] = ["cifar_resnet", "lenet300_neurons", "lenet300_weights"];
+const NOT_RUN: [&str; 1] = ["cifar_resnet"];
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -130,6 +130,15 @@ fn what_is_said_of_the_results_holds() {
         assert!(verified("taylor", 0.8) > whole && verified("wanda", 0.8) > whole, "seed {seed}");
         assert!(verified("magnitude", 0.8) < whole && verified("nystrom neuron", 0.8) < whole, "seed {seed}");
     }
+    assert!(record("lenet300_weights").points.iter().all(|p| !p.severed));
+    let neurons = record("lenet300_neurons");
+    let last = |series: &str| neurons.summary.rows.iter().filter(|row| row.series == series).next_back();
+    for (series, severed) in
+        [("l1 neuron", 3), ("l2 neuron", 3), ("taylor neuron", 3), ("wanda neuron", 3), ("nystrom neuron", 0)]
+    {
+        assert_eq!(last(series).expect("rows").severed, severed, "{series}");
+    }
+
     let cut: Vec<(&str, f64)> =
         robust.points.iter().filter(|p| p.severed).map(|p| (p.series.as_str(), p.sparsity)).collect();
     assert_eq!(cut, [("l1 neuron", 0.98); 2]);

@@ -68,8 +68,18 @@ fn measured(arguments: &Arguments, display: &Display) -> Result<String, CliError
     if pruning::asks(config)? {
         return Ok(pruning::summary::table(&pruning::run(config, data_dir, out, display)?));
     }
-    #[cfg(feature = "full")]
-    return Ok(secateur_bench_suites::experiment::run(config, data_dir, out, display)?.summary.table());
-    #[cfg(not(feature = "full"))]
+    bounds(arguments, display)
+}
+
+/// Runs an experiment on bounds; its table.
+#[cfg(feature = "full")]
+fn bounds(arguments: &Arguments, display: &Display) -> Result<String, CliError> {
+    let Arguments { config, out, data_dir, .. } = arguments;
+    Ok(secateur_bench_suites::experiment::run(config, data_dir, out, display)?.summary.table())
+}
+
+/// Says that this build has none.
+#[cfg(not(feature = "full"))]
+fn bounds(_: &Arguments, _: &Display) -> Result<String, CliError> {
     Err(CliError::NotBuilt { what: "experiments on bounds" })
 }

@@ -129,7 +129,7 @@ pub fn run(path: &Path, data: &Path, directory: &Path, watcher: &dyn Watcher) ->
     let config = Config::read(path)?;
     let graph = secateur_nn::onnx::read(config.network_path(path))?;
     let cases = cases::choose(&config, &graph, data)?;
-    let (mut journal, mut measurements) = Journal::open(directory, &config)?;
+    let (mut journal, mut measurements) = Journal::open::<Measurement>(directory, &config)?;
     let done: BTreeSet<(usize, String)> = measurements.iter().map(|m| (m.case, m.method.clone())).collect();
     let all = cases.len() * config.methods.len();
     let tasks = cases.iter().flat_map(|case| config.methods.iter().map(move |method| (case, method)));
