@@ -132,7 +132,7 @@ fn what_is_said_of_the_results_holds() {
     }
     assert!(record("lenet300_weights").points.iter().all(|p| !p.severed));
     let neurons = record("lenet300_neurons");
-    let last = |series: &str| neurons.summary.rows.iter().filter(|row| row.series == series).next_back();
+    let last = |series: &str| neurons.summary.rows.iter().rfind(|row| row.series == series);
     for (series, severed) in
         [("l1 neuron", 3), ("l2 neuron", 3), ("taylor neuron", 3), ("wanda neuron", 3), ("nystrom neuron", 0)]
     {
