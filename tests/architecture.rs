@@ -15,7 +15,7 @@ const IMPORTS: [(&str, &[&str]); 10] = [
     ("verify", &["linalg", "nn", "opt", "check"]),
     ("global", &["linalg", "nn", "opt", "verify"]),
     ("prune", &["linalg", "nn"]),
-    ("bench-suites", &["linalg", "nn", "opt", "check", "verify", "global"]),
+    ("bench-suites", &["linalg", "nn", "opt", "check", "verify", "global", "prune"]),
     ("secateur", &["linalg", "nn", "opt", "check", "verify", "global", "prune", "bench-suites"]),
     ("tests", &["linalg", "nn", "opt", "check", "verify", "global", "bench-suites"]),
 ];

@@ -10,19 +10,28 @@
 //! | counts, times, memory and contradictions per suite | [`table`] |
 //! | the same as a page, with other tools beside it | [`page`] |
 //! | the robustness properties of one image | [`local`] |
+//! | whether a network keeps an image's class | [`robustness`] |
 //! | experiments on such properties (feature `full`) | `experiment` |
+//! | experiments on pruning | [`pruning`] |
+//! | measurements on disk, one line each; who hears of them | [`journal`], [`watcher`] |
+//! | means and intervals of confidence | [`statistics`] |
 
 pub mod certified;
 pub mod child;
 pub mod error;
 #[cfg(feature = "full")]
 pub mod experiment;
+pub mod journal;
 pub mod local;
 pub mod page;
 pub mod plot;
+pub mod pruning;
 pub mod record;
 pub mod results;
+pub mod robustness;
 pub mod runner;
+pub mod statistics;
 pub mod suite;
 pub mod table;
 pub mod verdict;
+pub mod watcher;

@@ -36,6 +36,7 @@ fn tables_and_plots_follow_from_the_records() {
     let mut names: Vec<String> = std::fs::read_dir(root().join("experiments"))
         .expect("experiments")
         .map(|entry| entry.expect("an entry").path())
+        .filter(|path| path.is_file())
         .map(|path| path.file_stem().expect("a name").to_string_lossy().into_owned())
         .collect();
     names.sort();

@@ -206,6 +206,9 @@ pub enum CliError {
         /// What is left out.
         what: &'static str,
     },
+    /// An experiment on pruning did not come to its end.
+    #[error(transparent)]
+    Pruning(#[from] secateur_bench_suites::pruning::PruningError),
     /// An experiment did not come to its end.
     #[cfg(feature = "full")]
     #[error(transparent)]

@@ -1,18 +1,20 @@
-//! `secateur experiment`: tables and figures from a configuration.
+//! `secateur experiment`: tables and figures from a configuration, of pruning or (feature `full`) of bounds.
 
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::{interrupt, output};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use secateur_bench_suites::experiment::{self, Watcher};
+use secateur_bench_suites::pruning;
+use secateur_bench_suites::watcher::Watcher;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Run an experiment: measure what its configuration lists, and write record, table and plot.
 ///
-/// Every measurement is on disk as soon as it is known; the same command goes on where the last run stopped.
+/// Every measurement is on disk as soon as it is known; the same command goes on where the last run stopped. A configuration with a
+/// `question` is one on pruning; the others compare bounds, which takes a build with the feature `full`.
 #[derive(Args)]
 pub struct Arguments {
     /// The configuration (TOML).
@@ -54,8 +56,30 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
         line.set_style(style);
     }
     let display = Display { line, stop: interrupt::listen()? };
-    let record = experiment::run(&arguments.config, &arguments.data_dir, &arguments.out, &display)?;
+    let table = measured(arguments, &display)?;
     display.line.finish_and_clear();
-    output::print(&record.summary.table())?;
+    output::print(&table)?;
     Ok(Exit::Done)
+}
+
+/// Runs the experiment; its table.
+fn measured(arguments: &Arguments, display: &Display) -> Result<String, CliError> {
+    let Arguments { config, out, data_dir, .. } = arguments;
+    if pruning::asks(config)? {
+        return Ok(pruning::summary::table(&pruning::run(config, data_dir, out, display)?));
+    }
+    bounds(arguments, display)
+}
+
+/// Runs an experiment on bounds; its table.
+#[cfg(feature = "full")]
+fn bounds(arguments: &Arguments, display: &Display) -> Result<String, CliError> {
+    let Arguments { config, out, data_dir, .. } = arguments;
+    Ok(secateur_bench_suites::experiment::run(config, data_dir, out, display)?.summary.table())
+}
+
+/// Says that this build has none.
+#[cfg(not(feature = "full"))]
+fn bounds(_: &Arguments, _: &Display) -> Result<String, CliError> {
+    Err(CliError::NotBuilt { what: "experiments on bounds" })
 }

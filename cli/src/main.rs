@@ -1,5 +1,5 @@
-//! The command line: `secateur verify`, `equiv`, `bound`, `robust`, `bench`, `prune`, `reduce`, `train`, `inspect` and `eval`; with the feature
-//! `full`, `mip` and `experiment` too.
+//! The command line: `secateur verify`, `equiv`, `bound`, `robust`, `bench`, `experiment`, `prune`, `reduce`, `train`, `inspect` and
+//! `eval`; with the feature `full`, `mip` too.
 //!
 //! | what | file |
 //! |---|---|
@@ -9,7 +9,7 @@
 //! | verify images | [`robust`] |
 //! | compare two networks | [`equiv`] |
 //! | run suites of such questions | [`mod@bench`] |
-//! | measure, and write tables and plots | `experiment` |
+//! | measure, and write tables and plots | [`experiment`] |
 //! | write what that measured as a page | [`page`] |
 //! | prune a network | [`prune`] |
 //! | take away what does nothing on a box | [`reduce`] |
@@ -30,7 +30,6 @@ mod equiv;
 mod error;
 mod eval;
 mod exit;
-#[cfg(feature = "full")]
 mod experiment;
 mod inspect;
 mod interrupt;
@@ -75,7 +74,6 @@ enum Command {
     Robust(robust::Arguments),
     Bench(bench::Arguments),
     Page(page::Arguments),
-    #[cfg(feature = "full")]
     Experiment(experiment::Arguments),
     Prune(prune::Arguments),
     Reduce(reduce::Arguments),
@@ -95,7 +93,6 @@ fn main() -> ExitCode {
         Command::Robust(arguments) => robust::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Page(arguments) => page::run(&arguments),
-        #[cfg(feature = "full")]
         Command::Experiment(arguments) => experiment::run(&arguments),
         Command::Prune(arguments) => prune::run(&arguments),
         Command::Reduce(arguments) => reduce::run(&arguments),

@@ -9,12 +9,11 @@ use clap::{Args, ValueEnum};
 use dashu_ratio::RBig;
 use secateur_bench_suites::local;
 use secateur_bench_suites::record::{RobustImageRecord, RobustRecord, peak_memory};
-use secateur_linalg::Tensor;
+use secateur_bench_suites::robustness::{Classifier, centre};
 use secateur_nn::data::images::{self, DataSet, Image};
-use secateur_nn::eval::Evaluator;
 use secateur_nn::graph::Graph;
 use secateur_nn::{onnx, property};
-use secateur_verify::{Branching, Choice, Observer, Outcome, Settings};
+use secateur_verify::{Branching, Choice, Observer, Settings};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -116,8 +115,8 @@ fn radius(text: &str) -> Result<RBig, String> {
 /// One network and what is asked of it.
 struct Question<'a> {
     arguments: &'a Arguments,
-    graph: Graph,
-    executed: Evaluator<f32>,
+    graph: &'a Graph,
+    classifier: Classifier<'a>,
     display: Display,
     /// The device, open.
     device: Choice,
@@ -132,9 +131,8 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
     let device = arguments.device.opened().map_err(|source| CliError::Device { source })?;
     let graph = onnx::read(&arguments.model)?;
     let images = load(arguments)?;
-    let executed = Evaluator::new(&graph)?;
     let display = Display::new(arguments.quiet, interrupt::listen()?);
-    let question = Question { arguments, graph, executed, display, device };
+    let question = Question { arguments, graph: &graph, classifier: Classifier::new(&graph)?, display, device };
     question.check(&images)?;
 
     let text = !arguments.json.as_deref().is_some_and(is_dash);
@@ -186,8 +184,8 @@ impl Question<'_> {
 
     fn image(&self, index: usize, image: &Image) -> Result<RobustImageRecord, CliError> {
         let begin = Instant::now();
-        let centre: Vec<RBig> = image.pixels.iter().map(|p| RBig::from(*p) / RBig::from(255)).collect();
-        let predicted = self.predict(image)?;
+        let centre = centre(image);
+        let predicted = self.classifier.predict(image)?;
         let mut line = RobustImageRecord {
             index,
             label: image.label,
@@ -208,23 +206,8 @@ impl Question<'_> {
         Ok(line)
     }
 
-    /// The class with the highest score in `f32`.
-    fn predict(&self, image: &Image) -> Result<usize, CliError> {
-        let input = image.pixels.iter().map(|p| f32::from(*p) / 255.0).collect();
-        let shape = self.graph.node(self.graph.input()).shape.clone();
-        let scores = self.executed.forward(&Tensor::new(shape, input))?.into_data();
-        let best = (0..scores.len()).max_by(|a, b| scores[*a].total_cmp(&scores[*b]));
-        Ok(best.unwrap_or(0))
-    }
-
     fn verdict(&self, centre: &[RBig], label: usize, radius: &RBig) -> Result<&'static str, CliError> {
         let arguments = self.arguments;
-        let classes: usize = self.graph.node(self.graph.output()).shape.iter().product();
-        let others: Vec<usize> = (0..classes).filter(|class| *class != label).collect();
-        if others.is_empty() {
-            return Ok("robust");
-        }
-        let property = local::property(centre, radius, self.arguments.norm.ball(), classes, label, &others);
         let settings = Settings {
             timeout: arguments.timeout,
             threads: arguments.threads,
@@ -233,13 +216,8 @@ impl Question<'_> {
             device: self.device.clone(),
             ..Settings::default()
         };
-        let report = secateur_verify::verify(&self.graph, &property, &settings, &self.display)
-            .map_err(|source| CliError::Verify { model: arguments.model.clone(), source })?;
-        Ok(match report.outcome {
-            Outcome::Unsat => "robust",
-            Outcome::Sat(_) => "not-robust",
-            Outcome::Unknown(_) | Outcome::Timeout | Outcome::Interrupted => "unknown",
-        })
+        let found = self.classifier.decide(centre, label, radius, arguments.norm.ball(), &settings, &self.display);
+        Ok(found.map_err(|source| CliError::Verify { model: arguments.model.clone(), source })?.name())
     }
 
     /// Bisects between what is verified and what is not; robustness in a ball is robustness in every smaller one.

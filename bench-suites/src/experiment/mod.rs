@@ -18,6 +18,9 @@ pub mod measure;
 pub mod starts;
 pub mod summary;
 
+pub use crate::watcher::Watcher;
+
+use crate::journal::{self, Journal, JournalError};
 use cases::Case;
 use config::{Config, Method};
 use measure::Measurement;
@@ -27,8 +30,6 @@ use secateur_nn::graph::Graph;
 use secateur_verify::VerifyError;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
-use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
@@ -64,22 +65,9 @@ pub enum ExperimentError {
         /// What is there.
         found: String,
     },
-    /// A line of measurements that cannot be read.
-    #[error("{}, line {line}: {source}", .path.display())]
-    Line {
-        /// The file.
-        path: PathBuf,
-        /// The line, from 1.
-        line: usize,
-        /// What is wrong.
-        source: serde_json::Error,
-    },
-    /// The directory holds the measurements of another configuration.
-    #[error("{}: holds measurements of another configuration: name another directory", .path.display())]
-    OtherConfig {
-        /// The directory's copy of the configuration.
-        path: PathBuf,
-    },
+    /// The directory of measurements.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
     /// The network does not fit the images.
     #[error("the network has {found} inputs, an image {expected} values")]
     Sizes {
@@ -108,9 +96,6 @@ pub enum ExperimentError {
     /// The plot.
     #[error(transparent)]
     Plot(#[from] crate::plot::PlotError),
-    /// The record.
-    #[error("the record cannot be written as JSON: {0}")]
-    Json(serde_json::Error),
     /// The caller stopped the run; what was measured is on disk.
     #[error("stopped after {done} of {all} measurements, which are kept: run again to go on")]
     Stopped {
@@ -136,17 +121,6 @@ pub struct Record {
     pub summary: summary::Summary,
 }
 
-/// Hears of progress and may stop the run.
-pub trait Watcher: Sync {
-    /// Before each measurement: its number, of how many, and what it is.
-    fn measuring(&self, _number: usize, _all: usize, _what: &str) {}
-
-    /// Whether to stop.
-    fn stop(&self) -> bool {
-        false
-    }
-}
-
 /// Runs the experiment of a configuration file into a directory.
 ///
 /// # Errors
@@ -155,7 +129,7 @@ pub fn run(path: &Path, data: &Path, directory: &Path, watcher: &dyn Watcher) ->
     let config = Config::read(path)?;
     let graph = secateur_nn::onnx::read(config.network_path(path))?;
     let cases = cases::choose(&config, &graph, data)?;
-    let (mut lines, mut measurements) = open(directory, &config)?;
+    let (mut journal, mut measurements) = Journal::open::<Measurement>(directory, &config)?;
     let done: BTreeSet<(usize, String)> = measurements.iter().map(|m| (m.case, m.method.clone())).collect();
     let all = cases.len() * config.methods.len();
     let tasks = cases.iter().flat_map(|case| config.methods.iter().map(move |method| (case, method)));
@@ -168,7 +142,7 @@ pub fn run(path: &Path, data: &Path, directory: &Path, watcher: &dyn Watcher) ->
             return Err(ExperimentError::Stopped { done: measurements.len(), all });
         };
         for measurement in found {
-            lines.append(&measurement)?;
+            journal.append(&measurement)?;
             measurements.push(measurement);
         }
     }
@@ -203,66 +177,11 @@ fn conclude(
     let cases = cases.iter().map(Case::record).collect();
     let version = env!("CARGO_PKG_VERSION").to_owned();
     let record = Record { config, version, cases, measurements, summary };
-    let json = serde_json::to_string_pretty(&record).map_err(ExperimentError::Json)?;
-    write(&directory.join("record.json"), &json)?;
-    write(&directory.join("table.md"), &record.summary.table())?;
+    let json = serde_json::to_string_pretty(&record).map_err(JournalError::Json)?;
+    journal::write(&directory.join("record.json"), &json)?;
+    journal::write(&directory.join("table.md"), &record.summary.table())?;
     if let Some(plot) = summary::plot(&record)? {
-        write(&directory.join("plot.svg"), &plot)?;
+        journal::write(&directory.join("plot.svg"), &plot)?;
     }
     Ok(record)
-}
-
-fn write(path: &Path, text: &str) -> Result<(), ExperimentError> {
-    std::fs::write(path, text).map_err(|source| ExperimentError::Io { path: path.to_owned(), source })
-}
-
-/// The file of measurements, open for more.
-struct Lines {
-    file: File,
-    path: PathBuf,
-}
-
-impl Lines {
-    fn append(&mut self, measurement: &Measurement) -> Result<(), ExperimentError> {
-        let mut line = serde_json::to_string(measurement).map_err(ExperimentError::Json)?;
-        line.push('\n');
-        let written = self.file.write_all(line.as_bytes()).and_then(|()| self.file.sync_data());
-        written.map_err(|source| ExperimentError::Io { path: self.path.clone(), source })
-    }
-}
-
-/// Opens a directory: what it holds already, if it is of the same configuration. A torn last line is dropped.
-fn open(directory: &Path, config: &Config) -> Result<(Lines, Vec<Measurement>), ExperimentError> {
-    let io = |path: &Path| {
-        let path = path.to_owned();
-        move |source| ExperimentError::Io { path, source }
-    };
-    std::fs::create_dir_all(directory).map_err(io(directory))?;
-    let (copy, path) = (directory.join("config.json"), directory.join("measurements.jsonl"));
-    let text = serde_json::to_string_pretty(config).map_err(ExperimentError::Json)?;
-    match std::fs::read_to_string(&copy) {
-        Ok(found) if found == text => {}
-        Ok(_) => return Err(ExperimentError::OtherConfig { path: copy }),
-        Err(_) => write(&copy, &text)?,
-    }
-    let mut measurements = Vec::new();
-    let mut whole = 0u64;
-    if let Ok(file) = File::open(&path) {
-        let mut reader = BufReader::new(file);
-        let mut line = String::new();
-        while reader.read_line(&mut line).map_err(io(&path))? > 0 && line.ends_with('\n') {
-            let number = measurements.len() + 1;
-            let found = serde_json::from_str(&line);
-            measurements.push(found.map_err(|source| ExperimentError::Line {
-                path: path.clone(),
-                line: number,
-                source,
-            })?);
-            whole += line.len() as u64;
-            line.clear();
-        }
-    }
-    let file = OpenOptions::new().create(true).append(true).open(&path).map_err(io(&path))?;
-    file.set_len(whole).map_err(io(&path))?;
-    Ok((Lines { file, path }, measurements))
 }
