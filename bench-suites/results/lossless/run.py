@@ -37,7 +37,7 @@ def run(*arguments):
 with tempfile.TemporaryDirectory() as scratch, open(out / "reduced.csv", "w", newline="") as reduced, open(
     out / "sparsity.csv", "w", newline=""
 ) as sparsity:
-    first, second = csv.writer(reduced), csv.writer(sparsity)
+    first, second = (csv.writer(file, lineterminator="\n") for file in (reduced, sparsity))
     first.writerow(
         "suite,network,property,verdict,parameters_before,parameters_after,relus_before,relus_after,dead,merged,idle,seconds".split(",")
     )
