@@ -1,6 +1,7 @@
 //! What one run says about itself: the JSON that `secateur verify --json` and `secateur bound --json` write.
 
 use crate::verdict::Verdict;
+use secateur_verify::Statistics;
 use serde::{Deserialize, Serialize};
 
 /// A verification as a machine-readable record.
@@ -295,6 +296,19 @@ pub struct StatisticsRecord {
     /// The device that proposed slopes, or `cpu` where none did.
     #[serde(default = "cpu")]
     pub device: String,
+}
+
+impl From<&Statistics> for StatisticsRecord {
+    fn from(statistics: &Statistics) -> Self {
+        Self {
+            domains: statistics.domains,
+            lower: finite(statistics.lower),
+            upper: finite(statistics.upper),
+            seconds: statistics.seconds,
+            method: statistics.method.clone(),
+            device: statistics.device.clone(),
+        }
+    }
 }
 
 /// Bounds of a margin as a machine-readable record.

@@ -8,9 +8,7 @@ use crate::verify::{is_dash, seconds};
 use crate::{decimal, interrupt, output, witness};
 use clap::Args;
 use secateur_bench_suites::plot;
-use secateur_bench_suites::record::{
-    BoundRecord, SampleRecord, SettingsRecord, StatisticsRecord, UpperRecord, finite, peak_memory,
-};
+use secateur_bench_suites::record::{BoundRecord, SampleRecord, SettingsRecord, UpperRecord, finite, peak_memory};
 use secateur_check::Semantics;
 use secateur_nn::{onnx, vnnlib};
 use secateur_verify::{Branching, Certainty, Choice, Interval, Reason, Settings, Until};
@@ -184,14 +182,7 @@ fn record(arguments: &Arguments, found: &Interval, upper_bounds: UpperRecord, be
             without: Vec::new(),
             device: arguments.device.to_string(),
         },
-        statistics: StatisticsRecord {
-            domains: statistics.domains,
-            lower: finite(statistics.lower),
-            upper: finite(statistics.upper),
-            seconds: statistics.seconds,
-            method: statistics.method.clone(),
-            device: statistics.device.clone(),
-        },
+        statistics: statistics.into(),
         seconds: begin.elapsed().as_secs_f64(),
         peak_memory: peak_memory(None),
         version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -8,7 +8,7 @@ use crate::verify::{is_dash, reason, seconds};
 use crate::{decimal, interrupt, output};
 use clap::{ArgGroup, Args};
 use dashu_ratio::RBig;
-use secateur_bench_suites::record::{StatisticsRecord, finite, peak_memory};
+use secateur_bench_suites::record::{StatisticsRecord, peak_memory};
 use secateur_check::proof::format::Digests;
 use secateur_check::{Enclosure, Pair, Precision, Question, Semantics, evaluate};
 use secateur_nn::graph::Graph;
@@ -73,11 +73,7 @@ pub struct Arguments {
 
 /// Reads a decimal or quotient from 0 on.
 pub fn tolerance(text: &str) -> Result<RBig, String> {
-    let number = match text.split_once('/') {
-        None => vnnlib::decimal(text),
-        Some((p, q)) => vnnlib::decimal(p).zip(vnnlib::decimal(q).filter(|q| !q.is_zero())).map(|(p, q)| p / q),
-    };
-    number
+    vnnlib::quotient(text)
         .filter(|number| *number >= RBig::ZERO)
         .ok_or_else(|| "expected a decimal from 0 on such as 0.01, or a quotient such as 1/64".to_owned())
 }
@@ -281,14 +277,7 @@ fn tell(arguments: &Arguments, question: &Question, answer: &Answer, begin: Inst
         seed: arguments.seed,
         threads: arguments.threads,
         timeout: arguments.timeout.map(|limit| limit.as_secs_f64()),
-        statistics: StatisticsRecord {
-            domains: statistics.domains,
-            lower: finite(statistics.lower),
-            upper: finite(statistics.upper),
-            seconds: statistics.seconds,
-            method: statistics.method.clone(),
-            device: statistics.device.clone(),
-        },
+        statistics: statistics.into(),
         seconds: begin.elapsed().as_secs_f64(),
         peak_memory: peak_memory(None),
         version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -6,9 +6,7 @@ use crate::exit::Exit;
 use crate::progress::Display;
 use crate::{decimal, interrupt, output, witness};
 use clap::Args;
-use secateur_bench_suites::record::{
-    SettingsRecord, StatisticsRecord, VerificationRecord, WitnessRecord, finite, peak_memory,
-};
+use secateur_bench_suites::record::{SettingsRecord, VerificationRecord, WitnessRecord, peak_memory};
 use secateur_bench_suites::verdict::Verdict;
 use secateur_check::Semantics;
 use secateur_check::proof::format::Digests;
@@ -174,14 +172,7 @@ fn record(arguments: &Arguments, report: &Report, begin: Instant) -> Verificatio
             without: arguments.without.iter().map(Technique::to_string).collect(),
             device: arguments.device.to_string(),
         },
-        statistics: StatisticsRecord {
-            domains: statistics.domains,
-            lower: finite(statistics.lower),
-            upper: finite(statistics.upper),
-            seconds: statistics.seconds,
-            method: statistics.method.clone(),
-            device: statistics.device.clone(),
-        },
+        statistics: statistics.into(),
         seconds: begin.elapsed().as_secs_f64(),
         peak_memory: peak_memory(None),
         version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -16,7 +16,7 @@ mod number;
 mod syntax;
 
 pub use fault::VnnlibFault;
-pub use number::decimal;
+pub use number::{decimal, quotient};
 
 use crate::error::NnError;
 use crate::gzip;

@@ -14,6 +14,14 @@ pub fn looks_like(word: &str) -> bool {
             && word[1..].starts_with(|c: char| c.is_ascii_digit() || c == '.'))
 }
 
+/// The rational that a decimal, or a quotient of two such as `8/255`, denotes.
+pub fn quotient(text: &str) -> Option<RBig> {
+    match text.split_once('/') {
+        None => decimal(text),
+        Some((p, q)) => Some(decimal(p)? / decimal(q).filter(|q| !q.is_zero())?),
+    }
+}
+
 /// The rational that `digits[.digits][e±digits]` with an optional sign denotes.
 pub fn decimal(word: &str) -> Option<RBig> {
     if word.len() > LIMIT {

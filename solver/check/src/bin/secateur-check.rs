@@ -37,13 +37,7 @@ struct Arguments {
 fn arguments() -> Option<Arguments> {
     let mut read = Arguments::default();
     let mut words = std::env::args_os().skip(1);
-    let number = |word: Option<std::ffi::OsString>| -> Option<RBig> {
-        let word = word?;
-        match word.to_str()?.split_once('/') {
-            None => vnnlib::decimal(word.to_str()?),
-            Some((p, q)) => Some(vnnlib::decimal(p)? / vnnlib::decimal(q).filter(|q| !q.is_zero())?),
-        }
-    };
+    let number = |word: Option<std::ffi::OsString>| vnnlib::quotient(word?.to_str()?);
     while let Some(word) = words.next() {
         match word.to_str() {
             Some("--semantics") => read.semantics = Some(words.next()?.to_str()?.parse().ok()?),

@@ -3,13 +3,13 @@
 //! Layer $k$ has an exponent $g_k$; its bounds are integers $l, u$ of at most 50 bits: $l\,2^{g_k} \le h_k \le u\,2^{g_k}$.
 //! A [`Frame`] has the exponents of a region; [`Known`] is what bounds a part of it.
 
-use super::checker::Rejection;
 use super::curves::{self, Lines, MIDDLE, NOWHERE};
 use super::format::{Cover, Entry, SLOPE_BITS, Slopes, Split, Table, exact};
 use super::lines::{INTERCEPT_BITS, Line, RELU_BITS, image, lines, relu};
 use super::matrix::{Constant, Matrix, power};
 use super::network::{Factor, Function, Kind, Layer, Network, Rounding};
 use super::planes::{Plane, plane};
+use super::rejection::Rejection;
 use super::rows::{Start, View, least};
 use crate::evaluate::enclosed;
 use crate::interval::{Dyadic, Interval};

@@ -9,10 +9,10 @@
 //!
 //! Lines are integers with one exponent for the slopes of a layer and one for its intercepts.
 
-use super::checker::Rejection;
 use super::format::{SLOPE_BITS, WHOLE};
 use super::lines::Line;
 use super::network::Function;
+use super::rejection::Rejection;
 use crate::interval::{Dyadic, Interval};
 use crate::pointwise::whole_power;
 use crate::transcendental::{cos, exp, sin};

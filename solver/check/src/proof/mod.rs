@@ -26,7 +26,9 @@ pub mod lines;
 pub mod matrix;
 pub mod network;
 pub mod planes;
+pub mod rejection;
 pub mod rows;
 pub mod spaces;
 
-pub use checker::{Accepted, Rejection, check};
+pub use checker::check;
+pub use rejection::{Accepted, Rejection};

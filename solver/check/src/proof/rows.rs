@@ -7,13 +7,13 @@
 //! $$ \alpha z \le \max(z, 0) \le s z + \max(-s l, (1 - s) u), \qquad \alpha, s \in [0, 1]. $$
 
 use super::bounds::{Corners, Frame, Known, Ranges};
-use super::checker::Rejection;
 use super::curves::{MIDDLE, NOWHERE};
 use super::format::{SLOPE_BITS, Slopes, Split, WHOLE};
 use super::lines::{Line, relu};
 use super::matrix::{COARSE, Constant, FINE, power};
 use super::network::{Factor, Function, Kind, Network};
 use super::planes::{DROPPED, plane};
+use super::rejection::Rejection;
 use crate::float::decode_f64;
 use crate::interval::Dyadic;
 use std::iter::Peekable;

@@ -9,10 +9,10 @@
 //! Zhou et al., *Clip-and-verify*, 2025 (linear constraints on intermediate bounds).
 
 use super::bounds::{Corners, Frame, Known, Ranges};
-use super::checker::Rejection;
 use super::format::{Slopes, Split, exact};
 use super::matrix::power;
 use super::network::{Function, Kind, Network};
+use super::rejection::Rejection;
 use super::rows::{Form, Start, back};
 
 /// Bits of a coefficient.
