@@ -7,17 +7,18 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Which of our crates a crate may import. A crate without a line may import none.
-const IMPORTS: [(&str, &[&str]); 10] = [
+const IMPORTS: [(&str, &[&str]); 11] = [
     ("linalg", &[]),
     ("opt", &[]),
     ("nn", &["linalg"]),
     ("check", &["nn"]),
     ("verify", &["linalg", "nn", "opt", "check"]),
     ("global", &["linalg", "nn", "opt", "verify"]),
+    ("theory", &["linalg", "nn", "opt"]),
     ("prune", &["linalg", "nn"]),
-    ("bench-suites", &["linalg", "nn", "opt", "check", "verify", "global", "prune"]),
-    ("secateur", &["linalg", "nn", "opt", "check", "verify", "global", "prune", "bench-suites"]),
-    ("tests", &["linalg", "nn", "opt", "check", "verify", "global", "bench-suites"]),
+    ("bench-suites", &["linalg", "nn", "opt", "check", "verify", "global", "theory", "prune"]),
+    ("secateur", &["linalg", "nn", "opt", "check", "verify", "global", "theory", "prune", "bench-suites"]),
+    ("tests", &["linalg", "nn", "opt", "check", "verify", "global", "theory", "bench-suites"]),
 ];
 
 /// File names that say nothing about their content.

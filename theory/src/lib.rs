@@ -1,0 +1,11 @@
+//! Predictions about networks, from theory alone.
+//!
+//! | system | folder |
+//! |---|---|
+//!
+//! A prediction never calls the implementation that it predicts: masks come from `secateur-prune`, and the two meet in
+//! `bench-suites/src/theory` and in the checks of `proofs-notes`.
+
+pub mod error;
+
+pub use error::TheoryError;
