@@ -1,5 +1,7 @@
 //! Cholesky factors $A = L L^\top$ of symmetric positive definite matrices, row by row in `f64`.
 
+use faer::{MatRef, Side};
+
 /// The lower factor $L$, with zeros above the diagonal; `None` where a pivot is not positive.
 ///
 /// # Shapes
@@ -23,6 +25,24 @@ pub fn factor(a: &[f64], n: usize) -> Option<Vec<f64>> {
         }
     }
     Some(l)
+}
+
+/// The lower factor of a large matrix, in blocks; `None` where a pivot is not positive.
+///
+/// As [`factor`], and several times as fast from a few hundred rows on; entries differ by roundings.
+///
+/// # Shapes
+/// `a` is $n \times n$, row-major; its lower triangle is read.
+#[track_caller]
+pub fn factor_in_blocks(a: &[f64], n: usize) -> Option<Vec<f64>> {
+    assert_eq!(a.len(), n * n, "a square matrix");
+    let factor = MatRef::from_row_major_slice(a, n, n).llt(Side::Lower).ok()?;
+    let lower = factor.L();
+    let mut l = vec![0.0; n * n];
+    for (i, row) in l.chunks_exact_mut(n.max(1)).enumerate() {
+        (0..=i).for_each(|j| row[j] = lower[(i, j)]);
+    }
+    l.iter().all(|v| v.is_finite()).then_some(l)
 }
 
 /// $A^{-1}$ from the lower factor of $A$.
@@ -109,6 +129,19 @@ mod tests {
                 assert!((product - unit).abs() < 1e-10 && (solved[i * n + j] - unit).abs() < 1e-10);
             }
         }
+    }
+
+    #[test]
+    fn blocks_give_the_same_factor() {
+        let n = 150;
+        let mut x = vec![0.0; 2 * n * n];
+        Random::new(6).fill_normal(&mut x, 1.0);
+        let product = |i: usize, j: usize| (0..2 * n).map(|r| x[r * n + i] * x[r * n + j]).sum::<f64>();
+        let a: Vec<f64> = (0..n * n).map(|k| product(k / n, k % n)).collect();
+        let (one, other) = (factor(&a, n).expect("definite"), factor_in_blocks(&a, n).expect("definite"));
+        // The condition of a 150 × 300 normal sample is about 34, the entries are below 20.
+        assert!(one.iter().zip(&other).all(|(a, b)| (a - b).abs() < 1e-10));
+        assert!(factor_in_blocks(&[1.0, 2.0, 2.0, 1.0], 2).is_none() && factor_in_blocks(&[f64::NAN], 1).is_none());
     }
 
     #[test]

@@ -6,6 +6,8 @@
 //! | row-major tensors | [`tensor`] |
 //! | dense products $C \leftarrow \beta C + A B$ | [`gemm`] |
 //! | factors of positive definite matrices | [`cholesky`] |
+//! | all eigenvalues, all singular values | [`spectrum`] |
+//! | the largest ones, by products only | [`lanczos`] |
 //! | compressed sparse rows | [`sparse`] |
 //! | seeded random streams | [`random`] |
 //! | devices that bound many subproblems at once | [`device`] |
@@ -13,9 +15,11 @@
 pub mod cholesky;
 pub mod device;
 pub mod gemm;
+pub mod lanczos;
 pub mod random;
 pub mod scalar;
 pub mod sparse;
+pub mod spectrum;
 pub mod tensor;
 
 pub use scalar::Scalar;

@@ -27,6 +27,12 @@ pub enum TheoryError {
         /// The shape it has.
         found: Vec<usize>,
     },
+    /// A graphon whose two sides differ, where vertices of one kind are needed.
+    #[error("the graphon is not symmetric: one side's intervals or values differ from the other's")]
+    NotSymmetric,
+    /// A matrix whose spectrum was not found.
+    #[error("the iteration for a spectrum did not converge")]
+    Iteration,
     /// A network.
     #[error(transparent)]
     Network(#[from] NnError),
