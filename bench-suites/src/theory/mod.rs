@@ -7,10 +7,12 @@
 //! | the notes on statements | [`note`] |
 //! | the same as pages | [`book`], [`markdown`] |
 //! | what a study writes | [`report`] |
+//! | masks beside their limit graphons | [`graphon`] |
 
 pub mod book;
 pub mod check;
 pub mod error;
+pub mod graphon;
 pub mod markdown;
 pub mod note;
 pub mod report;

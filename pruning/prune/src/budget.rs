@@ -15,6 +15,7 @@ use crate::weights::{Layout, Weight, weights};
 use secateur_linalg::Tensor;
 use secateur_nn::graph::Graph;
 use secateur_nn::mask::Masks;
+use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 
@@ -227,16 +228,24 @@ fn restricted(weights: &[Weight], mut scores: Vec<Vec<f64>>, earlier: Option<&Ma
 
 /// Keeps the `count` highest scores; of equal ones, those with the lower index.
 pub fn keep_largest(scores: &[f64], count: usize) -> Vec<bool> {
-    let mut kept = vec![false; scores.len()];
-    let mut order: Vec<usize> = (0..scores.len()).collect();
-    if count == 0 {
-        return kept;
+    if count == 0 || count >= scores.len() {
+        return vec![count > 0; scores.len()];
     }
-    if count < scores.len() {
-        order.select_nth_unstable_by(count - 1, |a, b| scores[*b].total_cmp(&scores[*a]).then(a.cmp(b)));
-    }
-    order.iter().take(count).for_each(|i| kept[*i] = true);
-    kept
+    // The least score that is kept, found on the scores alone: an order of indices reads them all over memory.
+    let mut falling = scores.to_vec();
+    let (_, least, _) = falling.select_nth_unstable_by(count - 1, |a, b| b.total_cmp(a));
+    let least = *least;
+    let mut equal = count - scores.iter().filter(|s| s.total_cmp(&least).is_gt()).count();
+    let keep = |score: &f64| match score.total_cmp(&least) {
+        Ordering::Greater => true,
+        Ordering::Less => false,
+        Ordering::Equal => {
+            let keep = equal > 0;
+            equal -= usize::from(keep);
+            keep
+        }
+    };
+    scores.iter().map(keep).collect()
 }
 
 fn global(scores: &[Vec<f64>], density: f64) -> Vec<Vec<bool>> {

@@ -6,10 +6,11 @@ use secateur_nn::NnError;
 use secateur_nn::autodiff::{self, CrossEntropy, MeanSquaredError, Objective};
 use secateur_nn::eval::{Evaluator, Number, Trace};
 use secateur_nn::graph::{Graph, NodeId};
+use secateur_nn::op::Op;
 use std::collections::BTreeMap;
 
-/// Samples that are evaluated together.
-const BATCH: usize = 32;
+/// Least and greatest number of samples that are evaluated together.
+const BATCH: (usize, usize) = (32, 512);
 
 /// What the outputs should be.
 #[derive(Clone, Debug, PartialEq)]
@@ -110,7 +111,7 @@ impl Calibration {
     pub(crate) fn batches(&self, graph: &Graph) -> Result<Vec<Batch>, PruneError> {
         self.check(graph)?;
         let size = match graph.with_batch(2) {
-            Ok(_) => BATCH,
+            Ok(_) => batch_size(graph),
             Err(NnError::NotBatched { .. }) => 1,
             Err(error) => return Err(error.into()),
         };
@@ -155,6 +156,33 @@ impl Calibration {
             }
         }
         Ok(Some(hits as f64 / self.len() as f64))
+    }
+}
+
+/// As many samples as have no more values than the network has weights: what is done once a batch for every weight (its gradient,
+/// sums of gradients) then takes no more memory traffic than the samples do.
+fn batch_size(graph: &Graph) -> usize {
+    let (mut weights, mut values) = (0, 0);
+    for (_, node) in graph.nodes() {
+        let size: usize = node.shape.iter().product();
+        *(if matches!(node.op, Op::Constant(_)) { &mut weights } else { &mut values }) += size;
+    }
+    (weights / values.max(1)).clamp(BATCH.0, BATCH.1)
+}
+
+/// The evaluator of the last batch, for the next one of its size: it holds every weight in `f64`.
+#[derive(Default)]
+struct Held(Option<(usize, Evaluator<f64>)>);
+
+impl Held {
+    fn of(&mut self, batch: &Batch) -> Result<&Evaluator<f64>, PruneError> {
+        let size = batch.input.shape()[0];
+        let held = self.0.take().filter(|(of, _)| *of == size);
+        let (_, evaluator) = self.0.insert(match held {
+            Some(held) => held,
+            None => (size, Evaluator::new(&batch.graph)?),
+        });
+        Ok(evaluator)
     }
 }
 
@@ -207,12 +235,11 @@ pub(crate) fn gradients(
     temperature: f64,
     criterion: &'static str,
 ) -> Result<BTreeMap<String, Tensor<f64>>, PruneError> {
-    let mut sums = BTreeMap::new();
+    let (mut sums, mut held) = (BTreeMap::new(), Held::default());
     for batch in calibration.batches(graph)? {
         let loss = batch.loss.as_ref().ok_or(PruneError::NoTargets { criterion })?;
         let ids: Vec<NodeId> = names.iter().map(|name| batch.find(name)).collect();
-        let evaluator = Evaluator::new(&batch.graph)?;
-        let (_, parts) = autodiff::gradient(&evaluator, &batch.input, &Tempered { loss, temperature }, &ids)?;
+        let (_, parts) = autodiff::gradient(held.of(&batch)?, &batch.input, &Tempered { loss, temperature }, &ids)?;
         add(&mut sums, names, parts, batch.share);
     }
     Ok(sums)
@@ -230,14 +257,13 @@ pub(crate) fn hessian_products(
     criterion: &'static str,
 ) -> Result<BTreeMap<String, Tensor<f64>>, PruneError> {
     let names: Vec<String> = direction.keys().cloned().collect();
-    let mut sums = BTreeMap::new();
+    let (mut sums, mut held) = (BTreeMap::new(), Held::default());
     for batch in calibration.batches(graph)? {
         let loss = batch.loss.as_ref().ok_or(PruneError::NoTargets { criterion })?;
         let ids: Vec<NodeId> = names.iter().map(|name| batch.find(name)).collect();
         let along: Vec<(NodeId, &Tensor<f64>)> = ids.iter().copied().zip(direction.values()).collect();
-        let evaluator = Evaluator::new(&batch.graph)?;
         let objective = Tempered { loss, temperature };
-        let found = autodiff::hessian_vector_product(&evaluator, &batch.input, &objective, &along, &ids)?;
+        let found = autodiff::hessian_vector_product(held.of(&batch)?, &batch.input, &objective, &along, &ids)?;
         add(&mut sums, &names, found.product, batch.share);
     }
     Ok(sums)

@@ -1,0 +1,185 @@
+//! What is asked: a TOML file.
+
+use super::approximation::Approximation;
+use super::deep::Deep;
+use super::densities::Densities;
+use super::images::Images;
+use super::portraits::Portraits;
+use super::rate::Rate;
+use super::series::{Count, Series, predicted};
+use crate::theory::StudyError;
+use secateur_prune::Method;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use std::fmt::Debug;
+use std::path::Path;
+
+/// A study.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Config {
+    /// What the page says first.
+    pub title: String,
+    /// One run each.
+    pub seeds: Vec<u64>,
+    /// What is asked.
+    pub question: Question,
+}
+
+/// What is asked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Question {
+    /// Distance against width.
+    Rate(Rate),
+    /// Distance against density, and which methods are homogeneous.
+    Densities(Densities),
+    /// Pictures and spectra at one width.
+    Portraits(Portraits),
+    /// Networks of several layers.
+    Deep(Deep),
+    /// Pairs of classes of images.
+    Images(Images),
+    /// Approximation on the active coordinates.
+    Approximation(Approximation),
+}
+
+/// What is wrong: the key, what belongs there, what is there.
+pub type Fault = (&'static str, &'static str, String);
+
+/// Refuses a value that breaks a rule.
+///
+/// # Errors
+/// The rule does not hold.
+pub fn rule(holds: bool, key: &'static str, expected: &'static str, found: &dyn Debug) -> Result<(), Fault> {
+    if holds { Ok(()) } else { Err((key, expected, format!("{found:?}"))) }
+}
+
+/// Densities are above 0 and below 1.
+///
+/// # Errors
+/// There is none, or one that is not.
+pub fn check_densities(densities: &[f64]) -> Result<(), Fault> {
+    let good = !densities.is_empty() && densities.iter().all(|d| *d > 0.0 && *d < 1.0);
+    rule(good, "density", "numbers above 0 and below 1", &densities)
+}
+
+/// Widths are large enough for a graphon to be seen.
+///
+/// # Errors
+/// There is none, or one below 16 or above 16384, or one twice.
+pub fn check_widths(widths: &[usize]) -> Result<(), Fault> {
+    let distinct = widths.iter().collect::<BTreeSet<_>>().len() == widths.len();
+    let good = !widths.is_empty() && distinct && widths.iter().all(|w| (16..=16384).contains(w));
+    rule(good, "widths", "different numbers from 16 to 16384", &widths)
+}
+
+/// Series have names of their own and methods with a limit.
+///
+/// # Errors
+/// As said.
+pub fn check_series(series: &[Series]) -> Result<(), Fault> {
+    let labels: BTreeSet<&str> = series.iter().map(|s| s.label.as_str()).collect();
+    rule(
+        !series.is_empty() && labels.len() == series.len(),
+        "series",
+        "at least one, each with a label of its own",
+        &labels,
+    )?;
+    for Series { method, samples, rounds, .. } in series {
+        let known = method.parse::<Method>().is_ok_and(|method| predicted(method).is_ok());
+        rule(known, "method", "random, magnitude, snip, grasp, grasp-abs or synflow", method)?;
+        rule(*rounds > 0, "rounds", "at least one", rounds)?;
+        let some = match samples {
+            Count::PerInput(share) => *share > 0.0 && share.is_finite(),
+            Count::Fixed(count) => *count > 0,
+        };
+        rule(some, "samples", "at least one", samples)?;
+    }
+    Ok(())
+}
+
+impl Config {
+    /// Reads a configuration.
+    ///
+    /// # Errors
+    /// The file cannot be read, has unknown keys, or a value makes no sense.
+    pub fn read(path: &Path) -> Result<Self, StudyError> {
+        let text = std::fs::read_to_string(path).map_err(|source| StudyError::Io { path: path.to_owned(), source })?;
+        let config: Self = toml::from_str(&text)
+            .map_err(|source| StudyError::Config { path: path.to_owned(), source: Box::new(source) })?;
+        let fault = |(key, expected, found)| StudyError::Value { path: path.to_owned(), key, expected, found };
+        config.check().map_err(fault)?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), Fault> {
+        let distinct = self.seeds.iter().collect::<BTreeSet<_>>().len() == self.seeds.len();
+        rule(!self.seeds.is_empty() && distinct, "seeds", "at least one, all different", &self.seeds)?;
+        match &self.question {
+            Question::Rate(rate) => rate.check(),
+            Question::Densities(densities) => densities.check(),
+            Question::Portraits(portraits) => portraits.check(),
+            Question::Deep(deep) => deep.check(),
+            Question::Images(images) => images.check(),
+            Question::Approximation(approximation) => approximation.check(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = r#"
+title = "a title"
+seeds = [1, 2]
+[question.rate]
+density = 0.2
+widths = [32, 64]
+[[question.rate.series]]
+label = "a"
+method = "snip"
+samples = { fixed = 8 }
+output = "kept"
+"#;
+
+    #[test]
+    fn faults_name_the_key() {
+        let read = |text: &str| {
+            let place = tempfile::tempdir().expect("a directory");
+            let path = place.path().join("a.toml");
+            std::fs::write(&path, text).expect("written");
+            Config::read(&path)
+        };
+        assert!(read(GOOD).is_ok());
+        for (from, to, named) in [
+            ("density = 0.2", "density = 1.0", "density"),
+            ("density = 0.2", "density = nan", "density"),
+            ("density", "sparsity", "sparsity"),
+            ("[32, 64]", "[32, 32]", "widths"),
+            ("[32, 64]", "[8]", "widths"),
+            ("\"snip\"", "\"wanda\"", "method"),
+            ("\"kept\"", "\"lost\"", "lost"),
+            ("fixed = 8", "fixed = 0", "samples"),
+            ("[1, 2]", "[1, 1]", "seeds"),
+            ("question.rate]", "question.pace]", "pace"),
+        ] {
+            assert!(GOOD.contains(from), "{from}");
+            let message = read(&GOOD.replacen(from, to, 1)).expect_err("a fault").to_string();
+            assert!(message.contains(named), "{from}: {message}");
+        }
+    }
+
+    #[test]
+    fn the_studies_that_come_with_the_program_are_readable() {
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments/theory");
+        let all = std::fs::read_dir(directory).expect("configurations").filter_map(Result::ok).map(|e| e.path());
+        let ours: Vec<_> =
+            all.filter(|p| p.file_name().is_some_and(|n| n.to_string_lossy().starts_with("graphon_"))).collect();
+        assert_eq!(ours.len(), 7);
+        for path in ours {
+            Config::read(&path).unwrap_or_else(|error| panic!("{error}"));
+        }
+    }
+}
