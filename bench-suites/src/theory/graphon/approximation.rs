@@ -2,7 +2,7 @@
 //!
 //! The function is $h(z) = \sin 2z$ of $z = k^{-1/2} \sum_{i \le k} x_i$ with standard normal $x$, so that its difficulty does not depend
 //! on $k$. The network of the proof: of the hidden units that a mask leaves wired to all $k$ coordinates, at most 64 get the weights $1/\sqrt
-//! k$ there, 0 elsewhere, and thresholds at quantiles of $z$; their outgoing weights are those of least squares. What is left of
+//! k$ there, 0 elsewhere, and thresholds at even distances; their outgoing weights are those of least squares. What is left of
 //! the mask does not matter, so the error depends on the number of wired units only.
 
 use super::bench::{self, Bench};
@@ -18,7 +18,6 @@ use secateur_linalg::cholesky::{factor, solve};
 use secateur_linalg::random::Random;
 use secateur_prune::{Method, Needs};
 use secateur_theory::graphon::approximation::{Wiring, best_rectangle};
-use secateur_theory::graphon::law::Law;
 use secateur_theory::graphon::methods;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -78,6 +77,9 @@ impl Approximation {
 /// Units that are used, at most.
 const UNITS: usize = 64;
 
+/// Thresholds lie between minus this and this.
+const REACH: f64 = 3.5;
+
 fn target(z: f64) -> f64 {
     (2.0 * z).sin()
 }
@@ -96,10 +98,7 @@ impl Interpolant {
     /// # Errors
     /// None in practice.
     pub fn new(units: usize) -> Result<Self, StudyError> {
-        let law = Law::normal();
-        let place = |j: usize| law.quantile((j as f64 + 0.5) / units as f64);
-        let thresholds: Vec<f64> =
-            (0..units).map(|j| Ok(place(j)? - 0.5 / units as f64)).collect::<Result<_, StudyError>>()?;
+        let thresholds: Vec<f64> = (0..units).map(|j| REACH * (2.0 * j as f64 / units as f64 - 1.0)).collect();
         let size = units + 1;
         let basis =
             |z: f64| -> Vec<f64> { std::iter::once(1.0).chain(thresholds.iter().map(|t| (z - t).max(0.0))).collect() };
