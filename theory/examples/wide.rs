@@ -11,10 +11,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut random = Random::new(1);
     let outer: Vec<f64> = (0..width).map(|_| random.normal().abs()).collect();
     let start = Instant::now();
-    let model = FactorisedSaliency::new(vec![1.0; width], outer.clone(), Law::absolute_normal())?;
+    let rows: Vec<f64> = (0..width).map(|i| ((i as f64 + 0.5) / width as f64).powi(2)).collect();
+    let model = FactorisedSaliency::new(rows.clone(), outer.clone(), Law::absolute_normal())?;
     let limit = model.limit(0.2)?;
     println!("limit: {:.1} s", start.elapsed().as_secs_f64());
-    let mask: Vec<bool> = (0..width * width).map(|k| random.normal().abs() * outer[k % width] >= limit.threshold).collect();
+    let mask: Vec<bool> = (0..width * width).map(|k| random.normal().abs() * rows[k / width] * outer[k % width] >= limit.threshold).collect();
     let mask = StepGraphon::from_mask(width, width, &mask)?;
     let start = Instant::now();
     let found = cut_distance(&mask, &limit.graphon, &Params::default())?;
