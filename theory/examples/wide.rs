@@ -15,12 +15,18 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let model = FactorisedSaliency::new(rows.clone(), outer.clone(), Law::absolute_normal())?;
     let limit = model.limit(0.2)?;
     println!("limit: {:.1} s", start.elapsed().as_secs_f64());
-    let mask: Vec<bool> = (0..width * width).map(|k| random.normal().abs() * rows[k / width] * outer[k % width] >= limit.threshold).collect();
+    let mask: Vec<bool> = (0..width * width)
+        .map(|k| random.normal().abs() * rows[k / width] * outer[k % width] >= limit.threshold)
+        .collect();
     let mask = StepGraphon::from_mask(width, width, &mask)?;
     let start = Instant::now();
     let found = cut_distance(&mask, &limit.graphon, &Params::default())?;
     println!("distance: {found}, {:.1} s", start.elapsed().as_secs_f64());
-    println!("times the root of the width: {:.4} to {:.4}", found.lower * (width as f64).sqrt(), found.upper * (width as f64).sqrt());
+    println!(
+        "times the root of the width: {:.4} to {:.4}",
+        found.lower * (width as f64).sqrt(),
+        found.upper * (width as f64).sqrt()
+    );
     println!("largest singular value: {:.5}", found.spectral);
     Ok(())
 }

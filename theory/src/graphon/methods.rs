@@ -11,7 +11,8 @@
 //! | GraSP, signed | the same | $\lvert a_j \rvert$ | $\xi$ |
 //! | SynFlow, one round | 1 | $\lvert a_j \rvert$ | $\lvert\xi\rvert$ |
 //!
-//! A factor common to all rows or columns moves the threshold and nothing else.
+//! A factor common to all rows or columns moves the threshold and nothing else. GraSP's row is that of its limit, which its published temperature
+//! of 200 hides up to very large widths: [`grasp_at_temperature`].
 
 use super::law::Law;
 use super::saliency::FactorisedSaliency;
@@ -66,11 +67,7 @@ pub fn model(
 ) -> Result<FactorisedSaliency, TheoryError> {
     let asked = || match data {
         None => Err(TheoryError::Shape { name: "data", expected: vec![1, d], found: vec![0] }),
-        Some(data) if data.residuals.is_empty() || data.inputs.len() != d * data.residuals.len() => {
-            let (expected, found) = (vec![data.residuals.len(), d], vec![data.inputs.len()]);
-            Err(TheoryError::Shape { name: "data", expected, found })
-        }
-        Some(data) => Ok(data),
+        Some(data) => check(d, data),
     };
     let absolute: Vec<f64> = outer.iter().map(|a| a.abs()).collect();
     let (rows, cols, law) = match method {
@@ -87,6 +84,55 @@ pub fn model(
     FactorisedSaliency::new(rows, cols, law)
 }
 
+/// What makes GraSP's column factors at a temperature $T$.
+#[derive(Clone, Copy, Debug)]
+pub struct Curvature<'a> {
+    /// $T$: the loss is that of $f / T$, and residuals are $f_0 / T - y$.
+    pub temperature: f64,
+    /// $b_j = \operatorname{mean}_s e_s\, \sigma(h_{js})$, of a network.
+    pub responses: &'a [f64],
+}
+
+/// The model of GraSP where the curvature of the network counts beside that of the loss.
+///
+/// For squared loss $H = \tfrac{2}{T^2} J^\top J + \tfrac{2}{T} \sum_s e_s \nabla^2 f(x_s)$, and the second part joins $w_{ij}$ with $a_j$ only:
+///
+/// $$ (H g)_{ij} \propto a_j\, p_i + T n^{-1/2}\, b_j\, q_i, \qquad p_i = \operatorname{mean}_s (K e)_s x_{s,i}, \quad
+///    q_i = \operatorname{mean}_s e_s x_{s,i}. $$
+///
+/// Where $p \approx \kappa q$ the score is factorised with $r_i = |q_i|$ and $c_j = |\kappa a_j + T n^{-1/2} b_j|$; $\kappa$ is the
+/// least-squares one. At $T = 200$ the second part is the larger one up to widths of $T^2$.
+///
+/// # Errors
+/// Data or responses that do not fit, a temperature that is not positive, profiles that vanish.
+///
+/// # Source
+/// Ours.
+pub fn grasp_at_temperature(
+    d: usize,
+    outer: &[f64],
+    data: Data<'_>,
+    curvature: Curvature<'_>,
+    law: Law,
+) -> Result<FactorisedSaliency, TheoryError> {
+    let Curvature { temperature, responses } = curvature;
+    if !(temperature > 0.0 && temperature.is_finite()) {
+        return Err(TheoryError::Range { name: "temperature", expected: "a positive number", found: temperature });
+    }
+    if responses.len() != outer.len() {
+        let (expected, found) = (vec![outer.len()], vec![responses.len()]);
+        return Err(TheoryError::Shape { name: "responses of hidden units", expected, found });
+    }
+    check(d, data)?;
+    let smoothed = kernel_times(d, data.inputs, data.residuals);
+    let (p, q) = (moments(d, Data { residuals: &smoothed, ..data }), moments(d, data));
+    let square: f64 = q.iter().map(|q| q * q).sum();
+    let kappa = p.iter().zip(&q).map(|(p, q)| p * q).sum::<f64>() / square;
+    let scale = temperature / (outer.len() as f64).sqrt();
+    let cols = outer.iter().zip(responses).map(|(a, b)| (kappa * a + scale * b).abs()).collect();
+    FactorisedSaliency::new(q.into_iter().map(f64::abs).collect(), cols, law)
+}
+
 /// Midpoint quantiles of $|a|$ for standard normal $a$: the columns in rising order, for the limit of infinite width.
 ///
 /// # Errors
@@ -100,13 +146,26 @@ fn halved(factors: Vec<f64>) -> Vec<f64> {
     factors.into_iter().map(|f| 0.5 * f).collect()
 }
 
+fn check(d: usize, data: Data<'_>) -> Result<Data<'_>, TheoryError> {
+    if data.residuals.is_empty() || data.inputs.len() != d * data.residuals.len() {
+        let (expected, found) = (vec![data.residuals.len(), d], vec![data.inputs.len()]);
+        return Err(TheoryError::Shape { name: "data", expected, found });
+    }
+    Ok(data)
+}
+
 /// $|\operatorname{mean}_s e_s x_{s,u}|$.
 fn correlations(d: usize, data: Data<'_>) -> Vec<f64> {
+    moments(d, data).into_iter().map(f64::abs).collect()
+}
+
+/// $\operatorname{mean}_s e_s x_{s,u}$.
+fn moments(d: usize, data: Data<'_>) -> Vec<f64> {
     let mut sums = vec![0.0; d];
     for (x, e) in data.inputs.chunks_exact(d).zip(data.residuals) {
         sums.iter_mut().zip(x).for_each(|(s, x)| *s += e * f64::from(*x));
     }
-    sums.into_iter().map(|s| (s / data.residuals.len() as f64).abs()).collect()
+    sums.into_iter().map(|s| s / data.residuals.len() as f64).collect()
 }
 
 /// $\operatorname{mean}_t K(x_s, x_t)\, e_t$ for each $s$, with the kernel of the dense network of infinite width,
@@ -199,6 +258,26 @@ mod tests {
         assert_eq!(model(Method::Magnitude, 2, &[-3.0], None).unwrap().cols(), [1.0]);
         assert!(model(Method::Snip, 2, &[1.0], None).is_err());
         assert!(model(Method::Grasp, 3, &[1.0], Some(data)).is_err());
+    }
+
+    #[test]
+    fn temperature_moves_the_columns_of_grasp() {
+        let data = Data { inputs: &[1.0, 0.5, -1.0, -0.5], residuals: &[1.0, -1.0] };
+        let at = |temperature| {
+            let curvature = Curvature { temperature, responses: &[0.0, 3.0] };
+            grasp_at_temperature(2, &[1.0, 0.0], data, curvature, Law::normal())
+        };
+        let (cold, hot) = (at(1.0).unwrap(), at(10.0).unwrap());
+        assert_eq!(cold.rows(), [1.0, 0.5]);
+        // The second unit has no outgoing weight, so its factor is T b / √2.
+        assert!(
+            (cold.cols()[1] - 3.0 / 2.0_f64.sqrt()).abs() < 1e-12
+                && (hot.cols()[1] / cold.cols()[1] - 10.0).abs() < 1e-12
+        );
+        assert_eq!(cold.cols()[0], hot.cols()[0]);
+        assert!(at(0.0).is_err());
+        let short = Curvature { temperature: 1.0, responses: &[0.0] };
+        assert!(grasp_at_temperature(2, &[1.0, 0.0], data, short, Law::normal()).is_err());
     }
 
     #[test]

@@ -7,7 +7,7 @@
 
 use super::bench::{self, Bench};
 use super::config::{Config, Fault, check_densities, check_widths, rule};
-use super::network::Shallow;
+use super::network::{How, Shallow};
 use super::series::predicted;
 use crate::plot::Axes;
 use crate::plot::lines::{Line, Stroke, lines};
@@ -153,7 +153,7 @@ pub fn measure(
 ) -> Result<Approximated, StudyError> {
     let name: Method = method.parse()?;
     let network = Shallow::new(inputs, n, seed)?;
-    let mask = network.mask(name, density, None, 1, seed)?;
+    let mask = network.mask(How::once(name), density, None, seed)?;
     let rows: Vec<usize> = (0..active).collect();
     let limit = methods::model(predicted(name)?, inputs, &network.outer, None)?.limit(density)?.graphon;
     let wiring = match name {

@@ -86,10 +86,11 @@ pub fn check_series(series: &[Series]) -> Result<(), Fault> {
         "at least one, each with a label of its own",
         &labels,
     )?;
-    for Series { method, samples, rounds, .. } in series {
+    for Series { method, samples, rounds, temperature, .. } in series {
         let known = method.parse::<Method>().is_ok_and(|method| predicted(method).is_ok());
         rule(known, "method", "random, magnitude, snip, grasp, grasp-abs or synflow", method)?;
         rule(*rounds > 0, "rounds", "at least one", rounds)?;
+        rule(*temperature > 0.0 && temperature.is_finite(), "temperature", "a positive number", temperature)?;
         let some = match samples {
             Count::PerInput(share) => *share > 0.0 && share.is_finite(),
             Count::Fixed(count) => *count > 0,

@@ -3,8 +3,8 @@
 use super::bench::{self, Bench};
 use super::config::{Config, Fault, check_densities, check_widths, rule};
 use super::densities::{Kind, mean};
-use super::network::{Samples, Shallow};
-use super::series::{Measurement, Output, measured, pair, predicted};
+use super::network::{How, Samples, Shallow};
+use super::series::{Columns, Measurement, Output, measured, pair, predicted};
 use crate::theory::StudyError;
 use crate::theory::report::Report;
 use crate::watcher::Watcher;
@@ -119,7 +119,7 @@ pub fn measure(
     let d = seen.inputs.len() / seen.targets.len();
     let network = Shallow::new(d, width, seed)?;
     let used = (method.needs() != Needs::Nothing).then_some(&seen);
-    let found = pair(&network, method, density, used, Output::Zero, 1, seed)?;
+    let found = pair(&network, How::once(method), density, used, (Output::Zero, Columns::Limit), seed)?;
     measured(&name, &found, used.map_or(0, |s| s.targets.len()), density, seed, true)
 }
 

@@ -25,7 +25,25 @@ pub struct Shallow {
     pub n: usize,
     /// $a$.
     pub outer: Vec<f64>,
-    graph: Graph,
+    weights: [Value; 2],
+}
+
+/// How a mask is made.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct How {
+    /// The method.
+    pub method: Method,
+    /// Rounds of scoring.
+    pub rounds: usize,
+    /// $T$: GraSP's loss is that of $f / T$. Others have 1.
+    pub temperature: f64,
+}
+
+impl How {
+    /// One round, at temperature 1.
+    pub fn once(method: Method) -> Self {
+        Self { method, rounds: 1, temperature: 1.0 }
+    }
 }
 
 /// Samples of a task.
@@ -53,22 +71,24 @@ impl Shallow {
         };
         let (inner, outer) = (normal(INNER, vec![d, n]), normal(OUTER, vec![n, 1]));
         let numbers = outer.data().iter().map(|a| f64::from(*a)).collect();
-        let product = |width: usize| {
-            let alpha = (1.0 / (width as f64).sqrt()) as f32;
-            Op::Gemm { alpha, beta: 1.0, trans_a: false, trans_b: false }
-        };
-        let mut builder = GraphBuilder::new("x", vec![1, d], ElementType::F32);
-        let w = builder.constant("w", Value::F32(Arc::new(inner)))?;
-        let a = builder.constant("a", Value::F32(Arc::new(outer)))?;
-        let hidden = builder.add("h", product(d), &[builder.input(), w])?;
-        let active = builder.add("relu", Op::Relu, &[hidden])?;
-        let output = builder.add("f", product(n), &[active, a])?;
-        Ok(Self { d, n, outer: numbers, graph: builder.finish(output)? })
+        let weights = [inner, outer].map(|w| Value::F32(Arc::new(w)));
+        Ok(Self { d, n, outer: numbers, weights })
     }
 
-    /// The network as a graph; its hidden layer is the constant `w`, inputs by hidden units.
-    pub fn graph(&self) -> &Graph {
-        &self.graph
+    /// The network times a factor, as a graph; its hidden layer is the constant `w`, inputs by hidden units.
+    ///
+    /// # Errors
+    /// It is too large.
+    pub fn graph(&self, factor: f64) -> Result<Graph, StudyError> {
+        let product = |alpha: f64| Op::Gemm { alpha: alpha as f32, beta: 1.0, trans_a: false, trans_b: false };
+        let [inner, outer] = self.weights.clone();
+        let mut builder = GraphBuilder::new("x", vec![1, self.d], ElementType::F32);
+        let w = builder.constant("w", inner)?;
+        let a = builder.constant("a", outer)?;
+        let hidden = builder.add("h", product(1.0 / (self.d as f64).sqrt()), &[builder.input(), w])?;
+        let active = builder.add("relu", Op::Relu, &[hidden])?;
+        let output = builder.add("f", product(factor / (self.n as f64).sqrt()), &[active, a])?;
+        Ok(builder.finish(output)?)
     }
 
     /// $f_0(x_s)$ for all samples.
@@ -76,35 +96,60 @@ impl Shallow {
     /// # Errors
     /// A value that is not finite.
     pub fn outputs(&self, samples: &Samples) -> Result<Vec<f64>, StudyError> {
-        const BATCH: usize = 512;
         let mut outputs = Vec::with_capacity(samples.targets.len());
-        let mut held: Option<(usize, Evaluator<f32>)> = None;
-        for inputs in samples.inputs.chunks(BATCH * self.d) {
-            let count = inputs.len() / self.d;
-            let (_, evaluator) = match held.take().filter(|(of, _)| *of == count) {
-                Some(kept) => held.insert(kept),
-                None => held.insert((count, Evaluator::<f32>::new(&self.graph.with_batch(count)?)?)),
-            };
-            let found = evaluator.forward(&Tensor::new(vec![count, self.d], inputs.to_vec()))?;
-            outputs.extend(found.data().iter().map(|v| f64::from(*v)));
-        }
+        self.batches(samples, |_, _, output| outputs.extend(output.iter().map(|v| f64::from(*v))))?;
         Ok(outputs)
     }
 
-    /// The mask of the hidden layer by a method, in its rounds; both layers are pruned to the density, each by itself.
+    /// $\operatorname{mean}_s e_s\, \sigma(h_{js})$ for each hidden unit.
     ///
-    /// `targets` are those that the loss sees, which need not be the task's.
+    /// # Errors
+    /// A value that is not finite.
+    pub fn responses(&self, samples: &Samples, residuals: &[f64]) -> Result<Vec<f64>, StudyError> {
+        let mut sums = vec![0.0; self.n];
+        self.batches(samples, |begin, active, _| {
+            for (row, e) in active.chunks_exact(self.n).zip(&residuals[begin..]) {
+                sums.iter_mut().zip(row).for_each(|(s, v)| *s += e * f64::from(*v) / residuals.len() as f64);
+            }
+        })?;
+        Ok(sums)
+    }
+
+    /// Evaluates samples in batches: the number of the first, the hidden units, the outputs.
+    fn batches(&self, samples: &Samples, mut each: impl FnMut(usize, &[f32], &[f32])) -> Result<(), StudyError> {
+        const BATCH: usize = 512;
+        let graph = self.graph(1.0)?;
+        let mut held: Option<(usize, Evaluator<f32>)> = None;
+        for (number, inputs) in samples.inputs.chunks(BATCH * self.d).enumerate() {
+            let count = inputs.len() / self.d;
+            let (_, evaluator) = match held.take().filter(|(of, _)| *of == count) {
+                Some(kept) => held.insert(kept),
+                None => held.insert((count, Evaluator::<f32>::new(&graph.with_batch(count)?)?)),
+            };
+            let trace = evaluator.trace(&Tensor::new(vec![count, self.d], inputs.to_vec()))?;
+            // Batching keeps the order of nodes: the hidden units come before the output.
+            let active = graph.arguments(graph.output())[0];
+            let active = trace.real(active).expect("activations are numbers");
+            each(number * BATCH, active.data(), trace.output().data());
+        }
+        Ok(())
+    }
+
+    /// The mask of the hidden layer by a method; both layers are pruned to the density, each by itself.
+    ///
+    /// `targets` are those that the loss sees, which need not be the task's. GraSP divides the output by its own temperature; it
+    /// is given the network times that over the temperature asked for, so that its loss is that of $f / T$.
     ///
     /// # Errors
     /// As [`prune`].
     pub fn mask(
         &self,
-        method: Method,
+        how: How,
         density: f64,
         samples: Option<(&Samples, &[f64])>,
-        rounds: usize,
         seed: u64,
     ) -> Result<Vec<bool>, StudyError> {
+        let How { method, rounds, temperature } = how;
         let calibration = samples.map(|(samples, targets)| {
             let inputs = samples.inputs.chunks_exact(self.d).map(<[f32]>::to_vec).collect();
             Calibration::new(inputs, Targets::Values(targets.iter().map(|y| vec![*y]).collect()))
@@ -115,15 +160,12 @@ impl Shallow {
             sparsity: 1.0 - density,
             keep_layers: false,
         };
-        let pruned = prune(&self.graph, calibration.transpose()?.as_ref(), &Settings { method, budget, rounds, seed })?;
+        let tempered = matches!(method, Method::Grasp | Method::GraspAbs);
+        let graph = self.graph(if tempered { Grasp::TEMPERATURE / temperature } else { 1.0 })?;
+        let pruned = prune(&graph, calibration.transpose()?.as_ref(), &Settings { method, budget, rounds, seed })?;
         let found = pruned.masks.get("w").map(|mask| mask.data().to_vec());
         Ok(found.unwrap_or_else(|| vec![true; self.d * self.n]))
     }
-}
-
-/// What $f_0$ is divided by before the loss sees it.
-pub fn temperature(method: Method) -> f64 {
-    if matches!(method, Method::Grasp | Method::GraspAbs) { Grasp::TEMPERATURE } else { 1.0 }
 }
 
 /// $E[y\, x_u] = 4 u^2$: the profile of the mixture.
@@ -200,7 +242,7 @@ mod tests {
         let network = Shallow::new(20, 30, 7).expect("small");
         let samples = mixture(20, 50, 1);
         for method in [Method::Random, Method::Magnitude, Method::Snip, Method::Grasp, Method::Synflow] {
-            let mask = network.mask(method, 0.2, Some((&samples, &samples.targets)), 1, 3).expect("a mask");
+            let mask = network.mask(How::once(method), 0.2, Some((&samples, &samples.targets)), 3).expect("a mask");
             assert_eq!(mask.iter().filter(|keep| **keep).count(), 120, "{method}");
         }
     }

@@ -1,10 +1,11 @@
 //! What is pruned how, and what is measured of a mask.
 
-use super::network::{Samples, Shallow, isotropic, mixture, temperature};
+use super::network::{How, Samples, Shallow, isotropic, mixture};
 use crate::theory::StudyError;
 use secateur_prune::{Method, Needs};
 use secateur_theory::graphon::cut::Params;
-use secateur_theory::graphon::methods::{self, Data};
+use secateur_theory::graphon::law::Law;
+use secateur_theory::graphon::methods::{self, Curvature, Data};
 use secateur_theory::graphon::taxonomy::to_constant;
 use secateur_theory::graphon::{FactorisedSaliency, StepGraphon, cut_distance};
 use serde::{Deserialize, Serialize};
@@ -28,12 +29,33 @@ pub struct Series {
     #[serde(default)]
     pub output: Output,
     /// Rounds of scoring.
-    #[serde(default = "one")]
+    #[serde(default = "once")]
     pub rounds: usize,
+    /// What GraSP divides the output by; 200 in its paper.
+    #[serde(default = "unit")]
+    pub temperature: f64,
+    /// What the prediction takes for GraSP's column factors.
+    #[serde(default)]
+    pub columns: Columns,
 }
 
-fn one() -> usize {
+fn once() -> usize {
     1
+}
+
+fn unit() -> f64 {
+    1.0
+}
+
+/// GraSP's column factors.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Columns {
+    /// Those of the limit, $|a_j|$.
+    #[default]
+    Limit,
+    /// With the curvature of the network, which counts at high temperature: [`methods::grasp_at_temperature`].
+    Curvature,
 }
 
 /// A synthetic task.
@@ -177,7 +199,8 @@ impl Series {
     /// A series with the usual samples and no initial output.
     pub fn new(label: &str, method: Method) -> Self {
         let (task, samples, output) = (Task::default(), Count::default(), Output::default());
-        Self { label: label.to_owned(), method: method.to_string(), task, samples, output, rounds: 1 }
+        let (label, method) = (label.to_owned(), method.to_string());
+        Self { label, method, task, samples, output, rounds: 1, temperature: 1.0, columns: Columns::Limit }
     }
 
     /// The mask of a network of this width, and its prediction.
@@ -194,7 +217,8 @@ impl Series {
                 Task::Isotropic => isotropic(width, count, seed),
             }
         });
-        pair(&Shallow::new(width, width, seed)?, method, density, samples.as_ref(), self.output, self.rounds, seed)
+        let how = How { method, rounds: self.rounds, temperature: self.temperature };
+        pair(&Shallow::new(width, width, seed)?, how, density, samples.as_ref(), (self.output, self.columns), seed)
     }
 
     /// Measures a mask.
@@ -215,33 +239,41 @@ impl Series {
 /// As [`Series::pair`].
 pub fn pair(
     network: &Shallow,
-    method: Method,
+    how: How,
     density: f64,
     samples: Option<&Samples>,
-    output: Output,
-    rounds: usize,
+    (output, columns): (Output, Columns),
     seed: u64,
 ) -> Result<Pair, StudyError> {
-    let theory = predicted(method)?;
+    let theory = predicted(how.method)?;
     let begin = Instant::now();
     let mut residuals = Vec::new();
     let mut targets = Vec::new();
     if let Some(samples) = samples {
         samples.check(network.d)?;
-        let initial = network.outputs(samples)?.into_iter().map(|f| f / temperature(method));
+        let initial = network.outputs(samples)?.into_iter().map(|f| f / how.temperature);
         (targets, residuals) = match output {
             Output::Zero => initial.zip(&samples.targets).map(|(f, y)| (y + f, -y)).unzip(),
             Output::Kept => initial.zip(&samples.targets).map(|(f, y)| (*y, f - y)).unzip(),
         };
     }
     let seen = samples.map(|samples| (samples, targets.as_slice()));
-    let mask = network.mask(method, density, seen, rounds, seed)?;
+    let mask = network.mask(how, density, seen, seed)?;
     let mask_seconds = begin.elapsed().as_secs_f64();
 
     let begin = Instant::now();
     let kept = mask.iter().filter(|keep| **keep).count() as f64 / mask.len() as f64;
     let data = samples.map(|samples| Data { inputs: &samples.inputs, residuals: &residuals });
-    let model = methods::model(theory, network.d, &network.outer, data)?;
+    let grasp = matches!(theory, methods::Method::Grasp | methods::Method::GraspAbs);
+    let model = match (samples, data) {
+        (Some(samples), Some(data)) if grasp && columns == Columns::Curvature => {
+            let responses = network.responses(samples, &residuals)?;
+            let curvature = Curvature { temperature: how.temperature, responses: &responses };
+            let law = if theory == methods::Method::Grasp { Law::normal() } else { Law::absolute_normal() };
+            methods::grasp_at_temperature(network.d, &network.outer, data, curvature, law)?
+        }
+        _ => methods::model(theory, network.d, &network.outer, data)?,
+    };
     let limit = model.limit(kept)?.graphon;
     let mask = StepGraphon::from_mask(network.d, network.n, &mask)?;
     Ok(Pair { mask, limit, model, mask_seconds, limit_seconds: begin.elapsed().as_secs_f64() })
