@@ -23,6 +23,6 @@ use statement::Statement;
 
 /// Every statement that `secateur theory check` checks.
 pub fn statements() -> Vec<Statement> {
-    let systems: [&[Statement]; 0] = [];
+    let systems: [&[Statement]; 1] = [graphon::checks::STATEMENTS];
     systems.concat()
 }

@@ -16,7 +16,7 @@
 
 pub mod approximation;
 pub mod bench;
-// pub mod checks;
+pub mod checks;
 pub mod config;
 pub mod deep;
 pub mod densities;
