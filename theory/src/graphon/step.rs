@@ -47,6 +47,12 @@ impl Partition {
         if before == 1.0 { Ok(Self { ends }) } else { refuse(before) }
     }
 
+    /// Whether all intervals have one width, up to the rounding of their ends.
+    pub fn is_equal(&self) -> bool {
+        let count = self.len() as f64;
+        self.ends.iter().zip(1..).all(|(end, i)| *end == f64::from(i) / count)
+    }
+
     /// Where the intervals end.
     pub fn ends(&self) -> &[f64] {
         &self.ends

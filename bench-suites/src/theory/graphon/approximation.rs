@@ -219,7 +219,7 @@ pub(super) fn run(
     asked: &Approximation,
     directory: &Path,
     watcher: &dyn Watcher,
-) -> Result<(), StudyError> {
+) -> Result<String, StudyError> {
     let mut places = Vec::new();
     for method in &asked.methods {
         for &density in &asked.densities {

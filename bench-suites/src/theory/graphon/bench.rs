@@ -64,7 +64,7 @@ impl<'a, M: Serialize + DeserializeOwned + Clone> Bench<'a, M> {
     }
 }
 
-/// Writes the record and the page.
+/// Writes the record and the page; the page's text.
 ///
 /// # Errors
 /// A file that cannot be written.
@@ -73,9 +73,10 @@ pub fn write<M: Serialize>(
     config: &Config,
     measurements: &[M],
     report: &Report,
-) -> Result<(), StudyError> {
+) -> Result<String, StudyError> {
     let record = Record { config, version: env!("CARGO_PKG_VERSION"), measurements };
     let json = serde_json::to_string_pretty(&record).map_err(JournalError::Json)?;
     journal::write(&directory.join("record.json"), &(json + "\n"))?;
-    report.write(directory)
+    report.write(directory)?;
+    Ok(report.markdown())
 }

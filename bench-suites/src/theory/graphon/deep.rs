@@ -147,7 +147,12 @@ fn fitted(width: usize, scores: &[f64]) -> Result<FactorisedSaliency, StudyError
     Ok(FactorisedSaliency::new(rows, cols, Law::absolute_normal())?)
 }
 
-pub(super) fn run(config: &Config, asked: &Deep, directory: &Path, watcher: &dyn Watcher) -> Result<(), StudyError> {
+pub(super) fn run(
+    config: &Config,
+    asked: &Deep,
+    directory: &Path,
+    watcher: &dyn Watcher,
+) -> Result<String, StudyError> {
     let mut places = Vec::new();
     for &depth in &asked.depths {
         for method in &asked.methods {

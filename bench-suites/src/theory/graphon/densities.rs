@@ -74,7 +74,7 @@ pub(super) fn run(
     asked: &Densities,
     directory: &Path,
     watcher: &dyn Watcher,
-) -> Result<(), StudyError> {
+) -> Result<String, StudyError> {
     let mut places = Vec::new();
     for series in &asked.series {
         for &density in &asked.densities {

@@ -129,7 +129,7 @@ pub(super) fn run(
     data: Option<&Path>,
     directory: &Path,
     watcher: &dyn Watcher,
-) -> Result<(), StudyError> {
+) -> Result<String, StudyError> {
     let data = data.ok_or_else(|| StudyError::NoData { what: config.title.clone() })?;
     let mut places = Vec::new();
     for classes in &asked.pairs {

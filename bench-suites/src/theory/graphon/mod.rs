@@ -31,11 +31,11 @@ use crate::watcher::Watcher;
 use config::{Config, Question};
 use std::path::Path;
 
-/// Runs the study of a configuration file into a directory: `measurements.jsonl`, `record.json` and a page.
+/// Runs the study of a configuration file into a directory: `measurements.jsonl`, `record.json` and a page, whose text it returns.
 ///
 /// # Errors
 /// See [`StudyError`].
-pub fn run(path: &Path, data: Option<&Path>, directory: &Path, watcher: &dyn Watcher) -> Result<(), StudyError> {
+pub fn run(path: &Path, data: Option<&Path>, directory: &Path, watcher: &dyn Watcher) -> Result<String, StudyError> {
     let config = Config::read(path)?;
     match &config.question {
         Question::Rate(rate) => rate::run(&config, rate, directory, watcher),

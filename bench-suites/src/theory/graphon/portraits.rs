@@ -86,7 +86,7 @@ pub(super) fn run(
     asked: &Portraits,
     directory: &Path,
     watcher: &dyn Watcher,
-) -> Result<(), StudyError> {
+) -> Result<String, StudyError> {
     let mut bench = Bench::open(directory, config, asked.series.len() * config.seeds.len(), watcher)?;
     let (mut found, mut pictures) = (Vec::new(), Vec::new());
     for series in &asked.series {

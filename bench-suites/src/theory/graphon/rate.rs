@@ -76,7 +76,7 @@ pub fn slopes(found: &[&Measurement], seeds: &[u64]) -> Vec<f64> {
     seeds.iter().filter_map(line).collect()
 }
 
-pub(super) fn run(config: &Config, rate: &Rate, directory: &Path, watcher: &dyn Watcher) -> Result<(), StudyError> {
+pub(super) fn run(config: &Config, rate: &Rate, directory: &Path, watcher: &dyn Watcher) -> Result<String, StudyError> {
     let wanted =
         |width: usize, seed: u64| seed == config.seeds[0] || rate.every_seed_to.is_none_or(|most| width <= most);
     let mut places = Vec::new();

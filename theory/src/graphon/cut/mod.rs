@@ -134,9 +134,7 @@ pub fn cut_distance(u: &StepGraphon, w: &StepGraphon, params: &Params) -> Result
     }
     let (rows, cols) = (u.rows().len(), u.cols().len());
     let mut values: Vec<f64> = u.values().iter().zip(w.values()).map(|(u, w)| u - w).collect();
-    let equal =
-        [u.rows(), u.cols()].iter().all(|p| **p == super::step::Partition::equal(p.len()).unwrap_or((*p).clone()));
-    if equal {
+    if u.rows().is_equal() && u.cols().is_equal() {
         return Ok(cut_norm(rows, cols, &values, params)?.divided((rows * cols) as f64));
     }
     let widths = u.cols().widths();
