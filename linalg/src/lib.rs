@@ -6,6 +6,7 @@
 //! | row-major tensors | [`tensor`] |
 //! | dense products $C \leftarrow \beta C + A B$ | [`gemm`] |
 //! | factors of positive definite matrices | [`cholesky`] |
+//! | all eigenvalues, all singular values | [`spectrum`] |
 //! | compressed sparse rows | [`sparse`] |
 //! | seeded random streams | [`random`] |
 //! | devices that bound many subproblems at once | [`device`] |
@@ -16,6 +17,7 @@ pub mod gemm;
 pub mod random;
 pub mod scalar;
 pub mod sparse;
+pub mod spectrum;
 pub mod tensor;
 
 pub use scalar::Scalar;
