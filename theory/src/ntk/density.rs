@@ -40,6 +40,41 @@ impl DensityGrid {
         Self::new(rows, cols, (0..rows * cols).map(cell).collect())
     }
 
+    /// The density of weights $w_{uv}$, standard normal, that are kept where $r(u)\,q(v)\,|w_{uv}| \ge \tau$:
+    ///
+    /// $$ W(u, v) = \operatorname{erfc}\Big(\frac{\tau}{\sqrt2\, r(u)\, q(v)}\Big), \qquad \int W = \rho. $$
+    ///
+    /// # Errors
+    /// No factors, one that is negative or not finite, a density outside of $(0, 1]$, or one that the positive factors cannot reach.
+    ///
+    /// # Source
+    /// arXiv 2602.06675: the limit of SNIP's masks.
+    pub fn factorised(r: &[f64], q: &[f64], density: f64) -> Result<Self, TheoryError> {
+        if let Some(found) = r.iter().chain(q).copied().find(|f| !(f.is_finite() && *f >= 0.0)) {
+            return Err(TheoryError::Range { name: "factor", expected: "a finite number, at least 0", found });
+        }
+        let positive = |f: &[f64]| f.iter().filter(|f| **f > 0.0).count() as f64 / f.len().max(1) as f64;
+        if !(density > 0.0 && density <= positive(r) * positive(q)) {
+            let expected = "a share above 0, at most that of positive factors";
+            return Err(TheoryError::Range { name: "density", expected, found: density });
+        }
+        let products: Vec<f64> = r.iter().flat_map(|r| q.iter().map(move |q| r * q)).collect();
+        let cells = |tau: f64| products.iter().map(move |p| if *p > 0.0 { libm::erfc(tau / (SQRT_2 * p)) } else { 0.0 });
+        let mean = |tau: f64| cells(tau).sum::<f64>() / products.len() as f64;
+        let largest = products.iter().fold(0.0_f64, |a, b| a.max(*b));
+        // The density falls from its greatest value at 0 to nothing at 40 deviations.
+        let (mut low, mut high) = (0.0, 40.0 * largest);
+        for _ in 0..60 {
+            let middle = 0.5 * (low + high);
+            if mean(middle) > density {
+                low = middle;
+            } else {
+                high = middle;
+            }
+        }
+        Self::new(r.len(), q.len(), cells(low).collect())
+    }
+
     /// Cells along $u$ and along $v$.
     pub fn shape(&self) -> (usize, usize) {
         (self.rows, self.cols)
@@ -176,6 +211,22 @@ mod tests {
         assert!(matches!(DensityGrid::new(2, 1, vec![0.5]), Err(TheoryError::Shape { .. })));
         assert!(Density::Graphon(vec![vec![0.5], vec![0.5, 0.5]]).grid().is_err());
         assert!(Density::Graphon(vec![]).grid().is_err());
+    }
+
+    #[test]
+    fn factors_and_their_threshold() {
+        let grid = DensityGrid::factorised(&[1.0, 2.0, 0.0], &[0.5, 1.0], 0.3).unwrap();
+        // The bisection ends below the roundoff of the threshold.
+        assert!((grid.mean() - 0.3).abs() < 1e-12);
+        let w = grid.values();
+        assert!(w[1] == w[2] && w[0] < w[1] && w[1] < w[3] && w[4] == 0.0, "{w:?}");
+        // Equal factors: the same density everywhere.
+        let even = DensityGrid::factorised(&[2.0; 3], &[0.1; 2], 0.4).unwrap();
+        assert!(even.values().iter().all(|w| (w - 0.4).abs() < 1e-12));
+        for (r, density) in [(&[1.0, 0.0][..], 0.6), (&[1.0][..], 0.0), (&[][..], 0.5), (&[-1.0][..], 0.5)] {
+            assert!(DensityGrid::factorised(r, &[1.0], density).is_err(), "{r:?} {density}");
+        }
+        assert!(DensityGrid::factorised(&[f64::NAN], &[1.0], 0.5).is_err());
     }
 
     #[test]
