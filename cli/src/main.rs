@@ -1,5 +1,5 @@
-//! The command line: `secateur verify`, `equiv`, `bound`, `robust`, `bench`, `experiment`, `prune`, `reduce`, `train`, `ntk`, `inspect`
-//! and `eval`; with the feature `full`, `mip` too.
+//! The command line: `secateur verify`, `equiv`, `bound`, `robust`, `bench`, `experiment`, `prune`, `reduce`, `train`, `ntk`,
+//! `theory`, `inspect` and `eval`; with the feature `full`, `mip` too.
 //!
 //! | what | file |
 //! |---|---|
@@ -18,6 +18,7 @@
 //! | evaluate a network | [`eval`] |
 //! | train a network | [`train`] |
 //! | tangent kernels of networks and of sparse layers | [`mod@ntk`] |
+//! | check statements of the theory | [`theory`] |
 //! | what lowers upper bounds beside the search | [`upper`] |
 //! | witnesses as text, exactly | [`witness`], [`decimal`] |
 //! | progress on the terminal, and Ctrl-C | [`progress`], [`interrupt`] |
@@ -44,6 +45,7 @@ mod prune;
 mod reduce;
 mod robust;
 mod samples;
+mod theory;
 mod train;
 mod upper;
 mod verify;
@@ -83,6 +85,7 @@ enum Command {
     Eval(eval::Arguments),
     Train(train::Arguments),
     Ntk(ntk::Arguments),
+    Theory(theory::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -103,6 +106,7 @@ fn main() -> ExitCode {
         Command::Eval(arguments) => eval::run(&arguments),
         Command::Train(arguments) => train::run(&arguments),
         Command::Ntk(arguments) => ntk::run(&arguments),
+        Command::Theory(arguments) => theory::run(&arguments),
     };
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(Ok(exit)) => exit.into(),
