@@ -207,7 +207,7 @@ pub enum CliError {
     },
     /// A kernel that cannot be computed, or cannot be solved with.
     #[error(transparent)]
-    Theory(#[from] secateur_theory::TheoryError),
+    Kernel(#[from] secateur_theory::TheoryError),
     /// A label that the network has no score for.
     #[error("image {index} has label {label}, but the network scores {classes} classes, from 0")]
     Label {
