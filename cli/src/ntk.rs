@@ -167,7 +167,8 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
     let json = output::json(&record)?;
-    output::print(if arguments.json.as_deref().is_some_and(is_dash) { &json } else { &record.text() })?;
+    let text = if arguments.json.as_deref().is_some_and(is_dash) { json.clone() } else { record.text() };
+    output::print(&text)?;
     if let Some(file) = arguments.json.as_deref().filter(|f| !is_dash(f)) {
         output::write(file, &json)?;
     }

@@ -1,4 +1,4 @@
-//! `secateur theory`: statements checked, and their notes as pages.
+//! `secateur theory`: statements checked, studies run, and notes as pages.
 
 use crate::error::CliError;
 use crate::exit::Exit;
@@ -6,7 +6,7 @@ use crate::{interrupt, output};
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use secateur_bench_suites::theory::statement::{Context, Statement};
-use secateur_bench_suites::theory::{StudyError, book, check, statements};
+use secateur_bench_suites::theory::{StudyError, book, check, ntk, statements};
 use secateur_bench_suites::watcher::Watcher;
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -24,6 +24,7 @@ pub struct Arguments {
 enum Task {
     Check(CheckArguments),
     Notes(NotesArguments),
+    Ntk(StudyArguments),
 }
 
 /// Check statements: what each predicts beside what was observed.
@@ -62,6 +63,25 @@ struct NotesArguments {
     out: PathBuf,
 }
 
+/// Measure tangent kernels of pruned networks beside what graphons predict, as a configuration says; writes a record, figures and
+/// a page.
+///
+/// Every measurement is on disk as soon as it is known; the same command goes on where the last run stopped.
+#[derive(Args)]
+struct StudyArguments {
+    /// The configuration (TOML).
+    config: PathBuf,
+    /// The directory to write to.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// The directory of data sets, for studies of them.
+    #[arg(long, value_name = "DIR", env = "SECATEUR_DATA")]
+    data_dir: Option<PathBuf>,
+    /// No progress on standard error.
+    #[arg(long)]
+    quiet: bool,
+}
+
 /// Shows what is measured.
 struct Display {
     line: ProgressBar,
@@ -95,6 +115,13 @@ impl Watcher for Display {
 pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
     match &arguments.task {
         Task::Check(arguments) => checked(arguments),
+        Task::Ntk(StudyArguments { config, out, data_dir, quiet }) => {
+            let display = Display::new(*quiet)?;
+            let page = ntk::run(config, data_dir.as_deref(), out, &display);
+            display.line.finish_and_clear();
+            output::print(&page?)?;
+            Ok(Exit::Done)
+        }
         Task::Notes(NotesArguments { from, out }) => {
             let count = book::write(from, out)?;
             output::print(&format!("{count} notes: {}\n", out.join("index.html").display()))?;

@@ -82,12 +82,11 @@ pub(super) fn page(config: &Config, curves: &Curves, points: &[Point]) -> Result
         config.data.name(),
         config.seeds.len()
     ));
-    let axes = |y| Axes { x: "density", y, log_x: false, log_y: false };
     let none: Pick = |_| None;
     let mut figure = |name: &str, title: &str, y: &str, observed: Pick, graphon: Pick, caption: &str| {
         let mut all = table.lines(observed, graphon);
         all.extend(table.dense(observed));
-        report.figure(name, lines(title, &axes(y), &all)?, caption);
+        report.figure(name, lines(title, &Axes { x: "density", y, log_x: false, log_y: false }, &all)?, caption);
         Ok::<(), StudyError>(())
     };
     figure(
