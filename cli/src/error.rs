@@ -190,7 +190,9 @@ pub enum CliError {
         found: usize,
     },
     /// More samples than there are, or none.
-    #[error("{asked} samples are asked for, expected at least one and at most those there are of these classes: {found} were found")]
+    #[error(
+        "{asked} samples are asked for, expected at least one and at most those there are of these classes: {found} were found"
+    )]
     SampleCount {
         /// Asked for.
         asked: usize,

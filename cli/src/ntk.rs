@@ -5,7 +5,7 @@ use crate::exit::Exit;
 use crate::output;
 use crate::samples::{self, Normalisation, Sample};
 use crate::verify::is_dash;
-use clap::{Args, ValueEnum};
+use clap::{ArgGroup, Args, ValueEnum};
 use secateur_nn::onnx;
 use secateur_theory::TheoryError;
 use secateur_theory::ntk::bound::Bound;
@@ -26,9 +26,9 @@ use std::time::Instant;
 /// graphon), values (reinit, kept) and rescaled; `gradient = "all"` counts removed weights too. Samples are the first training
 /// images (of a CSV file: the first lines); test samples are the first test images (the lines behind).
 #[derive(Args)]
+#[command(group(ArgGroup::new("network").required(true).args(["model", "architecture"])))]
 pub struct Arguments {
     /// The network (ONNX, may be gzipped).
-    #[arg(required_unless_present = "architecture", conflicts_with = "architecture")]
     model: Option<PathBuf>,
     /// The layers of an infinitely wide network.
     #[arg(long, value_name = "SPEC.toml")]
@@ -283,7 +283,8 @@ impl Record {
             let _ = writeln!(text, "test accuracy {test_accuracy:.4} (of {test})");
             if let Some(bound) = bound {
                 let Bound { leading, leading_scaled, deviation, explicit, .. } = bound;
-                let _ = writeln!(text, "bound sqrt(2 y K^-1 y / N) {leading:.4}, of the scaled kernel {leading_scaled:.4}");
+                let _ =
+                    writeln!(text, "bound sqrt(2 y K^-1 y / N) {leading:.4}, of the scaled kernel {leading_scaled:.4}");
                 let _ = writeln!(text, "deviation term {deviation:.4}, bound with all constants {explicit:.4}");
             }
         }

@@ -50,7 +50,7 @@ impl Bound {
         if !(delta > 0.0 && delta < 1.0) {
             return Err(TheoryError::Range { name: "delta", expected: "a probability between 0 and 1", found: delta });
         }
-        if let Some(found) = labels.iter().copied().find(|y| !(y.abs() <= 1.0)) {
+        if let Some(found) = labels.iter().copied().find(|y| y.is_nan() || y.abs() > 1.0) {
             return Err(TheoryError::Range { name: "label", expected: "a number from -1 to 1", found });
         }
         let spectrum = Spectrum::of(kernel, samples)?;

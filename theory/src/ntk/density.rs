@@ -59,7 +59,8 @@ impl DensityGrid {
             return Err(TheoryError::Range { name: "density", expected, found: density });
         }
         let products: Vec<f64> = r.iter().flat_map(|r| q.iter().map(move |q| r * q)).collect();
-        let cells = |tau: f64| products.iter().map(move |p| if *p > 0.0 { libm::erfc(tau / (SQRT_2 * p)) } else { 0.0 });
+        let cells =
+            |tau: f64| products.iter().map(move |p| if *p > 0.0 { libm::erfc(tau / (SQRT_2 * p)) } else { 0.0 });
         let mean = |tau: f64| cells(tau).sum::<f64>() / products.len() as f64;
         let largest = products.iter().fold(0.0_f64, |a, b| a.max(*b));
         // The density falls from its greatest value at 0 to nothing at 40 deviations.

@@ -24,7 +24,7 @@ pub struct Plan {
 /// One layer.
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
-    Affine(Affine),
+    Affine(Box<Affine>),
     Activation(Activation),
     Flatten,
     Pool(Mean),
@@ -245,7 +245,7 @@ impl Planner {
         };
         let draw = Draw { grid, rows, values: *values, std, bias: *bias, types: state.types, conv: conv.cloned() };
         *state = State { types, extent: windows.extent, normal: true, fresh: true };
-        Ok(Step::Affine(Affine { forward, own, bias: bias * bias, types, windows, draw }))
+        Ok(Step::Affine(Box::new(Affine { forward, own, bias: bias * bias, types, windows, draw })))
     }
 
     fn pool(&mut self, windows: Windows, pool: Option<&Pool>, state: &mut State) -> Result<Step, Fault> {

@@ -201,10 +201,10 @@ fn pooled(channel: &[f64], positions: usize, windows: &Windows, full: bool) -> V
     let mean = |row: &[f64], window: usize| -> f64 {
         share * (0..windows.taps).map(|tap| row[windows.tap(tap)[window]]).sum::<f64>()
     };
-    let rows = rows.chunks_exact(positions).enumerate();
+    let rows = rows.chunks_exact(positions);
     if full {
-        rows.flat_map(|(_, row)| (0..out).map(move |window| mean(row, window))).collect()
+        rows.flat_map(|row| (0..out).map(move |window| mean(row, window))).collect()
     } else {
-        rows.map(|(window, row)| mean(row, window)).collect()
+        rows.enumerate().map(|(window, row)| mean(row, window)).collect()
     }
 }

@@ -15,8 +15,8 @@ use secateur_theory::TheoryError;
 use secateur_theory::ntk::density::{kept_second_moment, threshold};
 use secateur_theory::ntk::graphon::deep;
 use secateur_theory::ntk::{
-    Activation, Architecture, DensityGrid, Gradient, Layer, Plan, Settings, Spectrum, Values, Weights, empirical, finite,
-    path_density,
+    Activation, Architecture, DensityGrid, Gradient, Layer, Plan, Settings, Spectrum, Values, Weights, empirical,
+    finite, path_density,
 };
 use std::f64::consts::{FRAC_PI_2, PI};
 
@@ -100,7 +100,8 @@ struct OracleCase {
 /// Distances to the graphon's kernel fall like one over the root of the width, for both kinds of weights.
 fn masked_networks(context: &Context<'_>) -> Result<Finding, StudyError> {
     let methods = vec![Method::Random, Method::Magnitude, Method::Snip];
-    let question = Limit { methods, widths: vec![64, 128, 256, 512], densities: vec![0.2], probes: 6, samples_per_width: 4 };
+    let question =
+        Limit { methods, widths: vec![64, 128, 256, 512], densities: vec![0.2], probes: 6, samples_per_width: 4 };
     let pool = Pool::Normal(0.7);
     let mut rows = Vec::new();
     for method in &question.methods {
@@ -120,7 +121,12 @@ fn masked_networks(context: &Context<'_>) -> Result<Finding, StudyError> {
             rows.push(Comparison::new(what, -0.5, found, Tolerance::Absolute(0.3)));
             let last: Vec<f64> = points.iter().filter(|p| p.place.width == 512).map(pick).collect();
             let mean = last.iter().sum::<f64>() / last.len() as f64;
-            rows.push(Comparison::new(format!("distance at width 512, {method}, {mode}"), 0.12, mean, Tolerance::AtMost));
+            rows.push(Comparison::new(
+                format!("distance at width 512, {method}, {mode}"),
+                0.12,
+                mean,
+                Tolerance::AtMost,
+            ));
         }
     }
     Ok(Finding::Compared(rows))
@@ -174,7 +180,8 @@ fn constant_graphon(context: &Context<'_>) -> Result<Finding, StudyError> {
             let expected = c.powi(power as i32);
             let scaled: Vec<f64> = dense.iter().map(|v| v * expected).collect();
             let counted = if gradient == Gradient::Kept { "kept" } else { "all" };
-            let what = format!("distance to c^{power} times the dense kernel, {hidden} hidden layers, {counted} weights");
+            let what =
+                format!("distance to c^{power} times the dense kernel, {hidden} hidden layers, {counted} weights");
             rows.push(Comparison::new(what, 1e-12, distance(&sparse, &scaled), Tolerance::AtMost));
             let traces = (0..24)
                 .map(|draw| {
@@ -187,12 +194,17 @@ fn constant_graphon(context: &Context<'_>) -> Result<Finding, StudyError> {
             let (mean, error) = mean_and_error(&traces);
             // Width 256 has a bias of the order of 1/256 from two hidden layers on.
             let allowed = 4.5 * error + 2.0 * expected / 256.0;
-            let what = format!("drawn networks: trace over that of the dense limit, {hidden} hidden layers, {counted} weights");
+            let what = format!(
+                "drawn networks: trace over that of the dense limit, {hidden} hidden layers, {counted} weights"
+            );
             rows.push(Comparison::new(what, expected, mean, Tolerance::Absolute(allowed)));
         }
     }
     Ok(Finding::Compared(rows))
 }
+
+/// Networks that are drawn of each.
+const DRAWS: u64 = 120;
 
 /// Networks with sparse layers of every kind.
 const NETWORKS: [(&str, &str, usize); 3] = [
@@ -209,7 +221,7 @@ const NETWORKS: [(&str, &str, usize); 3] = [
          layers = [{ conv = { kernel = 3, pad = 1, weights = { std = 1.4, density = [0, 1, 0, 1, 1, 1, 0, 1, 1] } } }, 'relu',
                    { conv = { kernel = 3, stride = 2, weights = { std = 1.4, density = 0.4 } } }, 'relu', 'flatten',
                    { dense = { std = 1.4, density = [0.2, 0.9, 0.5, 0.6] } }]",
-        48,
+        64,
     ),
     (
         "circular convolutions, a residual branch, a global pool",
@@ -234,7 +246,7 @@ fn sparse_layers(context: &Context<'_>) -> Result<Finding, StudyError> {
         let plan = Plan::new(&architecture)?;
         let x = normal_inputs(2, architecture.input.iter().product(), context.seed);
         let (limit, single) = (plan.gram(&x)?.ntk, rounded(&x));
-        let kernels = (0..40)
+        let kernels = (0..DRAWS)
             .map(|draw| {
                 let (graph, masks) = finite(&plan, width, 4, context.seed.wrapping_add(draw))?;
                 Ok(empirical::<f64>(&graph, Some(&masks), &single, &Settings::default())?.kernel)
@@ -242,8 +254,8 @@ fn sparse_layers(context: &Context<'_>) -> Result<Finding, StudyError> {
             .collect::<Result<Vec<_>, TheoryError>>()?;
         for (entry, name) in [(0, "K(x, x)"), (1, "K(x, x′)")] {
             let (mean, error) = mean_and_error(&kernels.iter().map(|k| k[entry]).collect::<Vec<_>>());
-            let allowed = 4.5 * error + 2.0 * limit[0] / width as f64;
-            let what = format!("{name} of {what}, mean of 40 networks of width {width}");
+            let allowed = 4.5 * error + 2.0 * limit[entry].abs() / width as f64;
+            let what = format!("{name} of {what}, mean of {DRAWS} networks of width {width}");
             rows.push(Comparison::new(what, limit[entry], mean, Tolerance::Absolute(allowed)));
         }
     }
@@ -252,7 +264,8 @@ fn sparse_layers(context: &Context<'_>) -> Result<Finding, StudyError> {
         network(&format!("input = [24]\nlayers = [{layer}, 'relu', {layer}, 'relu', {layer}]"))
     };
     let x = normal_inputs(5, 24, context.seed);
-    let of = |architecture: Architecture| -> Result<Vec<f64>, StudyError> { Ok(Plan::new(&architecture)?.gram(&x)?.ntk) };
+    let of =
+        |architecture: Architecture| -> Result<Vec<f64>, StudyError> { Ok(Plan::new(&architecture)?.gram(&x)?.ntk) };
     let dense = of(layers(1.4, "")?)?;
     let rescaled = distance(&of(layers(1.4, ", density = 0.3, rescaled = true")?)?, &dense);
     rows.push(Comparison::new("rescaled layers: distance to dense ones", 1e-13, rescaled, Tolerance::AtMost));
@@ -321,34 +334,40 @@ fn generalisation(context: &Context<'_>) -> Result<Finding, StudyError> {
     Ok(Finding::Compared(rows))
 }
 
-/// SNIP's kernel differs from random masks' at low densities, and no longer at high ones.
+/// Curves of other methods are away from random masks' at low densities, and meet them at high ones.
 fn cross_over(context: &Context<'_>) -> Result<Finding, StudyError> {
-    let question = small(vec![Method::Random, Method::Snip], vec![0.1, 0.9], 512);
+    let methods = [Method::Magnitude, Method::GraspAbs, Method::Snip, Method::Synflow];
+    let question = small(methods.to_vec(), vec![0.1, 0.9], 256);
     let pool = Pool::Normal(0.15);
-    let difference = |density: f64| -> Result<(f64, f64, f64), StudyError> {
-        let (mut observed, mut graphons, mut away) = (Vec::new(), Vec::new(), Vec::new());
-        for run in 0..4 {
-            let seed = context.seed.wrapping_add(run);
-            let at = |method: &str| {
-                question.measure(&pool, curves::Place { seed, method: method.to_owned(), density })
-            };
-            let (random, snip) = (at("random")?, at("snip")?);
-            observed.push(snip.prediction.square - random.prediction.square);
-            let of = |p: &curves::Point| p.graphon.map_or(f64::NAN, |g| g.square);
-            graphons.push(of(&snip) - of(&random));
-            away.push(snip.graphon_to_dense.unwrap_or(f64::NAN));
-        }
-        let mean = |values: &[f64]| Interval::of(values).map_or(f64::NAN, |interval| interval.mean);
-        Ok((mean(&observed), mean(&graphons), mean(&away)))
+    let measure = |method: Method, density: f64| -> Result<Vec<curves::Point>, StudyError> {
+        let at = |run| {
+            let (seed, method) = (context.seed.wrapping_add(run), method.name().to_owned());
+            question.measure(&pool, curves::Place { seed, method, density })
+        };
+        (0..4).map(at).collect()
     };
-    let ((low, low_limit, far), (high, high_limit, near)) = (difference(0.1)?, difference(0.9)?);
-    Ok(Finding::Compared(vec![
-        Comparison::new("squared error of SNIP less that of random masks, density 0.1", 0.0, low, Tolerance::AtMost),
-        Comparison::new("the same by graphons", 0.0, low_limit, Tolerance::AtMost),
-        Comparison::new("size of the difference at density 0.9", 0.25 * low.abs(), high.abs(), Tolerance::AtMost),
-        Comparison::new("the same by graphons", 0.25 * low_limit.abs(), high_limit.abs(), Tolerance::AtMost),
-        Comparison::new("distance of SNIP's graphon kernel to the dense one at 0.9", 0.5 * far, near, Tolerance::AtMost),
-    ]))
+    let mean = |points: &[curves::Point], pick: fn(&curves::Point) -> f64| {
+        Interval::of(&points.iter().map(pick).collect::<Vec<_>>()).map_or(f64::NAN, |interval| interval.mean)
+    };
+    let random = [measure(Method::Random, 0.1)?, measure(Method::Random, 0.9)?];
+    let mut rows = Vec::new();
+    for method in methods {
+        let own = [measure(method, 0.1)?, measure(method, 0.9)?];
+        let [far, near] = [0, 1].map(|i| mean(&own[i], |p| p.to_dense));
+        let what = format!("distance of the kernel of {method} to the dense one at density 0.9");
+        rows.push(Comparison::new(what, 0.5 * far, near, Tolerance::AtMost));
+        if matches!(method, Method::Snip | Method::Synflow) {
+            // Squared errors that cannot be told from those of random masks at any density.
+            continue;
+        }
+        let square: fn(&curves::Point) -> f64 = |p| p.prediction.square;
+        let [low, high] = [0, 1].map(|i| mean(&own[i], square) - mean(&random[i], square));
+        let what = format!("squared error of {method} less that of random masks, density 0.1");
+        rows.push(Comparison::new(what, 0.0, low, Tolerance::AtLeast));
+        let what = format!("size of the difference of {method} at density 0.9");
+        rows.push(Comparison::new(what, 0.5 * low.abs(), high.abs(), Tolerance::AtMost));
+    }
+    Ok(Finding::Compared(rows))
 }
 
 /// Paths of drawn masks.

@@ -141,7 +141,9 @@ fn differences(table: &Table<'_>, report: &mut Report) -> Result<(), StudyError>
     let first = methods[0].name();
     let square: Pick = |p| Some(p.prediction.square);
     let error: Pick = |p| Some(p.prediction.error);
-    for (name, what, pick) in [("square-difference", "squared error", square), ("error-difference", "test error", error)] {
+    for (name, what, pick) in
+        [("square-difference", "squared error", square), ("error-difference", "test error", error)]
+    {
         let curves: Vec<Line> = (1..methods.len())
             .map(|i| table.line(i, Stroke::Dotted, "", |m, d| table.difference(m, d, pick)))
             .collect();

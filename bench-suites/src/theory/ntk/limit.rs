@@ -127,7 +127,7 @@ pub fn exponent(points: &[(f64, f64)]) -> Option<Interval> {
     let logs: Vec<(f64, f64)> = points.iter().map(|(x, y)| (x.ln(), y.ln())).collect();
     let (mx, my) = (logs.iter().map(|p| p.0).sum::<f64>() / n, logs.iter().map(|p| p.1).sum::<f64>() / n);
     let spread: f64 = logs.iter().map(|p| (p.0 - mx).powi(2)).sum();
-    if points.len() < 3 || !(spread > 0.0) {
+    if points.len() < 3 || spread.is_nan() || spread <= 0.0 {
         return None;
     }
     let slope = logs.iter().map(|p| (p.0 - mx) * (p.1 - my)).sum::<f64>() / spread;

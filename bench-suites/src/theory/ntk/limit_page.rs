@@ -84,11 +84,8 @@ pub(super) fn page(config: &Config, points: &[Point]) -> Result<Report, StudyErr
         }),
     ];
     for (name, what, pick) in modes {
-        let mut curves: Vec<Line> = groups
-            .iter()
-            .enumerate()
-            .map(|(colour, group)| group.line(pick, colour, Stroke::Dotted))
-            .collect();
+        let mut curves: Vec<Line> =
+            groups.iter().enumerate().map(|(colour, group)| group.line(pick, colour, Stroke::Dotted)).collect();
         let first = groups.first().map(|group| group.means(pick)).unwrap_or_default();
         if let Some((start, level)) = first.first() {
             let at = |width: usize| (width as f64, level.mean * (*start as f64 / width as f64).sqrt());
@@ -96,7 +93,11 @@ pub(super) fn page(config: &Config, points: &[Point]) -> Result<Report, StudyErr
             curves.push(Line::new("slope -1/2", guide, Stroke::Dashed).coloured(groups.len()));
         }
         let axes = Axes { x: "width", y: "relative distance", log_x: true, log_y: true };
-        report.figure(name, lines(what.replace('$', "").as_str(), &axes, &curves)?, &format!("Distance over width: {what}."));
+        report.figure(
+            name,
+            lines(what.replace('$', "").as_str(), &axes, &curves)?,
+            &format!("Distance over width: {what}."),
+        );
     }
     let mut rows = Vec::new();
     for group in &groups {

@@ -44,12 +44,7 @@ pub struct Record<P> {
 ///
 /// # Errors
 /// See [`StudyError`].
-pub fn run(
-    path: &Path,
-    data: Option<&Path>,
-    directory: &Path,
-    watcher: &dyn Watcher,
-) -> Result<String, StudyError> {
+pub fn run(path: &Path, data: Option<&Path>, directory: &Path, watcher: &dyn Watcher) -> Result<String, StudyError> {
     let config = Config::read(path)?;
     let pool = config.data.load(data)?;
     let report = match &config.question {

@@ -239,8 +239,10 @@ mod tests {
         let pool = Pool::Images { classes: [0, 1], training: (0..12).map(image).collect(), test: None };
         let counts = Counts { dimensions: 2, calibration: 4, training: 5, test: 3 };
         let Problem { calibration, training, test, .. } = pool.draw(counts, 3).expect("samples");
-        let all: Vec<u32> =
-            [calibration, training, test].iter().flat_map(|s| s.inputs.iter().map(|x| (x[1] / x[0]).round() as u32)).collect();
+        let all: Vec<u32> = [calibration, training, test]
+            .iter()
+            .flat_map(|s| s.inputs.iter().map(|x| (x[1] / x[0]).round() as u32))
+            .collect();
         let distinct: std::collections::BTreeSet<u32> = all.iter().copied().collect();
         assert_eq!((all.len(), distinct.len()), (12, 12), "{all:?}");
         let more = Counts { test: 4, ..counts };
