@@ -189,6 +189,27 @@ pub enum CliError {
         /// The image's pixels.
         found: usize,
     },
+    /// More samples than there are, or none.
+    #[error(
+        "{asked} samples are asked for, expected at least one and at most those there are of these classes: {found} were found"
+    )]
+    SampleCount {
+        /// Asked for.
+        asked: usize,
+        /// Found.
+        found: usize,
+    },
+    /// A file of layers that is not what it should be.
+    #[error("{}: {source}", .path.display())]
+    Architecture {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: Box<toml::de::Error>,
+    },
+    /// A kernel that cannot be computed, or cannot be solved with.
+    #[error(transparent)]
+    Kernel(#[from] secateur_theory::TheoryError),
     /// A label that the network has no score for.
     #[error("image {index} has label {label}, but the network scores {classes} classes, from 0")]
     Label {

@@ -1,5 +1,5 @@
-//! The command line: `secateur verify`, `equiv`, `bound`, `robust`, `bench`, `experiment`, `prune`, `reduce`, `train`, `theory`,
-//! `inspect` and `eval`; with the feature `full`, `mip` too.
+//! The command line: `secateur verify`, `equiv`, `bound`, `robust`, `bench`, `experiment`, `prune`, `reduce`, `train`, `ntk`,
+//! `theory`, `inspect` and `eval`; with the feature `full`, `mip` too.
 //!
 //! | what | file |
 //! |---|---|
@@ -17,6 +17,7 @@
 //! | show a network | [`inspect`] |
 //! | evaluate a network | [`eval`] |
 //! | train a network | [`train`] |
+//! | tangent kernels of networks and of sparse layers | [`mod@ntk`] |
 //! | check statements of the theory | [`theory`] |
 //! | what lowers upper bounds beside the search | [`upper`] |
 //! | witnesses as text, exactly | [`witness`], [`decimal`] |
@@ -36,6 +37,7 @@ mod inspect;
 mod interrupt;
 #[cfg(feature = "full")]
 mod mip;
+mod ntk;
 mod output;
 mod page;
 mod progress;
@@ -82,6 +84,7 @@ enum Command {
     Inspect(inspect::Arguments),
     Eval(eval::Arguments),
     Train(train::Arguments),
+    Ntk(ntk::Arguments),
     Theory(theory::Arguments),
 }
 
@@ -102,6 +105,7 @@ fn main() -> ExitCode {
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Eval(arguments) => eval::run(&arguments),
         Command::Train(arguments) => train::run(&arguments),
+        Command::Ntk(arguments) => ntk::run(&arguments),
         Command::Theory(arguments) => theory::run(&arguments),
     };
     match catch_unwind(AssertUnwindSafe(work)) {

@@ -96,6 +96,50 @@ pub fn load(
     Ok(Samples { calibration, evaluation, training: dataset, apart })
 }
 
+/// The first samples of some classes (all of them if none are named), to fit and to test on: training and test images of a data set, or
+/// lines of a CSV file and those behind. Labels are places in the list of classes, where there is one.
+///
+/// # Errors
+/// The data are missing or damaged, there are fewer samples than asked for, or none were asked for.
+pub fn of_classes(
+    name: &str,
+    directory: Option<&Path>,
+    classes: &[usize],
+    [fit, test]: [usize; 2],
+    normalisation: Normalisation<'_>,
+) -> Result<(Vec<Sample>, Vec<Sample>), CliError> {
+    let label = |label: usize| if classes.is_empty() { Some(label) } else { classes.iter().position(|c| *c == label) };
+    let first = |images: Vec<Image>, count: usize| -> Result<Vec<Sample>, CliError> {
+        let sample = |image: Image| {
+            let mut features: Vec<f32> = image.pixels.iter().map(|p| f32::from(*p) / 255.0).collect();
+            normalisation.apply(&mut features);
+            label(image.label).map(|label| Sample { features, label })
+        };
+        let samples: Vec<Sample> = images.into_iter().filter_map(sample).take(count).collect();
+        match samples.len() {
+            found if found < count || count == 0 => Err(CliError::SampleCount { asked: count, found }),
+            _ => Ok(samples),
+        }
+    };
+    match name.parse::<DataSet>() {
+        Ok(set) => {
+            let directory = directory.ok_or(CliError::NoDataDirectory { set })?;
+            let known = first(images::load_training(set, directory)?, fit)?;
+            let unknown = if test == 0 { Vec::new() } else { first(images::load(set, directory)?, test)? };
+            Ok((known, unknown))
+        }
+        Err(unknown) if Path::new(name).extension().is_none() => Err(unknown.into()),
+        Err(_) => {
+            if fit == 0 {
+                return Err(CliError::SampleCount { asked: fit, found: 0 });
+            }
+            let mut known = first(images::csv(Path::new(name))?, fit + test)?;
+            let unknown = known.split_off(fit);
+            Ok((known, unknown))
+        }
+    }
+}
+
 /// Samples to train on, in the shape that a network takes them.
 fn dataset(name: &str, samples: &[Sample], shape: &[usize]) -> Result<Dataset, CliError> {
     let classes = samples.iter().map(|s| s.label + 1).max().unwrap_or(0);

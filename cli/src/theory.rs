@@ -6,10 +6,10 @@ use crate::{interrupt, output};
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use secateur_bench_suites::theory::statement::{Context, Statement};
-use secateur_bench_suites::theory::{StudyError, book, check, graphon, statements};
+use secateur_bench_suites::theory::{StudyError, book, check, graphon, ntk, statements};
 use secateur_bench_suites::watcher::Watcher;
 use std::fmt::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -25,6 +25,7 @@ enum Task {
     Check(CheckArguments),
     Notes(NotesArguments),
     Graphon(StudyArguments),
+    Ntk(StudyArguments),
 }
 
 /// Check statements: what each predicts beside what was observed.
@@ -63,8 +64,7 @@ struct NotesArguments {
     out: PathBuf,
 }
 
-/// Measure masks of pruned networks beside the graphons that theory predicts, as a configuration says; writes a record, figures
-/// and a page.
+/// Measure what networks do beside what theory predicts, as a configuration says; writes a record, figures and a page.
 ///
 /// Every measurement is on disk as soon as it is known; the same command goes on where the last run stopped.
 #[derive(Args)]
@@ -120,14 +120,21 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
             output::print(&format!("{count} notes: {}\n", out.join("index.html").display()))?;
             Ok(Exit::Done)
         }
-        Task::Graphon(StudyArguments { config, out, data_dir, quiet }) => {
-            let display = Display::new(*quiet)?;
-            let page = graphon::run(config, data_dir.as_deref(), out, &display);
-            display.line.finish_and_clear();
-            output::print(&page?)?;
-            Ok(Exit::Done)
-        }
+        Task::Graphon(arguments) => studied(arguments, graphon::run),
+        Task::Ntk(arguments) => studied(arguments, ntk::run),
     }
+}
+
+/// A study of a system: configuration, data sets, directory, who hears of progress; its page.
+type Study = fn(&Path, Option<&Path>, &Path, &dyn Watcher) -> Result<String, StudyError>;
+
+fn studied(arguments: &StudyArguments, study: Study) -> Result<Exit, CliError> {
+    let StudyArguments { config, out, data_dir, quiet } = arguments;
+    let display = Display::new(*quiet)?;
+    let page = study(config, data_dir.as_deref(), out, &display);
+    display.line.finish_and_clear();
+    output::print(&page?)?;
+    Ok(Exit::Done)
 }
 
 fn checked(arguments: &CheckArguments) -> Result<Exit, CliError> {

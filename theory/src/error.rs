@@ -36,4 +36,40 @@ pub enum TheoryError {
     /// A network.
     #[error(transparent)]
     Network(#[from] NnError),
+    /// A layer that does not fit what comes before it.
+    #[error("layer {layer}: {reason}")]
+    Layer {
+        /// Its place and name.
+        layer: String,
+        /// The rule.
+        reason: &'static str,
+    },
+    /// A number or a shape that a layer cannot take.
+    #[error("layer {layer}: {source}")]
+    InLayer {
+        /// Its place and name.
+        layer: String,
+        /// What is wrong.
+        source: Box<TheoryError>,
+    },
+    /// A density with a row for something else than the inputs.
+    #[error(
+        "layer {layer}: the density has {rows} rows, but there are {inputs} inputs to a neuron: expected one row each, or rows for equal parts of them"
+    )]
+    DensityRows {
+        /// Its place and name.
+        layer: String,
+        /// Inputs of a neuron, as far as they differ.
+        inputs: usize,
+        /// Rows.
+        rows: usize,
+    },
+    /// A kernel matrix that has no inverse in the arithmetic at hand.
+    #[error("the kernel of {samples} samples is singular at ridge {ridge:e}: choose a larger one")]
+    Singular {
+        /// Its size.
+        samples: usize,
+        /// What was added to the diagonal.
+        ridge: f64,
+    },
 }

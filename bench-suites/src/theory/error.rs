@@ -46,6 +46,16 @@ pub enum StudyError {
         /// What needs it.
         what: String,
     },
+    /// More samples are asked for than there are.
+    #[error("{key}: {asked} samples are asked for, {found} are left of these classes")]
+    TooFewSamples {
+        /// The key.
+        key: &'static str,
+        /// Asked for.
+        asked: usize,
+        /// Found.
+        found: usize,
+    },
     /// A note that is not written as notes are.
     #[error("{note}: {fault}")]
     Note {

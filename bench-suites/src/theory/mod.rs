@@ -8,6 +8,7 @@
 //! | the same as pages | [`book`], [`markdown`] |
 //! | what a study writes | [`report`] |
 //! | masks beside their limit graphons | [`graphon`] |
+//! | tangent kernels of pruned networks | [`mod@ntk`] |
 
 pub mod book;
 pub mod check;
@@ -15,6 +16,7 @@ pub mod error;
 pub mod graphon;
 pub mod markdown;
 pub mod note;
+pub mod ntk;
 pub mod report;
 pub mod statement;
 
@@ -23,6 +25,6 @@ use statement::Statement;
 
 /// Every statement that `secateur theory check` checks.
 pub fn statements() -> Vec<Statement> {
-    let systems: [&[Statement]; 1] = [graphon::checks::STATEMENTS];
+    let systems: [&[Statement]; 2] = [graphon::checks::STATEMENTS, ntk::checks::STATEMENTS];
     systems.concat()
 }
