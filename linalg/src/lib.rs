@@ -6,6 +6,7 @@
 //! | row-major tensors | [`tensor`] |
 //! | dense products $C \leftarrow \beta C + A B$ | [`gemm`] |
 //! | factors of positive definite matrices | [`cholesky`] |
+//! | orthonormal bases of row spaces | [`orthonormal`] |
 //! | compressed sparse rows | [`sparse`] |
 //! | seeded random streams | [`random`] |
 //! | devices that bound many subproblems at once | [`device`] |
@@ -13,6 +14,7 @@
 pub mod cholesky;
 pub mod device;
 pub mod gemm;
+pub mod orthonormal;
 pub mod random;
 pub mod scalar;
 pub mod sparse;
