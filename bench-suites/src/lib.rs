@@ -15,6 +15,7 @@
 //! | experiments on pruning | [`pruning`] |
 //! | measurements on disk, one line each; who hears of them | [`journal`], [`watcher`] |
 //! | means and intervals of confidence | [`statistics`] |
+//! | theory against the real algorithms | [`theory`] |
 
 pub mod certified;
 pub mod child;
@@ -33,5 +34,6 @@ pub mod runner;
 pub mod statistics;
 pub mod suite;
 pub mod table;
+pub mod theory;
 pub mod verdict;
 pub mod watcher;

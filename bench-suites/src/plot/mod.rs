@@ -1,4 +1,15 @@
 //! Plots, as SVG text.
+//!
+//! | what | file |
+//! |---|---|
+//! | bounds against time, scattered points, panels side by side | here |
+//! | curves over linear or logarithmic axes | [`lines`] |
+//! | matrices as pictures | [`heat`] |
+//! | the same as PNG | [`raster`] |
+
+pub mod heat;
+pub mod lines;
+pub mod raster;
 
 use crate::record::SampleRecord;
 use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, ValueFormatter};

@@ -1,0 +1,26 @@
+//! Theory against the real algorithms: statements with checks, and studies with pages.
+//!
+//! | step | file |
+//! |---|---|
+//! | a statement, and what may refute it | [`statement`] |
+//! | run checks, and put them in a table | [`check`] |
+//! | the notes on statements | [`note`] |
+//! | the same as pages | [`book`], [`markdown`] |
+//! | what a study writes | [`report`] |
+
+pub mod book;
+pub mod check;
+pub mod error;
+pub mod markdown;
+pub mod note;
+pub mod report;
+pub mod statement;
+
+pub use error::StudyError;
+use statement::Statement;
+
+/// Every statement that `secateur theory check` checks.
+pub fn statements() -> Vec<Statement> {
+    let systems: [&[Statement]; 0] = [];
+    systems.concat()
+}
