@@ -7,12 +7,14 @@
 //! | the notes on statements | [`note`] |
 //! | the same as pages | [`book`], [`markdown`] |
 //! | what a study writes | [`report`] |
+//! | the neuron race | [`race`] |
 
 pub mod book;
 pub mod check;
 pub mod error;
 pub mod markdown;
 pub mod note;
+pub mod race;
 pub mod report;
 pub mod statement;
 
@@ -21,6 +23,6 @@ use statement::Statement;
 
 /// Every statement that `secateur theory check` checks.
 pub fn statements() -> Vec<Statement> {
-    let systems: [&[Statement]; 0] = [];
+    let systems: [&[Statement]; 1] = [race::STATEMENTS];
     systems.concat()
 }

@@ -105,8 +105,7 @@ impl FlipLog {
     fn flip(&self, task: &Task, drive: &Drive, place: usize) -> Flip {
         let (neuron, sample, on) = (place / task.samples(), place % task.samples(), self.now[place]);
         let weight = drive.residuals()[sample] / task.samples() as f64 * if on { -1.0 } else { 1.0 };
-        let without: Vec<f64> =
-            drive.of(neuron).iter().zip(task.input(sample)).map(|(d, x)| d + weight * x).collect();
+        let without: Vec<f64> = drive.of(neuron).iter().zip(task.input(sample)).map(|(d, x)| d + weight * x).collect();
         let (from, to) = if on { (Gate::Off, Gate::On) } else { (Gate::On, Gate::Off) };
         Flip { time: self.since[place], neuron, sample, from, to, jump: angle(&without, drive.of(neuron)) }
     }

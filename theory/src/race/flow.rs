@@ -12,7 +12,7 @@ use super::neurons::Neurons;
 use super::task::Task;
 use super::{Moment, Verdict};
 use crate::error::TheoryError;
-use diffsol::{NalgebraMat, OdeBuilder, OdeEquations, OdeSolverMethod, OdeSolverStopReason, Op, Vector};
+use diffsol::{NalgebraMat, NonLinearOp, OdeBuilder, OdeEquations, OdeSolverMethod, OdeSolverStopReason, Vector};
 use std::cell::RefCell;
 
 /// How to flow.
@@ -238,7 +238,8 @@ fn crossing(values: &[f64; 5]) -> Option<f64> {
         (_, slope) if above => slope > 0.0,
         (value, _) => value > 0.0,
     };
-    let (mut low, mut high) = (NODES[after - 1], NODES[after]);
+    // A rise may begin before the node that shows it.
+    let (mut low, mut high) = (NODES[if above { after.saturating_sub(2) } else { after - 1 }], NODES[after]);
     if past(low) {
         return Some(low);
     }

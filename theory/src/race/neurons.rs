@@ -154,7 +154,8 @@ impl Neurons {
     pub fn subset(&self, chosen: &[usize]) -> Self {
         let w1 = chosen.iter().flat_map(|alpha| self.w1(*alpha)).copied().collect();
         let w2 = chosen.iter().map(|alpha| self.w2[*alpha]).collect();
-        let unseen = chosen.iter().flat_map(|a| chosen.iter().map(|b| self.unseen[a * self.width() + b])).collect();
+        let unseen =
+            chosen.iter().flat_map(|a| chosen.iter().map(move |b| self.unseen[a * self.width() + b])).collect();
         Self { dimension: self.dimension, w1, w2, unseen }
     }
 

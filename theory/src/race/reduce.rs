@@ -72,11 +72,13 @@ mod tests {
         let mut random = Random::new(2);
         let directions: Vec<Vec<f64>> = (0..2).map(|_| (0..r).map(|_| random.normal()).collect()).collect();
         let (scales, w2) = ([0.2, 1.5, 0.7, 2.0, 0.1], vec![0.5, 2.0, 0.3, -1.0, -0.4]);
-        let w1 = scales.iter().zip([0, 0, 0, 1, 1]).flat_map(|(s, k): (&f64, usize)| directions[k].iter().map(move |d| s * d));
+        let w1 = scales
+            .iter()
+            .zip([0, 0, 0, 1, 1])
+            .flat_map(|(s, k): (&f64, usize)| directions[k].iter().map(move |d| s * d));
         let neurons = Neurons::new(r, w1.collect(), w2).expect("neurons");
         // All of one direction and sign together, whatever their ratio of norms.
-        let cosines: Vec<f64> =
-            (0..25).map(|k| if (k / 5 < 3) == (k % 5 < 3) { 1.0 } else { 0.0 }).collect();
+        let cosines: Vec<f64> = (0..25).map(|k| if (k / 5 < 3) == (k % 5 < 3) { 1.0 } else { 0.0 }).collect();
         let clusters = Clusters::new(&neurons, &cosines, 0.99).expect("clusters");
         let merged = merge(&neurons, &clusters);
         assert_eq!(merged.width(), 2);

@@ -130,9 +130,7 @@ mod tests {
         // Products of centred samples, by hand and up to the common scale.
         let mean = |j: usize| (0..samples).map(|s| inputs[s * ambient + j]).sum::<f64>() / samples as f64;
         let product = |s: usize, t: usize| {
-            (0..ambient)
-                .map(|j| (inputs[s * ambient + j] - mean(j)) * (inputs[t * ambient + j] - mean(j)))
-                .sum::<f64>()
+            (0..ambient).map(|j| (inputs[s * ambient + j] - mean(j)) * (inputs[t * ambient + j] - mean(j))).sum::<f64>()
         };
         let scale = product(0, 0) / task.product(0, 0);
         for s in 0..samples {

@@ -64,9 +64,7 @@ pub fn test(
     let (width, intervals) = (positive.len(), looks.len() - 1);
     let counts = counts(flips, looks, width);
     let recent = |neuron: usize, interval: usize, shift: usize| -> f64 {
-        (0..lag.min(interval + 1))
-            .map(|back| counts[neuron * intervals + (interval - back + shift) % intervals])
-            .sum()
+        (0..lag.min(interval + 1)).map(|back| counts[neuron * intervals + (interval - back + shift) % intervals]).sum()
     };
     let statistic = |neuron: &dyn Fn(usize) -> usize, shift: usize| {
         let flips = changes.iter().map(|change| recent(neuron(change.neuron), change.interval, shift));
