@@ -209,6 +209,9 @@ pub enum CliError {
     /// An experiment on pruning did not come to its end.
     #[error(transparent)]
     Pruning(#[from] secateur_bench_suites::pruning::PruningError),
+    /// A study of a theory did not come to its end.
+    #[error(transparent)]
+    Theory(#[from] secateur_bench_suites::theory::StudyError),
     /// An experiment did not come to its end.
     #[cfg(feature = "full")]
     #[error(transparent)]

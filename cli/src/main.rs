@@ -1,5 +1,5 @@
-//! The command line: `secateur verify`, `equiv`, `bound`, `robust`, `bench`, `experiment`, `prune`, `reduce`, `train`, `inspect` and
-//! `eval`; with the feature `full`, `mip` too.
+//! The command line: `secateur verify`, `equiv`, `bound`, `robust`, `bench`, `experiment`, `prune`, `reduce`, `train`, `theory`,
+//! `inspect` and `eval`; with the feature `full`, `mip` too.
 //!
 //! | what | file |
 //! |---|---|
@@ -17,6 +17,7 @@
 //! | show a network | [`inspect`] |
 //! | evaluate a network | [`eval`] |
 //! | train a network | [`train`] |
+//! | check statements of the theory | [`theory`] |
 //! | what lowers upper bounds beside the search | [`upper`] |
 //! | witnesses as text, exactly | [`witness`], [`decimal`] |
 //! | progress on the terminal, and Ctrl-C | [`progress`], [`interrupt`] |
@@ -42,6 +43,7 @@ mod prune;
 mod reduce;
 mod robust;
 mod samples;
+mod theory;
 mod train;
 mod upper;
 mod verify;
@@ -80,6 +82,7 @@ enum Command {
     Inspect(inspect::Arguments),
     Eval(eval::Arguments),
     Train(train::Arguments),
+    Theory(theory::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -99,6 +102,7 @@ fn main() -> ExitCode {
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Eval(arguments) => eval::run(&arguments),
         Command::Train(arguments) => train::run(&arguments),
+        Command::Theory(arguments) => theory::run(&arguments),
     };
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(Ok(exit)) => exit.into(),

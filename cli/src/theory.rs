@@ -1,0 +1,143 @@
+//! `secateur theory`: statements checked, and their notes as pages.
+
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::{interrupt, output};
+use clap::{Args, Subcommand};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use secateur_bench_suites::theory::statement::{Context, Statement};
+use secateur_bench_suites::theory::{StudyError, book, check, statements};
+use secateur_bench_suites::watcher::Watcher;
+use std::fmt::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Predictions against what networks and algorithms do.
+#[derive(Args)]
+pub struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    Check(CheckArguments),
+    Notes(NotesArguments),
+}
+
+/// Check statements: what each predicts beside what was observed.
+///
+/// The exit code is 1 where an observation is not what was predicted. Every number follows from the seed.
+#[derive(Args)]
+struct CheckArguments {
+    /// Statements to check, or systems (such as `graphon`); all by default.
+    #[arg(value_name = "NAME")]
+    names: Vec<String>,
+    /// Name the statements, and check nothing.
+    #[arg(long)]
+    list: bool,
+    /// The seed.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// The directory of data sets, for statements about them.
+    #[arg(long, value_name = "DIR", env = "SECATEUR_DATA")]
+    data_dir: Option<PathBuf>,
+    /// Write a record as JSON to a file, or to standard output with `-` instead of the table.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// No progress on standard error.
+    #[arg(long)]
+    quiet: bool,
+}
+
+/// Write the notes on statements as pages, formulas included; nothing is loaded from elsewhere.
+#[derive(Args)]
+struct NotesArguments {
+    /// The directory of notes.
+    #[arg(long, value_name = "DIR", default_value = "proofs-notes")]
+    from: PathBuf,
+    /// The directory to write to.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+}
+
+/// Shows what is measured.
+struct Display {
+    line: ProgressBar,
+    stop: Arc<AtomicBool>,
+}
+
+impl Display {
+    fn new(quiet: bool) -> Result<Self, CliError> {
+        let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+        let line = ProgressBar::with_draw_target(None, target);
+        if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} {elapsed_precise} {msg}") {
+            line.set_style(style);
+        }
+        Ok(Self { line, stop: interrupt::listen()? })
+    }
+}
+
+impl Watcher for Display {
+    fn measuring(&self, number: usize, all: usize, what: &str) {
+        self.line.set_length(all as u64);
+        self.line.set_position(number as u64);
+        self.line.set_message(what.to_owned());
+    }
+
+    fn stop(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+}
+
+/// Runs the command.
+pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
+    match &arguments.task {
+        Task::Check(arguments) => checked(arguments),
+        Task::Notes(NotesArguments { from, out }) => {
+            let count = book::write(from, out)?;
+            output::print(&format!("{count} notes: {}\n", out.join("index.html").display()))?;
+            Ok(Exit::Done)
+        }
+    }
+}
+
+fn checked(arguments: &CheckArguments) -> Result<Exit, CliError> {
+    let statements = chosen(&arguments.names)?;
+    if arguments.list {
+        let mut text = String::new();
+        statements.iter().for_each(|statement| {
+            let _ = writeln!(text, "{}", statement.id);
+        });
+        output::print(&text)?;
+        return Ok(Exit::Done);
+    }
+    let display = Display::new(arguments.quiet)?;
+    let context = Context { seed: arguments.seed, data: arguments.data_dir.as_deref(), watcher: &display };
+    let record = check::check(&statements, &context);
+    display.line.finish_and_clear();
+    let record = record?;
+    match &arguments.json {
+        Some(path) if path.as_os_str() == "-" => output::print(&output::json(&record)?)?,
+        Some(path) => {
+            output::write(path, &output::json(&record)?)?;
+            output::print(&record.table())?;
+        }
+        None => output::print(&record.table())?,
+    }
+    Ok(if record.holds() { Exit::Done } else { Exit::Fault })
+}
+
+/// The statements that names stand for, in the order of the registry.
+fn chosen(names: &[String]) -> Result<Vec<Statement>, StudyError> {
+    let all = statements();
+    let meant = |statement: &Statement, name: &str| {
+        statement.id == name || statement.id.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'))
+    };
+    if let Some(name) = names.iter().find(|name| !all.iter().any(|statement| meant(statement, name))) {
+        return Err(StudyError::NoStatement(name.clone()));
+    }
+    let wanted = |statement: &Statement| names.is_empty() || names.iter().any(|name| meant(statement, name));
+    Ok(all.into_iter().filter(wanted).collect())
+}
