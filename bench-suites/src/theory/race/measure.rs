@@ -5,6 +5,7 @@ use super::reductions::{self, Pruned, Ticket};
 use crate::theory::StudyError;
 use crate::watcher::Watcher;
 use secateur_theory::TheoryError;
+use secateur_theory::race::reduce::{Order, keep};
 use secateur_theory::race::unlocking::{self, Change, Test};
 use secateur_theory::race::{
     Assumption, Clusters, Descent, Drive, Flip, FlipLog, Flow, Moment, Neurons, Task, Verdict, Window, descend, flow,
@@ -51,6 +52,8 @@ pub struct Race {
     pub overlays: Vec<Overlay>,
     /// Whether changes of clusters follow flips; none if no neuron changed company.
     pub unlocking: Option<Test>,
+    /// The same for changes after the loss has halved, when clusters stand.
+    pub unlocking_late: Option<Test>,
     /// What is left after pruning.
     pub pruned: Vec<Pruned>,
     /// Races of some neurons alone.
@@ -105,6 +108,8 @@ pub struct End {
     pub edges: usize,
     /// Steps of the integrator.
     pub steps: usize,
+    /// How many of the greatest amplitudes come before the first of another sign.
+    pub lead: usize,
     /// The share of all amplitude that the tenth with the greatest amplitudes holds.
     pub winners: f64,
     /// The median angle by which a lasting flip turns a drive, in radians.
@@ -141,8 +146,10 @@ pub struct Overlay {
     pub until: Option<f64>,
     /// The share of neurons whose drive has not turned too far when the loss has halved.
     pub holding: f64,
-    /// The greatest ratio of a deviation to its bound $\varepsilon (e^\tau - 1)$ while the assumption holds; the bound is of flow.
-    pub worst: f64,
+    /// Of flow, the greatest ratio of an angle's deviation to its bound $\varepsilon (e^\tau - 1)$ while the assumption holds.
+    pub worst: Option<f64>,
+    /// The same for $|\ln a - \ln \hat a|$ and $2 \varepsilon (e^\tau - 1)$.
+    pub worst_amplitude: Option<f64>,
     /// The median of $|\ln a - \ln \hat a|$ where windows end.
     pub amplitude: Option<f64>,
     /// Within the largest cluster, when the loss has halved: the deviation of $\ln a$ around its mean.
@@ -266,11 +273,9 @@ pub fn measure(setting: &Setting<'_>, watcher: &dyn Watcher) -> Result<Option<Ra
     let pick = |values: &[f64]| -> Vec<f64> { clusters.largest().iter().map(|alpha| values[*alpha]).collect() };
     let all = |values: &[f64]| rank::spearman(values, &amplitudes);
     let within = |values: &[f64]| rank::spearman(&pick(values), &pick(&amplitudes));
-    let winners = secateur_theory::race::reduce::keep(
-        neurons,
-        (WINNERS * config.width as f64).ceil() as usize,
-        secateur_theory::race::reduce::Order::Top,
-    );
+    let order = keep(neurons, config.width, Order::Top);
+    let winners = &order[..(WINNERS * config.width as f64).ceil() as usize];
+    let lead = order.iter().take_while(|alpha| neurons.w2()[**alpha] * neurons.w2()[order[0]] > 0.0).count();
     let times: Vec<f64> = followed.flips.iter().map(|flip| flip.time).collect();
     let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len().max(1) as f64;
     let look = |kept: &Kept| Look {
@@ -315,13 +320,16 @@ pub fn measure(setting: &Setting<'_>, watcher: &dyn Watcher) -> Result<Option<Ra
         flips: followed.flips.len(),
         edges: followed.edges,
         steps: followed.steps,
+        lead,
         winners: winners.iter().map(|alpha| amplitudes[*alpha]).sum::<f64>() / total,
         jump: median(&jumps),
     };
     let overlays = windows
         .iter()
         .zip(&config.overlays)
-        .filter_map(|(window, from)| Some(window.as_ref()?.summary(*from, clusters.largest())))
+        .filter_map(|(window, from)| {
+            Some(window.as_ref()?.summary(*from, kind.integrator == Integrator::Flow, clusters.largest()))
+        })
         .collect();
     let changes: Vec<Change> = kept
         .windows(2)
@@ -332,7 +340,11 @@ pub fn measure(setting: &Setting<'_>, watcher: &dyn Watcher) -> Result<Option<Ra
         .collect();
     let times: Vec<f64> = kept.iter().map(|kept| kept.time).collect();
     let positive: Vec<bool> = start.w2().iter().map(|w| *w > 0.0).collect();
-    let unlocking = unlocking::test(&followed.flips, &changes, &times, &positive, LAG, PERMUTATIONS, seed)?;
+    let late = |change: &Change| half.is_some_and(|half| times[change.interval] >= half);
+    let later: Vec<Change> = changes.iter().copied().filter(late).collect();
+    let test =
+        |changes: &[Change]| unlocking::test(&followed.flips, changes, &times, &positive, LAG, PERMUTATIONS, seed);
+    let (unlocking, unlocking_late) = (test(&changes)?, test(&later)?);
     let early = early.unwrap_or_else(|| first.clone());
     let pruned = reductions::pruned(task, kind.loss, neurons, &clusters, seed);
     let tickets = reductions::tickets(setting, &start, &early, &amplitudes, watcher)?;
@@ -340,13 +352,14 @@ pub fn measure(setting: &Setting<'_>, watcher: &dyn Watcher) -> Result<Option<Ra
         return Ok(None);
     }
     let dimension = task.dimension();
-    Ok(Some(Race { seed, kind, dimension, looks, end, racing, overlays, unlocking, pruned, tickets }))
+    Ok(Some(Race { seed, kind, dimension, looks, end, racing, overlays, unlocking, unlocking_late, pruned, tickets }))
 }
 
 /// A window of closed forms and what is remembered of it.
 struct Overlaid {
     window: Window,
     worst: f64,
+    worst_amplitude: f64,
     /// $\ln a - \ln \hat a$ where the window of a neuron ended.
     ended: Vec<Option<f64>>,
     now: Vec<f64>,
@@ -357,7 +370,7 @@ impl Overlaid {
     fn open(moment: &Moment<'_>, turn: f64) -> Self {
         let window = Window::open(moment, Assumption { turn });
         let width = moment.neurons.width();
-        Self { window, worst: 0.0, ended: vec![None; width], now: vec![0.0; width], halved: None }
+        Self { window, worst: 0.0, worst_amplitude: 0.0, ended: vec![None; width], now: vec![0.0; width], halved: None }
     }
 
     fn update(&mut self, moment: &Moment<'_>) {
@@ -373,7 +386,9 @@ impl Overlaid {
             self.now[alpha] = (moment.neurons.amplitude(alpha) / form.amplitude_after(tau)).ln().abs();
             let deviation = (self.window.observed_angle(moment.neurons, alpha) - form.angle_after(tau)).abs();
             // Below a millionth nothing but roundings and tolerances is left to compare.
-            self.worst = self.worst.max(deviation / (turn * (tau.exp() - 1.0)).max(1e-6));
+            let bound = (turn * (tau.exp() - 1.0)).max(1e-6);
+            self.worst = self.worst.max(deviation / bound);
+            self.worst_amplitude = self.worst_amplitude.max(0.5 * self.now[alpha] / bound);
         }
     }
 
@@ -382,7 +397,7 @@ impl Overlaid {
         self.halved = Some((holding as f64 / self.now.len() as f64, moment.neurons.amplitudes()));
     }
 
-    fn summary(&self, from: f64, cluster: &[usize]) -> Overlay {
+    fn summary(&self, from: f64, flow: bool, cluster: &[usize]) -> Overlay {
         let width = self.now.len();
         let ends: Vec<f64> = (0..width).map(|alpha| self.window.until(alpha).unwrap_or(f64::INFINITY)).collect();
         let deviations: Vec<f64> = (0..width)
@@ -406,7 +421,8 @@ impl Overlaid {
             from,
             until: median(&ends).filter(|time| time.is_finite()),
             holding: self.halved.as_ref().map_or(0.0, |(share, _)| *share),
-            worst: self.worst,
+            worst: flow.then_some(self.worst),
+            worst_amplitude: flow.then_some(self.worst_amplitude),
             amplitude: median(&deviations),
             spread: deviation(&observed),
             late: deviation(&difference),

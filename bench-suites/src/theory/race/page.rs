@@ -9,6 +9,7 @@ use crate::statistics::Interval;
 use crate::theory::StudyError;
 use crate::theory::report::Report;
 use secateur_theory::race::ticket::Choice;
+use secateur_theory::race::unlocking::Test;
 
 /// The page, with figures of the first race of every kind of descent where there are few kinds, else of the first kind.
 ///
@@ -138,6 +139,7 @@ fn endings(page: &mut Report, record: &Record) {
             "flips",
             "lasting",
             "at an edge",
+            "top of one sign",
         ],
         &rows,
     );
@@ -194,7 +196,7 @@ fn races(page: &mut Report, record: &Record) {
                 from.to_string(),
                 mean(mine().map(|o| o.until), 1),
                 mean(mine().map(|o| Some(o.holding)), 2),
-                range(mine().map(|o| o.worst), true),
+                range(mine().filter_map(|o| o.worst), true),
                 mean(mine().map(|o| o.amplitude), 4),
                 mean(mine().map(|o| o.spread), 3),
                 mean(mine().map(|o| o.late), 3),
@@ -221,25 +223,45 @@ fn races(page: &mut Report, record: &Record) {
          same after $\\ln a_0 + 4 \\ln \\cos(\\delta_0 / 2)$ is taken off, and the rank correlation of the two. The bound \
          $\\varepsilon (e^\\tau - 1)$ on angles is one of gradient flow; descent adds the error of its steps.",
     );
-    page.text("## Unlocking: do changes of company follow flips?");
-    let rows: Vec<Vec<String>> = record
-        .config
-        .kinds()
-        .iter()
-        .map(|kind| {
-            let tests = || of(record, kind).filter_map(|race| race.unlocking);
-            vec![
+    page.text(
+        "## Unlocking: do changes of company follow flips?\n\nLasting flips of a neuron in the two intervals up to its change, beside two nulls: \
+         other neurons of its sign at the same times, and the neuron itself at other times. p: the share of 999 permutations that reach as \
+         much.",
+    );
+    let mut rows = Vec::new();
+    for kind in record.config.kinds() {
+        let late: fn(&Race) -> Option<Test> = |race| race.unlocking_late;
+        for (when, test) in
+            [("all", (|race| race.unlocking) as fn(&Race) -> Option<Test>), ("after half of the loss", late)]
+        {
+            let tests = || of(record, &kind).filter_map(test);
+            rows.push(vec![
                 kind.to_string(),
+                when.to_owned(),
+                tests().count().to_string(),
                 range(tests().map(|test| test.changes as f64), false),
                 mean(tests().map(|test| Some(test.observed)), 2),
                 mean(tests().map(|test| Some(test.other_neurons)), 2),
                 range(tests().map(|test| test.p_neurons), false),
                 mean(tests().map(|test| Some(test.other_times)), 2),
                 range(tests().map(|test| test.p_times), false),
-            ]
-        })
-        .collect();
-    page.table(&["race", "changes", "flips before", "of other neurons", "p", "at other times", "p"], &rows);
+            ]);
+        }
+    }
+    page.table(
+        &[
+            "race",
+            "changes",
+            "races with any",
+            "how many",
+            "flips before",
+            "of other neurons",
+            "p",
+            "at other times",
+            "p",
+        ],
+        &rows,
+    );
     if record.config.integrators.contains(&Integrator::Descent) {
         page.text("## Tickets\n\nNeurons put back to their start that race alone, half of each sign.");
         let mut rows = Vec::new();
