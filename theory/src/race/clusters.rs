@@ -96,21 +96,6 @@ impl Clusters {
         }
         order
     }
-
-    /// The neurons of which more than half of all companions, then or now, are companions only then or only now.
-    ///
-    /// $$ \frac{|C \cap C'|}{|C \cup C'|} < \tfrac12. $$
-    #[track_caller]
-    pub fn changed(&self, before: &Self) -> Vec<usize> {
-        assert_eq!(self.labels.len(), before.labels.len(), "the same neurons");
-        let changed = |alpha: &usize| {
-            let (now, then) = (self.labels[*alpha], before.labels[*alpha]);
-            let common = self.members[now].iter().filter(|beta| before.labels[**beta] == then).count();
-            let all = self.members[now].len() + before.members[then].len() - common;
-            2 * common < all
-        };
-        (0..self.labels.len()).filter(changed).collect()
-    }
 }
 
 #[cfg(test)]
@@ -144,14 +129,5 @@ mod tests {
         let found = clusters(&chain);
         assert_eq!(found.count(), 1);
         assert!(found.tightness(&chain.cosines()) < 0.96);
-    }
-
-    #[test]
-    fn who_changes_company() {
-        let before = clusters(&neurons(&[0.0, 0.0, 0.0, 0.0, 2.0], &[1.0; 5]));
-        let after = clusters(&neurons(&[0.0, 0.0, 0.0, 1.0, 2.0], &[1.0; 5]));
-        // Three of four stay together; the fourth is alone.
-        assert_eq!(after.changed(&before), [3]);
-        assert_eq!(after.changed(&after), Vec::<usize>::new());
     }
 }

@@ -1,155 +1,216 @@
-//! Whether changes of clusters follow gate flips.
+//! Whether clusters split along gate flips.
 //!
-//! Unlocking (a definition of this project): a neuron's effective dataset changes. The statistic is the mean number of flips
-//! that a neuron had shortly before it changed company. Two nulls keep what could make it large by chance: the same changes
-//! with the flips of other neurons at the same times, and the same neurons with flips at other times.
+//! Unlocking (a definition of this project): a neuron's effective dataset changes, by a flip that lasts. Where it is what parts a
+//! cluster, the neurons that leave and those that stay flip different samples before. The statistic of a split is by how much
+//! they do, in a time $\ell$ up to it:
+//!
+//! $$ T = \sum_s |p_s - p'_s|, $$
+//!
+//! with $p_s$ and $p'_s$ the flips of sample $s$ for a neuron that leaves and for one that stays, in the mean. Two nulls can
+//! refute that: the same neurons before other times, and other ways to divide the same cluster at the same time.
 
+use super::clusters::Clusters;
 use super::flips::Flip;
 use crate::error::TheoryError;
 use secateur_linalg::random::Random;
 use serde::{Deserialize, Serialize};
 
-/// A neuron changed company between two looks at the clusters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Change {
-    /// The neuron.
-    pub neuron: usize,
-    /// The interval between looks: `k` ends at look `k + 1`.
-    pub interval: usize,
+/// A cluster lost some neurons between two looks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Split {
+    /// Which look was the first after it.
+    pub look: usize,
+    /// Those that left together.
+    pub gone: Vec<usize>,
+    /// The largest part of what was their cluster.
+    pub stayed: Vec<usize>,
 }
 
-/// The outcome of a permutation test.
+impl Split {
+    /// The splits between two looks: every part of an old cluster but the largest left it.
+    pub fn between(before: &Clusters, after: &Clusters, look: usize) -> Vec<Self> {
+        let mut splits = Vec::new();
+        for cluster in before.members() {
+            let mut parts: Vec<(usize, Vec<usize>)> = Vec::new();
+            for alpha in cluster {
+                let label = after.labels()[*alpha];
+                match parts.iter_mut().find(|(of, _)| *of == label) {
+                    Some((_, part)) => part.push(*alpha),
+                    None => parts.push((label, vec![*alpha])),
+                }
+            }
+            // The first of the largest, so that equal halves are told apart by their first neurons.
+            parts.sort_by_key(|(_, part)| std::cmp::Reverse(part.len()));
+            let mut parts = parts.into_iter().map(|(_, part)| part);
+            if let Some(stayed) = parts.next() {
+                splits.extend(parts.map(|gone| Self { look, gone, stayed: stayed.clone() }));
+            }
+        }
+        splits
+    }
+}
+
+/// The outcome of the test.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Test {
-    /// Changes of company that were looked at.
-    pub changes: usize,
-    /// Mean flips of the neuron in the intervals up to its change.
+    /// Splits.
+    pub splits: usize,
+    /// The mean of $T$.
     pub observed: f64,
-    /// The mean of that with the flips of other neurons at the same times.
-    pub other_neurons: f64,
-    /// The share of permutations of neurons that reach what was observed (with the observation among them).
-    pub p_neurons: f64,
-    /// The mean of that with the neuron's own flips at shifted times.
+    /// The mean of $T$ of the same neurons before other looks.
     pub other_times: f64,
-    /// The share of shifts that reach what was observed (with the observation among them).
-    pub p_times: f64,
+    /// Splits whose $T$ is above the median of that over other looks.
+    pub above: usize,
+    /// The mean of $T$ of other ways to divide the same clusters.
+    pub other_parts: f64,
+    /// Splits whose $T$ at most one in twenty of those ways reaches.
+    pub apart: usize,
 }
 
-/// Tests whether changes follow flips: counts flips in the `lag` intervals that end with the change's own.
-///
-/// `looks` are the times of the looks at the clusters, ascending. Permutations of neurons stay within a sign of $w_2$,
-/// `positive`, because the two signs live different lives.
+/// Tests splits, against looks from `first` on. `looks` are times, ascending.
 ///
 /// # Errors
-/// Fewer than two looks, no lag, or no permutation.
+/// No time before a split, or no permutation.
 pub fn test(
     flips: &[Flip],
-    changes: &[Change],
+    splits: &[Split],
     looks: &[f64],
-    positive: &[bool],
-    lag: usize,
+    first: usize,
+    lag: f64,
     permutations: usize,
     seed: u64,
 ) -> Result<Option<Test>, TheoryError> {
-    let least = |name, found: usize, least: usize| match found >= least {
-        true => Ok(()),
-        false => Err(TheoryError::Range { name, expected: "more", found: found as f64 }),
-    };
-    least("looks at clusters", looks.len(), 2)?;
-    least("the lag in intervals", lag, 1)?;
-    least("permutations", permutations, 1)?;
-    if changes.is_empty() {
-        return Ok(None);
-    }
-    let (width, intervals) = (positive.len(), looks.len() - 1);
-    let counts = counts(flips, looks, width);
-    let recent = |neuron: usize, interval: usize, shift: usize| -> f64 {
-        (0..lag.min(interval + 1)).map(|back| counts[neuron * intervals + (interval - back + shift) % intervals]).sum()
-    };
-    let statistic = |neuron: &dyn Fn(usize) -> usize, shift: usize| {
-        let flips = changes.iter().map(|change| recent(neuron(change.neuron), change.interval, shift));
-        flips.sum::<f64>() / changes.len() as f64
-    };
-    let observed = statistic(&|alpha| alpha, 0);
-    let (mut others, mut shifted) = (Vec::new(), Vec::new());
-    for permutation in 0..permutations {
-        let mut random = Random::stream(seed, permutation as u64);
-        let mut image = vec![0; width];
-        for sign in [true, false] {
-            let group: Vec<usize> = (0..width).filter(|alpha| positive[*alpha] == sign).collect();
-            let order = random.permutation(group.len());
-            group.iter().zip(order).for_each(|(alpha, place)| image[*alpha] = group[place]);
+    for (name, found) in [("the time before a split", lag), ("permutations", permutations as f64)] {
+        if !(found > 0.0 && found.is_finite()) {
+            return Err(TheoryError::Range { name, expected: "a positive number", found });
         }
-        others.push(statistic(&|alpha| image[alpha], 0));
-        shifted.push(statistic(&|alpha| alpha, random.index(intervals)));
     }
-    let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
-    // A relative tolerance of roundoff: equal sums in another order are equal.
-    let reaches = |values: &[f64]| {
-        let count = values.iter().filter(|value| **value >= observed * (1.0 - 1e-12)).count();
-        (count + 1) as f64 / (values.len() + 1) as f64
-    };
-    Ok(Some(Test {
-        changes: changes.len(),
-        observed,
-        other_neurons: mean(&others),
-        p_neurons: reaches(&others),
-        other_times: mean(&shifted),
-        p_times: reaches(&shifted),
-    }))
+    let samples = flips.iter().map(|flip| flip.sample + 1).max().unwrap_or(0);
+    let mut test = Test { splits: splits.len(), observed: 0.0, other_times: 0.0, above: 0, other_parts: 0.0, apart: 0 };
+    for (index, split) in splits.iter().enumerate() {
+        let Split { look, gone, stayed } = split;
+        let statistic = |look: usize, gone: &[usize], stayed: &[usize]| {
+            difference(flips, samples, (looks[look] - lag, looks[look]), gone, stayed)
+        };
+        let observed = statistic(*look, gone, stayed);
+        let mut elsewhere: Vec<f64> =
+            (first..looks.len()).filter(|k| k != look).map(|k| statistic(k, gone, stayed)).collect();
+        elsewhere.sort_by(f64::total_cmp);
+        let mut random = Random::stream(seed, index as u64);
+        let both = [gone.as_slice(), stayed].concat();
+        let otherwise: Vec<f64> = (0..permutations)
+            .map(|_| {
+                let order: Vec<usize> = random.permutation(both.len()).into_iter().map(|k| both[k]).collect();
+                statistic(*look, &order[..gone.len()], &order[gone.len()..])
+            })
+            .collect();
+        let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len().max(1) as f64;
+        let share = 1.0 / splits.len() as f64;
+        test.observed += share * observed;
+        test.other_times += share * mean(&elsewhere);
+        test.above += usize::from(elsewhere.get(elsewhere.len() / 2).is_some_and(|median| observed > *median));
+        test.other_parts += share * mean(&otherwise);
+        // Equal sums in another order differ by roundings.
+        let reached = otherwise.iter().filter(|value| **value >= observed * (1.0 - 1e-12)).count();
+        test.apart += usize::from(20 * (reached + 1) <= permutations + 1);
+    }
+    Ok((!splits.is_empty()).then_some(test))
 }
 
-/// Flips of each neuron in each interval, $n \times$ intervals.
-fn counts(flips: &[Flip], looks: &[f64], width: usize) -> Vec<f64> {
-    let intervals = looks.len() - 1;
-    let mut counts = vec![0.0; width * intervals];
-    for flip in flips {
-        let place = looks.partition_point(|look| *look <= flip.time);
-        if (1..=intervals).contains(&place) {
-            counts[flip.neuron * intervals + place - 1] += 1.0;
-        }
+/// $T$ of two groups of neurons over a span of time.
+fn difference(flips: &[Flip], samples: usize, (from, to): (f64, f64), gone: &[usize], stayed: &[usize]) -> f64 {
+    let mut rates = vec![0.0; samples];
+    let width = gone.iter().chain(stayed).max().map_or(0, |alpha| alpha + 1);
+    let mut weights = vec![0.0; width];
+    gone.iter().for_each(|alpha| weights[*alpha] = 1.0 / gone.len() as f64);
+    stayed.iter().for_each(|alpha| weights[*alpha] = -1.0 / stayed.len() as f64);
+    for flip in flips.iter().filter(|flip| flip.time > from && flip.time <= to && flip.neuron < width) {
+        // Gaining and losing a sample are opposite.
+        rates[flip.sample] += weights[flip.neuron] * if flip.gains() { 1.0 } else { -1.0 };
     }
-    counts
+    rates.iter().map(|rate: &f64| rate.abs()).sum()
+}
+
+/// The probability of at least `least` successes in `trials`, each of probability `chance`.
+pub fn tail(least: usize, trials: usize, chance: f64) -> f64 {
+    // The distribution after one trial more, from the first.
+    let mut row = vec![1.0];
+    for _ in 0..trials {
+        let next = (0..=row.len()).map(|k| {
+            let came = if k > 0 { chance * row[k - 1] } else { 0.0 };
+            came + (1.0 - chance) * row.get(k).copied().unwrap_or(0.0)
+        });
+        row = next.collect();
+    }
+    row.iter().skip(least).sum()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::race::Gate;
+    use crate::race::{Gate, Neurons};
 
-    fn flip(neuron: usize, time: f64) -> Flip {
-        Flip { time, neuron, sample: 0, from: Gate::Off, to: Gate::On, jump: 0.1 }
+    fn flip(neuron: usize, sample: usize, time: f64) -> Flip {
+        Flip { time, neuron, sample, from: Gate::Off, to: Gate::On, jump: 0.1 }
     }
 
-    fn random_flips(random: &mut Random) -> Vec<Flip> {
-        (0..400).map(|_| flip(random.index(20), random.uniform(0.0, 50.0))).collect()
-    }
-
-    #[test]
-    fn changes_that_follow_flips_are_found_and_others_are_not() {
+    /// Twenty neurons that flip at random, and splits by a rule.
+    fn world(related: bool) -> Test {
         let looks: Vec<f64> = (0..=50).map(f64::from).collect();
-        let positive: Vec<bool> = (0..20).map(|alpha| alpha % 2 == 0).collect();
         let mut random = Random::new(3);
-        let flips = random_flips(&mut random);
-        let caused: Vec<Change> = flips
-            .iter()
-            .step_by(8)
-            .map(|flip| Change { neuron: flip.neuron, interval: flip.time.floor() as usize })
-            .collect();
-        let found = test(&flips, &caused, &looks, &positive, 2, 500, 1).expect("a test").expect("changes");
-        assert!(found.p_neurons < 0.01 && found.p_times < 0.05, "{found:?}");
-        assert!(found.observed > found.other_neurons && found.observed > found.other_times);
-        let chance: Vec<Change> =
-            (0..50).map(|_| Change { neuron: random.index(20), interval: random.index(50) }).collect();
-        let found = test(&flips, &chance, &looks, &positive, 2, 500, 1).expect("a test").expect("changes");
-        assert!(found.p_neurons > 0.05 && found.p_times > 0.05, "{found:?}");
-        assert_eq!(test(&flips, &[], &looks, &positive, 2, 500, 1).expect("a test"), None);
-        assert!(test(&flips, &chance, &looks[..1], &positive, 2, 500, 1).is_err());
+        let mut flips: Vec<Flip> =
+            (0..600).map(|_| flip(random.index(20), random.index(30), random.uniform(0.0, 50.0))).collect();
+        let mut splits = Vec::new();
+        for _ in 0..25 {
+            let order = random.permutation(20);
+            let look = 5 + random.index(45);
+            if related {
+                let sample = random.index(30);
+                flips.extend(order[..6].iter().map(|alpha| flip(*alpha, sample, looks[look] - 0.5)));
+            }
+            splits.push(Split { look, gone: order[..6].to_vec(), stayed: order[6..].to_vec() });
+        }
+        test(&flips, &splits, &looks, 0, 2.0, 199, 1).expect("a test").expect("splits")
     }
 
     #[test]
-    fn flips_are_counted_in_their_interval() {
-        let counts = counts(&[flip(1, 0.5), flip(1, 1.0), flip(0, 2.5), flip(0, -1.0)], &[0.0, 1.0, 2.0], 2);
-        assert_eq!(counts, [0.0, 0.0, 1.0, 1.0]);
+    fn splits_along_flips_are_found_and_others_are_not() {
+        let found = world(true);
+        assert!(tail(found.above, found.splits, 0.5) < 1e-3, "{found:?}");
+        assert!(tail(found.apart, found.splits, 0.05) < 1e-3, "{found:?}");
+        let found = world(false);
+        assert!(tail(found.above, found.splits, 0.5) > 0.05, "{found:?}");
+        assert!(tail(found.apart, found.splits, 0.05) > 0.05, "{found:?}");
+        assert_eq!(test(&[], &[], &[0.0, 1.0], 0, 1.0, 9, 1).expect("a test"), None);
+        assert!(test(&[], &[], &[0.0, 1.0], 0, 0.0, 9, 1).is_err());
+    }
+
+    #[test]
+    fn tails_by_hand() {
+        // 1/8; (10 + 5 + 1) / 32; all; 1 - .95².
+        assert_eq!((tail(3, 3, 0.5), tail(3, 5, 0.5), tail(0, 9, 0.5)), (0.125, 0.5, 1.0));
+        assert!((tail(1, 2, 0.05) - 0.0975).abs() < 1e-15);
+    }
+
+    #[test]
+    fn opposite_flips_cancel_and_others_differ() {
+        let mut back = flip(0, 1, 0.6);
+        (back.from, back.to) = (Gate::On, Gate::Off);
+        let flips = [flip(0, 1, 0.5), back, flip(2, 0, 0.7), flip(2, 3, 5.0)];
+        assert_eq!(difference(&flips, 4, (0.0, 1.0), &[0, 1], &[2]), 1.0);
+    }
+
+    #[test]
+    fn all_parts_but_the_largest_leave() {
+        let clusters = |angles: [f64; 5]| {
+            let w1 = angles.iter().flat_map(|t: &f64| [t.cos(), t.sin()]).collect();
+            let neurons = Neurons::new(2, w1, vec![1.0; 5]).expect("neurons");
+            Clusters::new(&neurons, &neurons.cosines(), 0.99).expect("clusters")
+        };
+        let (before, after) = (clusters([0.0, 0.0, 0.0, 0.0, 2.0]), clusters([0.0, 0.0, 1.0, 2.0, 2.0]));
+        let found = Split::between(&before, &after, 7);
+        let split = |gone| Split { look: 7, gone: vec![gone], stayed: vec![0, 1] };
+        assert_eq!(found, [split(2), split(3)]);
+        assert!(Split::between(&after, &after, 7).is_empty());
     }
 }

@@ -61,6 +61,8 @@ pub struct Config {
     pub threshold: f64,
     /// Flips of descent that last for less are no change of the dataset.
     pub dwell: f64,
+    /// Flips so long before a cluster splits count as before it.
+    pub lag: f64,
     /// When closed forms begin.
     pub overlays: Vec<f64>,
     /// By how much a drive may turn, in radians, before its closed form is no longer drawn.
@@ -135,6 +137,7 @@ impl Config {
         rule(self.steps >= self.looks, "steps", "a step for every look", &self.steps)?;
         rule((0.0..1.0).contains(&self.threshold), "threshold", "a number from 0 to below 1", &self.threshold)?;
         rule(positive(&self.dwell), "dwell", "a positive number", &self.dwell)?;
+        rule(positive(&self.lag), "lag", "a positive number", &self.lag)?;
         rule(positive(&self.turn), "turn", "a positive number", &self.turn)?;
         let end = self.rate * self.steps as f64;
         let within = |time: &f64| (0.0..end).contains(time);
@@ -188,6 +191,7 @@ steps = 300
 looks = 60
 threshold = 0.99
 dwell = 2.0
+lag = 20.0
 overlays = [0.0, 4.0]
 turn = 0.1
 early = 4.0
@@ -214,6 +218,7 @@ window = 0.05
             ("rate = 0.2", "rate = 0.0", "rate"),
             ("looks = 60", "looks = 301", "steps"),
             ("threshold = 0.99", "threshold = 1.0", "threshold"),
+            ("lag = 20.0", "lag = 0.0", "lag"),
             ("[0.0, 4.0]", "[60.0]", "overlays"),
             ("[6]", "[25]", "tickets"),
             ("window = 0.05", "window = -1.0", "window"),

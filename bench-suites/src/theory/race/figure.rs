@@ -2,7 +2,7 @@
 
 use super::config::Config;
 use super::measure::{Race, Setting, follow};
-use super::reductions::Kept;
+use super::reductions::{Kept, Ticket};
 use crate::plot::Axes;
 use crate::plot::bars::{Bars, bars};
 use crate::plot::heat::{Colours, Heat, heat_maps};
@@ -17,6 +17,10 @@ use std::ops::ControlFlow::Continue;
 const DRAWN: usize = 5;
 /// Points of a curve.
 const POINTS: usize = 150;
+/// Amplitudes are drawn for so many times the time in which the loss halves: afterwards they hardly change on a logarithmic scale.
+const SPAN: f64 = 2.5;
+/// The colour of closed forms.
+const DARK: usize = 9;
 
 /// A race that is run once more to be drawn.
 pub struct Shown {
@@ -30,7 +34,8 @@ pub struct Shown {
 pub fn show(setting: &Setting<'_>, race: &Race) -> Result<Shown, StudyError> {
     let Setting { config, task, kind, seed } = *setting;
     let start = Neurons::start(task, config.width, kind.start, kind.norm, seed)?;
-    let every = (config.steps / POINTS).max(1);
+    let last = race.end.half.map_or(config.end(), |half| (SPAN * half).min(config.end()));
+    let every = ((last / config.rate) as usize / POINTS).max(1);
     let mut windows: Vec<Option<Window>> = vec![None; config.overlays.len()];
     let mut predicted: Vec<Vec<Vec<(f64, f64)>>> = vec![vec![Vec::new(); config.width]; config.overlays.len()];
     let mut observed: Vec<(f64, Vec<f64>)> = Vec::new();
@@ -44,13 +49,15 @@ pub fn show(setting: &Setting<'_>, race: &Race) -> Result<Shown, StudyError> {
                 }
                 None => continue,
             }
-            let Some(window) = window.as_ref().filter(|_| step.is_multiple_of(every)) else { continue };
+            let Some(window) = window.as_ref().filter(|_| step.is_multiple_of(every) && moment.time <= last) else {
+                continue;
+            };
             for (alpha, curve) in curves.iter_mut().enumerate().filter(|(alpha, _)| window.holds(*alpha)) {
                 let form = window.form(alpha);
                 curve.extend(form.map(|form| (moment.time, form.amplitude_after(window.tau(alpha)))));
             }
         }
-        if step.is_multiple_of(every) {
+        if step.is_multiple_of(every) && moment.time <= last {
             observed.push((moment.time, moment.neurons.amplitudes()));
         }
         if middle.is_none() && race.end.half.is_some_and(|half| moment.time >= half - 0.5 * config.rate) {
@@ -84,7 +91,7 @@ pub fn show(setting: &Setting<'_>, race: &Race) -> Result<Shown, StudyError> {
         curves.push(Line::new(format!("rank {}", rank + 1), path, Stroke::Solid).coloured(place));
         for (curves_of, from) in predicted.iter().zip(&config.overlays) {
             let mut line = Line::new(format!("closed form from {from}"), curves_of[alpha].clone(), Stroke::Dashed);
-            line.colour = Some(DRAWN);
+            line.colour = Some(DARK);
             // The key says it once.
             if place > 0 || *from != config.overlays[0] {
                 line.label = String::new();
@@ -108,7 +115,7 @@ pub fn clusters(race: &Race) -> Result<String, StudyError> {
         Line::new("largest", looks.iter().map(|look| (look.time, look.largest as f64)), Stroke::Solid),
         Line::new("flips", flips, Stroke::Points),
     ];
-    let axes = Axes { x: "time", y: "number", log_x: false, log_y: true };
+    let axes = Axes { x: "time", y: "number", log_x: true, log_y: true };
     Ok(lines(&format!("Clusters, and lasting flips between looks, {}", race.kind), &axes, &curves)?)
 }
 
@@ -127,7 +134,7 @@ pub fn ranks(config: &Config, races: &[Race]) -> Result<String, StudyError> {
             curves.push(Line::new(kind.to_string(), path, Stroke::Solid).coloured(colour));
         }
     }
-    let axes = Axes { x: "time", y: "rank correlation", log_x: false, log_y: false };
+    let axes = Axes { x: "time", y: "rank correlation", log_x: true, log_y: false };
     Ok(lines("Alignment now with amplitude in the end, within the largest cluster", &axes, &curves)?)
 }
 
@@ -139,7 +146,7 @@ pub fn drives(race: &Race) -> Result<String, StudyError> {
         Line::new("|D|, all", path(|look| look.strength), Stroke::Solid),
         Line::new("loss", path(|look| look.loss), Stroke::Dashed),
     ];
-    let axes = Axes { x: "time", y: "mean", log_x: false, log_y: true };
+    let axes = Axes { x: "time", y: "mean", log_x: true, log_y: true };
     Ok(lines(&format!("Winners fit the residual, and drives shrink, {}", race.kind), &axes, &curves)?)
 }
 
@@ -156,20 +163,28 @@ pub fn pruning(race: &Race) -> Result<String, StudyError> {
     Ok(lines(&format!("Pruning by amplitude, {}", race.kind), &axes, &curves)?)
 }
 
-/// Losses of neurons that race alone, with 95 % intervals over seeds; none without tickets.
-pub fn tickets(config: &Config, races: &[&Race]) -> Result<Option<String>, StudyError> {
+/// Neurons that race alone, with 95 % intervals over seeds; none without tickets.
+pub fn tickets(
+    config: &Config,
+    races: &[&Race],
+    what: &str,
+    value: fn(&Ticket) -> Option<f64>,
+) -> Result<Option<String>, StudyError> {
     let Some(kind) = races.first().filter(|race| !race.tickets.is_empty()).map(|race| race.kind) else {
         return Ok(None);
     };
     let height = |choice: Choice, count: usize| {
         let mine = races.iter().flat_map(|race| &race.tickets).filter(|t| t.choice == choice && t.neurons == count);
-        let interval = Interval::of(&mine.map(|t| t.loss).collect::<Vec<f64>>())?;
+        let interval = Interval::of(&mine.filter_map(value).collect::<Vec<f64>>())?;
         Some((interval.mean, interval.half.unwrap_or(0.0)))
     };
     let series = Choice::ALL.map(|choice| Bars {
         label: choice.to_string(),
         heights: config.tickets.iter().map(|count| height(choice, *count)).collect(),
     });
+    if series.iter().all(|bars| bars.heights.iter().all(Option::is_none)) {
+        return Ok(None);
+    }
     let groups: Vec<String> = config.tickets.iter().map(|count| format!("{count} neurons")).collect();
-    Ok(Some(bars(&format!("Loss of chosen neurons that race alone, {kind}"), "loss", &groups, &series)?))
+    Ok(Some(bars(&format!("Chosen neurons that race alone, {kind}"), what, &groups, &series)?))
 }

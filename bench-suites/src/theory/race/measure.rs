@@ -6,7 +6,7 @@ use crate::theory::StudyError;
 use crate::watcher::Watcher;
 use secateur_theory::TheoryError;
 use secateur_theory::race::reduce::{Order, keep};
-use secateur_theory::race::unlocking::{self, Change, Test};
+use secateur_theory::race::unlocking::{self, Split, Test};
 use secateur_theory::race::{
     Assumption, Clusters, Descent, Drive, Flip, FlipLog, Flow, Moment, Neurons, Task, Verdict, Window, descend, flow,
     rank,
@@ -14,10 +14,8 @@ use secateur_theory::race::{
 use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow::{Break, Continue};
 
-/// Flips of so many intervals between looks, the last with the change in it, count as before a change.
-const LAG: usize = 2;
-/// Permutations of a test.
-const PERMUTATIONS: usize = 999;
+/// Ways to divide a cluster otherwise.
+const PERMUTATIONS: usize = 199;
 /// The share of neurons that are called winners.
 const WINNERS: f64 = 0.1;
 
@@ -50,10 +48,8 @@ pub struct Race {
     pub racing: Racing,
     /// The closed forms.
     pub overlays: Vec<Overlay>,
-    /// Whether changes of clusters follow flips; none if no neuron changed company.
+    /// Whether clusters split along flips, after the loss has halved; none if none split.
     pub unlocking: Option<Test>,
-    /// The same for changes after the loss has halved, when clusters stand.
-    pub unlocking_late: Option<Test>,
     /// What is left after pruning.
     pub pruned: Vec<Pruned>,
     /// Races of some neurons alone.
@@ -331,28 +327,21 @@ pub fn measure(setting: &Setting<'_>, watcher: &dyn Watcher) -> Result<Option<Ra
             Some(window.as_ref()?.summary(*from, kind.integrator == Integrator::Flow, clusters.largest()))
         })
         .collect();
-    let changes: Vec<Change> = kept
-        .windows(2)
-        .enumerate()
-        .flat_map(|(interval, pair)| {
-            pair[1].clusters.changed(&pair[0].clusters).into_iter().map(move |neuron| Change { neuron, interval })
-        })
+    let splits: Vec<Split> = (1..kept.len())
+        .filter(|look| half.is_some_and(|half| kept[*look].time > half))
+        .flat_map(|look| Split::between(&kept[look - 1].clusters, &kept[look].clusters, look))
         .collect();
     let times: Vec<f64> = kept.iter().map(|kept| kept.time).collect();
-    let positive: Vec<bool> = start.w2().iter().map(|w| *w > 0.0).collect();
-    let late = |change: &Change| half.is_some_and(|half| times[change.interval] >= half);
-    let later: Vec<Change> = changes.iter().copied().filter(late).collect();
-    let test =
-        |changes: &[Change]| unlocking::test(&followed.flips, changes, &times, &positive, LAG, PERMUTATIONS, seed);
-    let (unlocking, unlocking_late) = (test(&changes)?, test(&later)?);
-    let early = early.unwrap_or_else(|| first.clone());
+    let first = times.partition_point(|time| half.is_some_and(|half| *time <= half));
+    let unlocking = unlocking::test(&followed.flips, &splits, &times, first, config.lag, PERMUTATIONS, seed)?;
+    let early = early.unwrap_or_else(|| kept[0].alignments.clone());
     let pruned = reductions::pruned(task, kind.loss, neurons, &clusters, seed);
     let tickets = reductions::tickets(setting, &start, &early, &amplitudes, watcher)?;
     if watcher.stop() {
         return Ok(None);
     }
     let dimension = task.dimension();
-    Ok(Some(Race { seed, kind, dimension, looks, end, racing, overlays, unlocking, unlocking_late, pruned, tickets }))
+    Ok(Some(Race { seed, kind, dimension, looks, end, racing, overlays, unlocking, pruned, tickets }))
 }
 
 /// A window of closed forms and what is remembered of it.

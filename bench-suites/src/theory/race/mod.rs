@@ -83,3 +83,48 @@ pub fn run(
     page::report(&record, &images)?.write(directory)?;
     Ok(record)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::watcher::Silent;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    /// Stops when so many races are known.
+    struct Impatient(usize, AtomicUsize);
+
+    impl Watcher for Impatient {
+        fn measuring(&self, number: usize, _: usize, _: &str) {
+            self.1.store(number, Ordering::Relaxed);
+        }
+
+        fn stop(&self) -> bool {
+            self.1.load(Ordering::Relaxed) >= self.0
+        }
+    }
+
+    #[test]
+    fn a_study_goes_on_where_it_stopped_and_has_a_page() {
+        let place = tempfile::tempdir().expect("a directory");
+        let (path, out) = (place.path().join("race.toml"), place.path().join("out"));
+        std::fs::write(&path, config::tests::GOOD).expect("written");
+        let config = Config::read(&path).expect("a configuration");
+        let stopped = run(&config, None, &out, &Impatient(2, AtomicUsize::new(0)));
+        assert!(matches!(stopped, Err(StudyError::Stopped { done: 2, all: 8 })), "{stopped:?}");
+        let record = run(&config, None, &out, &Silent).expect("races");
+        assert_eq!(record.races.len(), 8);
+        let again = place.path().join("again");
+        assert_eq!(run(&config, None, &again, &Silent).expect("races").races, record.races, "one seed, one result");
+        for race in &record.races {
+            assert!(race.end.loss < race.looks[0].loss, "{race:?}");
+            assert_eq!(race.looks.len(), config.looks + 1);
+            assert_eq!(race.end.sizes.iter().sum::<usize>(), config.width);
+            let descent = race.kind.integrator == Integrator::Descent;
+            assert_eq!(race.tickets.is_empty(), !descent);
+            assert_eq!(race.overlays[0].worst.is_none(), descent);
+        }
+        let page = std::fs::read_to_string(out.join("index.html")).expect("a page");
+        assert!(page.contains("<svg") && page.contains("mse, equal start") && !page.contains("NaN"), "{page}");
+        assert!(out.join("cosines-1.png").exists() && out.join("record.json").exists());
+    }
+}

@@ -5,11 +5,12 @@ use super::config::{Integrator, Kind};
 use super::data::Pool;
 use super::figure;
 use super::measure::{Race, Setting, median};
+use super::reductions::Ticket;
 use crate::statistics::Interval;
 use crate::theory::StudyError;
 use crate::theory::report::Report;
 use secateur_theory::race::ticket::Choice;
-use secateur_theory::race::unlocking::Test;
+use secateur_theory::race::unlocking::{Test, tail};
 
 /// The page, with figures of the first race of every kind of descent where there are few kinds, else of the first kind.
 ///
@@ -68,10 +69,14 @@ pub fn report(record: &Record, pool: &Pool) -> Result<Report, StudyError> {
         );
         page.figure(&name("drives"), figure::drives(race)?, "Winners are the tenth with the greatest amplitudes.");
         page.figure(&name("pruning"), figure::pruning(race)?, "Random: means over ten draws.");
-        if let Some(svg) = figure::tickets(config, &of(record, kind).collect::<Vec<_>>())? {
-            let caption =
-                format!("Half of the neurons have each sign. Early alignment is read at time {}.", config.early);
-            page.figure(&name("tickets"), svg, &caption);
+        let mine: Vec<&Race> = of(record, kind).collect();
+        let caption = format!("Half of the neurons have each sign. Early alignment is read at time {}.", config.early);
+        let measures: [(&str, &str, fn(&Ticket) -> Option<f64>); 2] =
+            [("tickets-loss", "loss", |t| Some(t.loss)), ("tickets-half", "time of half of the loss", |t| t.half)];
+        for (file, what, value) in measures {
+            if let Some(svg) = figure::tickets(config, &mine, what, value)? {
+                page.figure(&name(file), svg, &caption);
+            }
         }
     }
     page.figure("ranks", figure::ranks(config, &record.races)?, "Means over seeds.");
@@ -124,6 +129,7 @@ fn endings(page: &mut Report, record: &Record) {
                 range(races().map(|race| race.end.raw as f64), false),
                 range(races().map(|race| race.end.flips as f64), false),
                 range(races().map(|race| race.end.edges as f64), false),
+                range(races().map(|race| race.end.lead as f64), false),
             ]
         })
         .collect();
@@ -145,7 +151,7 @@ fn endings(page: &mut Report, record: &Record) {
     );
     page.text(
         "Drift: the greatest change of $\\|w_1\\|^2 - w_2^2$ over the greatest $\\|w_1\\|^2$. At an edge: gates that flow holds at \
-         zero, or that descent flips again and again.",
+         zero, or that descent flips again and again. Top of one sign: how many of the greatest amplitudes come before the first of the other sign.",
     );
 }
 
@@ -224,44 +230,31 @@ fn races(page: &mut Report, record: &Record) {
          $\\varepsilon (e^\\tau - 1)$ on angles is one of gradient flow; descent adds the error of its steps.",
     );
     page.text(
-        "## Unlocking: do changes of company follow flips?\n\nLasting flips of a neuron in the two intervals up to its change, beside two nulls: \
-         other neurons of its sign at the same times, and the neuron itself at other times. p: the share of 999 permutations that reach as \
-         much.",
+        "## Unlocking: do clusters split along flips?\n\nOf every cluster that splits after the loss has halved: by how much the samples differ that \
+         those that leave and those that stay have gained or lost, $T = \\sum_s |p_s - p'_s|$, in the time before. Two nulls: the same neurons before other \
+         times, and other ways to divide the same cluster. p: of so many splits above the median, and of so many in the highest twentieth.",
     );
     let mut rows = Vec::new();
     for kind in record.config.kinds() {
-        let late: fn(&Race) -> Option<Test> = |race| race.unlocking_late;
-        for (when, test) in
-            [("all", (|race| race.unlocking) as fn(&Race) -> Option<Test>), ("after half of the loss", late)]
-        {
-            let tests = || of(record, &kind).filter_map(test);
+        let tests: Vec<Test> = of(record, &kind).filter_map(|race| race.unlocking).collect();
+        let sum = |value: fn(&Test) -> usize| tests.iter().map(value).sum::<usize>();
+        let (splits, above, apart) = (sum(|t| t.splits), sum(|t| t.above), sum(|t| t.apart));
+        let weighted = |value: fn(&Test) -> f64| {
+            tests.iter().map(|test| test.splits as f64 * value(test)).sum::<f64>() / splits as f64
+        };
+        if splits > 0 {
             rows.push(vec![
                 kind.to_string(),
-                when.to_owned(),
-                tests().count().to_string(),
-                range(tests().map(|test| test.changes as f64), false),
-                mean(tests().map(|test| Some(test.observed)), 2),
-                mean(tests().map(|test| Some(test.other_neurons)), 2),
-                range(tests().map(|test| test.p_neurons), false),
-                mean(tests().map(|test| Some(test.other_times)), 2),
-                range(tests().map(|test| test.p_times), false),
+                splits.to_string(),
+                format!("{:.2}", weighted(|t| t.observed)),
+                format!("{:.2}", weighted(|t| t.other_times)),
+                format!("{above} above, p = {:.1e}", tail(above, splits, 0.5)),
+                format!("{:.2}", weighted(|t| t.other_parts)),
+                format!("{apart} highest, p = {:.1e}", tail(apart, splits, 0.05)),
             ]);
         }
     }
-    page.table(
-        &[
-            "race",
-            "changes",
-            "races with any",
-            "how many",
-            "flips before",
-            "of other neurons",
-            "p",
-            "at other times",
-            "p",
-        ],
-        &rows,
-    );
+    page.table(&["race", "splits", "T", "before other times", "", "other parts", ""], &rows);
     if record.config.integrators.contains(&Integrator::Descent) {
         page.text("## Tickets\n\nNeurons put back to their start that race alone, half of each sign.");
         let mut rows = Vec::new();

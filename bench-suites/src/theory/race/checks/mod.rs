@@ -52,6 +52,7 @@ fn digits(steps: usize) -> Config {
         looks: steps / 10,
         threshold: 0.99,
         dwell: 2.0,
+        lag: 20.0,
         overlays: Vec::new(),
         turn: 0.1,
         early: 6.0,
