@@ -8,6 +8,7 @@
 //! | factors of positive definite matrices | [`cholesky`] |
 //! | all eigenvalues, all singular values | [`spectrum`] |
 //! | the largest ones, by products only | [`lanczos`] |
+//! | orthonormal bases of row spaces | [`orthonormal`] |
 //! | compressed sparse rows | [`sparse`] |
 //! | seeded random streams | [`random`] |
 //! | devices that bound many subproblems at once | [`device`] |
@@ -16,6 +17,7 @@ pub mod cholesky;
 pub mod device;
 pub mod gemm;
 pub mod lanczos;
+pub mod orthonormal;
 pub mod random;
 pub mod scalar;
 pub mod sparse;

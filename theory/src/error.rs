@@ -33,6 +33,21 @@ pub enum TheoryError {
     /// A matrix whose spectrum was not found.
     #[error("the iteration for a spectrum did not converge")]
     Iteration,
+    /// A descent or flow whose loss is no number any more.
+    #[error("the loss is no number any more at time {time}: choose a smaller step size")]
+    Diverged {
+        /// When.
+        time: f64,
+    },
+    /// A flow in which events follow each other without end.
+    #[error("events of the gradient flow follow each other without end at time {time}")]
+    Stuck {
+        /// When.
+        time: f64,
+    },
+    /// A differential equation that could not be solved.
+    #[error("the differential equation could not be solved: {0}")]
+    Equation(#[from] diffsol::error::DiffsolError),
     /// A network.
     #[error(transparent)]
     Network(#[from] NnError),

@@ -21,7 +21,7 @@ pub enum Stroke {
 /// A curve.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Line {
-    /// What it is.
+    /// What it is; without a label it is not in the key.
     pub label: String,
     /// Its points; a bar that is no longer than a point is not drawn.
     pub points: Vec<Dot>,
@@ -188,10 +188,12 @@ pub fn lines(title: &str, axes: &Axes<'_>, curves: &[Line]) -> Result<String, Pl
                 Stroke::Dashed => (0, 6, 2),
                 Stroke::Points => (6, 10, 4),
             };
-            drawn
-                .map_err(PlotError::new)?
-                .label(&line.label)
-                .legend(move |(x, y)| PathElement::new([(x + from, y), (x + to, y)], colour.stroke_width(width)));
+            let drawn = drawn.map_err(PlotError::new)?;
+            if !line.label.is_empty() {
+                drawn
+                    .label(&line.label)
+                    .legend(move |(x, y)| PathElement::new([(x + from, y), (x + to, y)], colour.stroke_width(width)));
+            }
         }
         let mut key = chart.configure_series_labels();
         key.position(SeriesLabelPosition::UpperRight).background_style(WHITE.mix(0.8));

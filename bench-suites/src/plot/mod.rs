@@ -5,8 +5,10 @@
 //! | bounds against time, scattered points, panels side by side | here |
 //! | curves over linear or logarithmic axes | [`lines`] |
 //! | matrices as pictures | [`heat`] |
+//! | groups of bars | [`bars`] |
 //! | the same as PNG | [`raster`] |
 
+pub mod bars;
 pub mod heat;
 pub mod lines;
 pub mod raster;

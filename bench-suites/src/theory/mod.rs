@@ -9,6 +9,7 @@
 //! | what a study writes | [`report`] |
 //! | masks beside their limit graphons | [`graphon`] |
 //! | tangent kernels of pruned networks | [`mod@ntk`] |
+//! | the neuron race | [`race`] |
 
 pub mod book;
 pub mod check;
@@ -17,6 +18,7 @@ pub mod graphon;
 pub mod markdown;
 pub mod note;
 pub mod ntk;
+pub mod race;
 pub mod report;
 pub mod statement;
 
@@ -25,6 +27,6 @@ use statement::Statement;
 
 /// Every statement that `secateur theory check` checks.
 pub fn statements() -> Vec<Statement> {
-    let systems: [&[Statement]; 2] = [graphon::checks::STATEMENTS, ntk::checks::STATEMENTS];
+    let systems: [&[Statement]; 3] = [graphon::checks::STATEMENTS, ntk::checks::STATEMENTS, race::STATEMENTS];
     systems.concat()
 }
