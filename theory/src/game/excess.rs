@@ -1,7 +1,8 @@
 //! Excesses of all coalitions of a table, in whole numbers.
 //!
 //! Values are doubles, $v(S) = m_S 2^{-s}$ with whole $m_S$ and one $s$. For a point with common denominator $D$,
-//! $D\,2^s\,e(S, x) = m_S D - \sum_{i \in S} D\,2^s x_i$ is whole, and mostly fits 128 bits.
+//! $D\,2^s\,e(S, x) = m_S D - \sum_{i \in S} D\,2^s x_i$ is whole, and mostly fits 128 bits. Excesses in floating point, with a
+//! bound of their error, tell which coalitions need that at all.
 
 use super::coalition::Coalition;
 use super::table::{Game, Table};
@@ -16,9 +17,14 @@ use std::ops::{Add, Sub};
 pub struct Excesses {
     players: usize,
     shift: usize,
+    values: Vec<f64>,
+    /// The greatest absolute value.
+    largest: f64,
     wide: Vec<IBig>,
-    /// The same where they all have at most 64 bits.
-    narrow: Option<Vec<i64>>,
+    /// The same where they all have at most 96 bits.
+    narrow: Option<Vec<i128>>,
+    /// How many bits the longest has.
+    length: usize,
 }
 
 /// Which coalitions are looked at: all proper ones, or those that are not marked.
@@ -31,8 +37,11 @@ impl Excesses {
         let least = parts.iter().filter(|(m, _)| *m != 0).map(|(_, e)| *e).min().unwrap_or(0).min(0);
         let whole = |(m, e): &(i64, i32)| IBig::from(*m) << (if *m == 0 { 0 } else { (e - least) as usize });
         let wide: Vec<IBig> = parts.iter().map(whole).collect();
-        let narrow = wide.iter().map(|m| i64::try_from(m).ok()).collect();
-        Self { players: game.players(), shift: least.unsigned_abs() as usize, wide, narrow }
+        let length = wide.iter().map(bits).max().unwrap_or(0);
+        let narrow = (length <= 96).then(|| wide.iter().map(|m| i128::try_from(m).ok()).collect()).flatten();
+        let largest = game.values().iter().fold(0.0f64, |largest, value| largest.max(value.abs()));
+        let (players, shift, values) = (game.players(), least.unsigned_abs() as usize, game.values().to_vec());
+        Self { players, shift, values, largest, wide, narrow, length }
     }
 
     /// $v(S)$.
@@ -48,7 +57,11 @@ impl Excesses {
 
     /// A proper coalition of greatest excess, the first of them; none where there is none to look at.
     pub fn worst(&self, point: &[RBig], skip: Skip<'_>) -> Option<(Coalition, RBig)> {
-        self.scan(point, skip, None).map(|coalition| (coalition, self.excess(coalition, point)))
+        let exact = |coalition| (coalition, self.excess(coalition, point));
+        match self.near(point, skip) {
+            Some(few) => few.into_iter().map(exact).reduce(|a, b| if b.1 > a.1 { b } else { a }),
+            None => self.scan(point, skip, None).map(exact),
+        }
     }
 
     /// The first proper coalition whose excess is above a level.
@@ -61,6 +74,41 @@ impl Excesses {
         let all = 1..self.wide.len() - 1;
         let near = |set: &usize| self.excess(Coalition(*set as u128), point) == *level;
         all.into_par_iter().filter(near).map(|set| Coalition(set as u128)).collect()
+    }
+
+    /// The coalitions that may have the greatest excess, in order; none where rounding leaves too many.
+    ///
+    /// A sum of $n \le 24$ rounded payoffs and its difference from a value are off by at most
+    /// $2^{-47} (\sum_i |x_i| + \max_S |v(S)|)$, 64 roundings.
+    fn near(&self, point: &[RBig], skip: Skip<'_>) -> Option<Vec<Coalition>> {
+        let shares: Vec<f64> = point[..self.players].iter().map(|x| x.to_f64().value()).collect();
+        let size = shares.iter().map(|x| x.abs()).sum::<f64>() + self.largest;
+        let error = 2f64.powi(-47) * size + f64::MIN_POSITIVE;
+        if !(error < f64::MAX / 1024.0) {
+            return None;
+        }
+        let low = self.players.min(LOW);
+        let (below, above) = (&sums(&shares[..low], 0.0), &sums(&shares[low..], 0.0));
+        let all = self.values.len() - 1;
+        let part = |high: usize| {
+            let values = &self.values[high << low..(high + 1) << low];
+            values.iter().zip(below).enumerate().filter_map(move |(place, (value, sum))| {
+                let set = high << low | place;
+                let looked_at = set != 0 && set != all && skip.is_none_or(|skip| !skip[set]);
+                looked_at.then(|| (set, value - (above[high] + sum)))
+            })
+        };
+        let greatest = |high: usize| part(high).map(|(_, excess)| excess).fold(f64::NEG_INFINITY, f64::max);
+        let tops: Vec<f64> = (0..above.len()).into_par_iter().map(greatest).collect();
+        let level = tops.iter().copied().fold(f64::NEG_INFINITY, f64::max) - 2.0 * error;
+        let mut few = Vec::new();
+        for high in (0..above.len()).filter(|high| tops[*high] >= level) {
+            few.extend(part(high).filter(|(_, e)| *e >= level).map(|(set, _)| Coalition(set as u128)));
+            if few.len() > FEW {
+                return None;
+            }
+        }
+        Some(few)
     }
 
     /// The first coalition of greatest excess, or the first one above a level.
@@ -78,12 +126,12 @@ impl Excesses {
         let narrow = |number: &IBig| (bits(number) <= 120).then(|| i128::try_from(number).ok()).flatten();
         let denominator = IBig::from(denominator);
         if let Some(values) = &self.narrow
-            && bits(&denominator) <= 56
+            && bits(&denominator) + self.length <= 120
             && let Some(factor) = narrow(&denominator)
             && let Some(shares) = shares.iter().map(narrow).collect::<Option<Vec<i128>>>()
             && let Some(level) = level.as_ref().map(narrow).map_or(Some(None), |level| level.map(Some))
         {
-            return search(&shares, |set| i128::from(values[set]) * factor, skip, level, 0);
+            return search(&shares, |set| values[set] * factor, skip, level, 0);
         }
         search(&shares, |set| &self.wide[set] * &denominator, skip, level, IBig::ZERO)
     }
@@ -103,6 +151,9 @@ fn parts(value: f64) -> (i64, i32) {
     let signed = if value.is_sign_negative() { -(magnitude >> zeros) } else { magnitude >> zeros };
     (signed, exponent.max(1) - 1075 + zeros as i32)
 }
+
+/// Coalitions that are compared one by one.
+const FEW: usize = 256;
 
 /// Players whose sums are listed once; the others' are added to them.
 const LOW: usize = 10;
