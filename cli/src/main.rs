@@ -18,6 +18,7 @@
 //! | evaluate a network | [`eval`] |
 //! | train a network | [`train`] |
 //! | check statements of the theory | [`theory`] |
+//! | share what coalitions are worth | [`game`] |
 //! | what lowers upper bounds beside the search | [`upper`] |
 //! | witnesses as text, exactly | [`witness`], [`decimal`] |
 //! | progress on the terminal, and Ctrl-C | [`progress`], [`interrupt`] |
@@ -32,6 +33,7 @@ mod error;
 mod eval;
 mod exit;
 mod experiment;
+mod game;
 mod inspect;
 mod interrupt;
 #[cfg(feature = "full")]
@@ -83,6 +85,7 @@ enum Command {
     Eval(eval::Arguments),
     Train(train::Arguments),
     Theory(theory::Arguments),
+    Game(game::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -103,6 +106,7 @@ fn main() -> ExitCode {
         Command::Eval(arguments) => eval::run(&arguments),
         Command::Train(arguments) => train::run(&arguments),
         Command::Theory(arguments) => theory::run(&arguments),
+        Command::Game(arguments) => game::run(&arguments),
     };
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(Ok(exit)) => exit.into(),

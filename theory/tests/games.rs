@@ -6,9 +6,11 @@ use secateur_theory::game::core::{Membership, membership};
 use secateur_theory::game::excess::Excesses;
 use secateur_theory::game::kinds::Kind;
 use secateur_theory::game::least_core::{Settings, least_core};
+use secateur_theory::game::monte_carlo::monte_carlo;
 use secateur_theory::game::nucleolus::{nucleolus, prenucleolus};
 use secateur_theory::game::sampled::{Method, sample};
 use secateur_theory::game::shapley::{banzhaf, leave_one_out, shapley};
+use secateur_theory::game::stack::{Thresholds, certified, dispensable};
 use secateur_theory::game::{Coalition, Game, Table};
 use serde_json::Value;
 
@@ -85,9 +87,8 @@ fn miners_and_the_talmud() {
 }
 
 fn games(players: usize) -> impl Strategy<Value = Table> {
-    prop::collection::vec(prop_oneof![Just(0.0), Just(1.0), -2.0f64..3.0], (1 << players) - 1).prop_map(move |values| {
-        Table::new(players, [0.0].into_iter().chain(values).collect()).expect("a game")
-    })
+    prop::collection::vec(prop_oneof![Just(0.0), Just(1.0), -2.0f64..3.0], (1 << players) - 1)
+        .prop_map(move |values| Table::new(players, [0.0].into_iter().chain(values).collect()).expect("a game"))
 }
 
 proptest! {
@@ -163,6 +164,39 @@ proptest! {
                 prop_assert!((payoff - wanted).abs() <= 6.0 * error + 1e-9, "{method:?}: {payoff} ± {error}, {wanted}");
             }
         }
+    }
+}
+
+/// A monotone game with $v(N) > 0$.
+fn monotone(players: usize) -> impl Strategy<Value = Table> {
+    prop::collection::vec(0.0f64..1.0, (1 << players) - 1).prop_map(move |mut values| {
+        values[(1 << players) - 2] += 0.5;
+        Table::new(players, [0.0].into_iter().chain(values).collect()).expect("a game").closure()
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn intervals_hold_the_least_core(game in (2usize..7).prop_flat_map(monotone), eta in prop_oneof![Just(0.0), 0.0f64..0.3]) {
+        let exact = least_core(&game, Settings { nonnegative: true }).expect("players");
+        let excesses = Excesses::of(&game);
+        let all = (1 << game.players()) - 1;
+        let found = certified(&game, eta).expect("an interval");
+        prop_assert!(found.lower <= exact.excess && exact.excess <= found.upper, "{:?} {}", found, exact.excess);
+        prop_assert!(&found.upper - &found.lower <= RBig::try_from(eta).expect("finite"), "{:?}", found);
+        prop_assert!(found.evaluations <= all);
+        if eta == 0.0 {
+            prop_assert_eq!(&found.lower, &exact.excess);
+        }
+        for found in [found, dispensable(&game, Thresholds::default()).expect("rows"), monte_carlo(&game, 2, 1).expect("rows")] {
+            prop_assert!(found.lower <= exact.excess);
+            prop_assert!(excesses.worst(&found.payoffs, None).expect("coalitions").1 <= found.upper);
+            prop_assert!(found.payoffs.iter().all(|x| *x >= RBig::ZERO));
+        }
+        let whole = monte_carlo(&game, all - 1, 1).expect("all rows");
+        prop_assert_eq!(whole.lower, exact.excess);
     }
 }
 

@@ -86,7 +86,11 @@ impl Kind {
                     }
                     numbers.extend(row);
                     if let Some(j) = (0..i).find(|j| row[*j] != costs[*j][i]) {
-                        return Err(TheoryError::Range { name: "costs", expected: "a symmetric matrix", found: row[j] });
+                        return Err(TheoryError::Range {
+                            name: "costs",
+                            expected: "a symmetric matrix",
+                            found: row[j],
+                        });
                     }
                 }
             }

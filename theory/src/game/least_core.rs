@@ -93,7 +93,7 @@ pub(super) fn indicator(coalition: Coalition, players: usize) -> Vec<RBig> {
 }
 
 /// $x_i \ge f$, in a space of `columns`.
-fn floor(players: usize, columns: usize, player: usize, bound: RBig) -> Row {
+pub(super) fn floor(players: usize, columns: usize, player: usize, bound: RBig) -> Row {
     let mut coefficients = indicator(Coalition::one(player), players);
     coefficients.resize(columns, RBig::ZERO);
     Row { name: FLOOR | player as u128, coefficients, bound, equal: false }

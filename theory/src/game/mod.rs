@@ -8,6 +8,7 @@
 //! | excesses of all coalitions, exactly | [`excess`] |
 //! | the least core, exactly | [`least_core`] |
 //! | the nucleolus and the prenucleolus, exactly | [`nucleolus`] |
+//! | games of which some values are known, which coalitions need no value, coalitions drawn at random | [`known`], [`stack`], [`monte_carlo`] |
 //! | Shapley and Banzhaf values, leave-one-out | [`shapley`] |
 //! | Shapley values by sampling, with intervals | [`sampled`] |
 //! | the core: a blocking coalition, or none | [`core`] |
@@ -18,10 +19,13 @@ pub mod coalition;
 pub mod core;
 pub mod excess;
 pub mod kinds;
+pub mod known;
 pub mod least_core;
+pub mod monte_carlo;
 pub mod nucleolus;
 pub mod sampled;
 pub mod shapley;
+pub mod stack;
 pub mod table;
 
 pub use coalition::Coalition;

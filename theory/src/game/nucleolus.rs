@@ -83,8 +83,10 @@ fn determined(span: &Span, n: usize) -> Vec<bool> {
     let mut marks = vec![true; 1 << n];
     for vector in span.complement(n) {
         let denominators = vector.iter().map(|entry| IBig::from(entry.denominator().clone()));
-        let common = denominators.fold(IBig::ONE, |product, d| if &product % &d == IBig::ZERO { product } else { product * d });
-        let whole: Vec<IBig> = vector.iter().map(|v| v.numerator() * (&common / IBig::from(v.denominator().clone()))).collect();
+        let common =
+            denominators.fold(IBig::ONE, |product, d| if &product % &d == IBig::ZERO { product } else { product * d });
+        let whole: Vec<IBig> =
+            vector.iter().map(|v| v.numerator() * (&common / IBig::from(v.denominator().clone()))).collect();
         let mut sums: Vec<IBig> = Vec::new();
         let narrow: Option<Vec<i64>> = whole.iter().map(|w| i32::try_from(w).ok().map(i64::from)).collect();
         match narrow {

@@ -135,7 +135,8 @@ fn pair(game: &dyn Game, random: &mut Random, grand: f64) -> Result<Vec<f64>, Th
         left -= weight(*size);
         left < 0.0
     });
-    let coalition = random.permutation(n).into_iter().take(size.unwrap_or(n - 1)).fold(Coalition::EMPTY, Coalition::with);
+    let coalition =
+        random.permutation(n).into_iter().take(size.unwrap_or(n - 1)).fold(Coalition::EMPTY, Coalition::with);
     let others = Coalition(Coalition::all(n).0 & !coalition.0);
     let (inside, outside) = (game.value(coalition)?, game.value(others)?);
     let part = |player: usize| 0.5 * if coalition.has(player) { inside } else { outside };

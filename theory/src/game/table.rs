@@ -105,9 +105,9 @@ impl Table {
 
     /// A coalition and a player whose arrival makes it worth less; none where the game is monotone.
     pub fn decrease(&self) -> Option<(Coalition, usize)> {
-        self.arcs().find(|(set, player)| self.values[set | 1 << player] < self.values[*set]).map(|(set, player)| {
-            (Coalition(set as u128), player)
-        })
+        self.arcs()
+            .find(|(set, player)| self.values[set | 1 << player] < self.values[*set])
+            .map(|(set, player)| (Coalition(set as u128), player))
     }
 
     /// How many arrivals make a coalition worth less, of how many.
