@@ -230,6 +230,23 @@ pub enum CliError {
     /// An experiment on pruning did not come to its end.
     #[error(transparent)]
     Pruning(#[from] secateur_bench_suites::pruning::PruningError),
+    /// A game that cannot be read or solved.
+    #[error("{}: {what}", .path.display())]
+    Game {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
+    /// A proof is asked for where there is none.
+    #[error("--certificate: only the least core has a proof")]
+    NoProof,
+    /// A proof is about a table, which a game of another form is not.
+    #[error("--certificate: the game is no table in JSON: add --table FILE, which the proof is then about")]
+    NoTable,
+    /// Payoffs that cannot be compared.
+    #[error("--payoffs: expected a number for each player, between commas")]
+    Payoffs,
     /// A study of a theory did not come to its end.
     #[error(transparent)]
     Theory(#[from] secateur_bench_suites::theory::StudyError),

@@ -19,6 +19,7 @@
 //! | train a network | [`train`] |
 //! | tangent kernels of networks and of sparse layers | [`mod@ntk`] |
 //! | check statements of the theory | [`theory`] |
+//! | share what coalitions are worth | [`game`] |
 //! | what lowers upper bounds beside the search | [`upper`] |
 //! | witnesses as text, exactly | [`witness`], [`decimal`] |
 //! | progress on the terminal, and Ctrl-C | [`progress`], [`interrupt`] |
@@ -33,6 +34,7 @@ mod error;
 mod eval;
 mod exit;
 mod experiment;
+mod game;
 mod inspect;
 mod interrupt;
 #[cfg(feature = "full")]
@@ -86,6 +88,7 @@ enum Command {
     Train(train::Arguments),
     Ntk(ntk::Arguments),
     Theory(theory::Arguments),
+    Game(game::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -107,6 +110,7 @@ fn main() -> ExitCode {
         Command::Train(arguments) => train::run(&arguments),
         Command::Ntk(arguments) => ntk::run(&arguments),
         Command::Theory(arguments) => theory::run(&arguments),
+        Command::Game(arguments) => game::run(&arguments),
     };
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(Ok(exit)) => exit.into(),

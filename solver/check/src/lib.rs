@@ -18,6 +18,7 @@
 //! | real numbers or executions in `f32`; one such execution | [`semantics`], [`single`] |
 //! | two networks as one, for questions about their difference | [`pair`] |
 //! | does a certificate prove that there is none? | [`proof`] |
+//! | does one prove the least core of a game? | [`shares`] |
 
 #![forbid(unsafe_code)]
 #![deny(clippy::float_arithmetic)]
@@ -35,6 +36,7 @@ pub mod proof;
 pub mod reduction;
 pub mod replay;
 pub mod semantics;
+pub mod shares;
 pub mod single;
 pub mod tensor;
 pub mod transcendental;

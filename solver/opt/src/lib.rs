@@ -13,6 +13,7 @@
 //! | the simplex back end, kept between solves (feature `highs`) | `session`, `highs` |
 //! | mixed-integer programs (feature `mip`; with `highs`, by HiGHS) | `mixed` |
 //! | convex quadratic programs, by interior points | [`quadratic`] |
+//! | small programs in rational numbers, rows by need | [`exact`] |
 //! | programs in MPS and QPS files | [`mps`] |
 //! | a check of derivatives | [`derivatives`] |
 //! | Ipopt in a process of its own, and what is said to it (feature `ipopt`) | `ipopt`, `wire` |
@@ -36,6 +37,7 @@ pub mod complementarity;
 pub mod conformance;
 pub mod derivatives;
 pub mod error;
+pub mod exact;
 #[cfg(feature = "highs")]
 mod highs;
 pub mod interior;

@@ -1,5 +1,6 @@
 //! `secateur-check MODEL SPEC CERT`: does the certificate prove that the property holds, or that it does not?
 //! `secateur-check --delta D FIRST SECOND SPEC CERT`: the same for what `secateur equiv` says of two networks.
+//! `secateur-check --least-core GAME CERT`: does the certificate prove the least core of a game?
 //!
 //! With `--semantics f32` the question is about every execution of the network in single precision. Prints `accepted` or
 //! `rejected: why`. Exit code 0 accepted, 1 rejected, 2 bad input.
@@ -9,6 +10,7 @@
 use dashu_ratio::RBig;
 use secateur_check::proof::format::{Digests, FormatError};
 use secateur_check::proof::{Accepted, Rejection, check};
+use secateur_check::shares::{SharesRejection, check_shares};
 use secateur_check::{Question, Semantics, check_pair};
 use secateur_nn::graph::Graph;
 use secateur_nn::property::Property;
@@ -20,6 +22,7 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 usage: secateur-check [--semantics real|f32] MODEL SPEC CERT
        secateur-check (--delta D | --same-class [--lead M] [--least]) FIRST SECOND SPEC CERT
+       secateur-check --least-core GAME CERT
 exit codes: 0 accepted, 1 rejected, 2 bad input";
 
 /// What the command line says.
@@ -30,6 +33,7 @@ struct Arguments {
     same_class: bool,
     lead: Option<RBig>,
     least: bool,
+    least_core: bool,
     files: Vec<PathBuf>,
 }
 
@@ -45,12 +49,16 @@ fn arguments() -> Option<Arguments> {
             Some("--lead") => read.lead = Some(number(words.next())?),
             Some("--same-class") => read.same_class = true,
             Some("--least") => read.least = true,
+            Some("--least-core") => read.least_core = true,
             Some(option) if option.starts_with("--") => return None,
             _ => read.files.push(word.into()),
         }
     }
     let classes = read.same_class || (read.lead.is_none() && !read.least);
     let question = read.delta.is_some() || read.same_class;
+    if read.least_core {
+        return (classes && !question && read.semantics.is_none() && read.files.len() == 2).then_some(read);
+    }
     let clash = (read.delta.is_some() && read.same_class) || (question && read.semantics.is_some());
     (classes && !clash && read.files.len() == 3 + usize::from(question)).then_some(read)
 }
@@ -110,11 +118,39 @@ impl Arguments {
     }
 }
 
+/// Checks the least core of a game.
+fn least_core(game: &Path, certificate: &Path) -> ExitCode {
+    let read = |path: &Path| std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()));
+    let checked = read(game).and_then(|game| Ok((game, read(certificate)?)));
+    match checked.map(|(game, certificate)| check_shares(&game, &certificate)) {
+        Ok(Ok(coalitions)) => {
+            println!("accepted");
+            eprintln!("least core, {coalitions} coalitions compared");
+            ExitCode::SUCCESS
+        }
+        Ok(Err(error @ (SharesRejection::Game(_) | SharesRejection::Format(_)))) => {
+            eprintln!("error: {error}");
+            ExitCode::from(2)
+        }
+        Ok(Err(why)) => {
+            println!("rejected: {why}");
+            ExitCode::from(1)
+        }
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
 fn main() -> ExitCode {
     let Some(arguments) = arguments() else {
         eprintln!("{USAGE}");
         return ExitCode::from(2);
     };
+    if arguments.least_core {
+        return least_core(&arguments.files[0], &arguments.files[1]);
+    }
     let claim = match arguments.claim() {
         Ok(claim) => claim,
         Err(error) => {

@@ -1,0 +1,269 @@
+//! Does a certificate prove the least core of a game?
+//!
+//! A game is a file `{"n": …, "values": […]}` of doubles, in the order of the coalitions' bits. The certificate has an excess $e$,
+//! payoffs $x$ and weights $\lambda$. Shown is, in rational numbers of the stored values:
+//!
+//! - $x$ divides $v(N)$ and no proper coalition has more than $e$ by leaving, so $e$ is attained;
+//! - $\lambda \ge 0$, $\sum_S \lambda_S = 1$ and $\sum_S \lambda_S 1_S + \phi = \mu 1_N$, where $\phi \ge 0$ belongs to payoffs that may not be
+//!   negative, so that for any division $e \ge \sum_S \lambda_S (v(S) - x(S)) \ge \sum_S \lambda_S v(S) - \mu\, v(N)$, which is $e$ again.
+
+use dashu_int::{IBig, UBig};
+use dashu_ratio::RBig;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::fmt::Write;
+use thiserror::Error;
+
+/// Most players of a game.
+const MOST: usize = 24;
+
+/// A game as it is stored.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Game {
+    n: usize,
+    values: Vec<f64>,
+}
+
+/// A proof of a least core. Numbers are quotients of whole numbers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Shares {
+    /// SHA-256 of the game's file, in hexadecimal digits.
+    pub game: String,
+    /// $e$.
+    pub excess: String,
+    /// $x$.
+    pub payoffs: Vec<String>,
+    /// $\lambda_S$, by the coalitions' bits.
+    pub weights: Vec<(usize, String)>,
+    /// $\phi$, where payoffs may not be negative.
+    pub floors: Option<Vec<String>>,
+}
+
+/// Why a certificate is refused.
+#[derive(Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SharesRejection {
+    /// The game's file is none.
+    #[error("the game cannot be read: {0}")]
+    Game(String),
+    /// The certificate's file is none.
+    #[error("the certificate cannot be read: {0}")]
+    Format(String),
+    /// It is about another game.
+    #[error("the certificate is about another file")]
+    OtherGame,
+    /// A list of another length than players.
+    #[error("{what}: expected {expected} entries, found {found}")]
+    Count {
+        /// What it lists.
+        what: &'static str,
+        /// Players.
+        expected: usize,
+        /// Entries.
+        found: usize,
+    },
+    /// The payoffs do not add up to $v(N)$.
+    #[error("the payoffs do not add up to the value of all")]
+    NotEfficient,
+    /// A payoff that may not be negative is.
+    #[error("player {0} gets less than 0")]
+    BelowFloor(usize),
+    /// A coalition has more than the excess.
+    #[error("coalition {0:#b} has a greater excess")]
+    Excess(usize),
+    /// A weight is negative, or of no proper coalition.
+    #[error("the weight of coalition {0:#b} is negative, or it is no proper coalition")]
+    Weight(usize),
+    /// A multiplier of a payoff is negative.
+    #[error("the multiplier of player {0} is negative")]
+    Floor(usize),
+    /// The weights do not add up to 1.
+    #[error("the weights do not add up to 1")]
+    Sum,
+    /// The weights treat players differently.
+    #[error("player {0} is in more or less of the weighted coalitions than player 0")]
+    Balance(usize),
+    /// The weights prove another excess.
+    #[error("the weights do not prove the excess")]
+    Value,
+}
+
+/// What identifies a file.
+pub fn digest(file: &[u8]) -> String {
+    Sha256::digest(file).iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// Checks a certificate against a game's file; how many coalitions were compared.
+///
+/// # Errors
+/// See [`SharesRejection`].
+pub fn check_shares(game: &[u8], certificate: &[u8]) -> Result<usize, SharesRejection> {
+    let shares: Shares =
+        serde_json::from_slice(certificate).map_err(|error| SharesRejection::Format(error.to_string()))?;
+    if shares.game != digest(game) {
+        return Err(SharesRejection::OtherGame);
+    }
+    let Game { n, values } = serde_json::from_slice(game).map_err(|error| SharesRejection::Game(error.to_string()))?;
+    if !(2..=MOST).contains(&n) || values.len() != 1 << n || values.first() != Some(&0.0) {
+        let fault = format!("{} values, the first not 0, or not for 2 to {MOST} players: {n}", values.len());
+        return Err(SharesRejection::Game(fault));
+    }
+    let values: Vec<RBig> = values
+        .iter()
+        .map(|value| RBig::try_from(*value).map_err(|_| SharesRejection::Game(format!("{value} is no number"))))
+        .collect::<Result<_, _>>()?;
+    let excess = rational(&shares.excess)?;
+    let payoffs = list("payoffs", &shares.payoffs, n)?;
+    let floors = shares.floors.as_ref().map(|floors| list("floors", floors, n)).transpose()?;
+    attained(&values, n, &excess, &payoffs, floors.is_some())?;
+    bounded(&values, n, &excess, &shares.weights, floors.as_deref())?;
+    Ok(values.len() - 2)
+}
+
+/// The payoffs divide $v(N)$, and no coalition has more than the excess.
+fn attained(
+    values: &[RBig],
+    n: usize,
+    excess: &RBig,
+    payoffs: &[RBig],
+    nonnegative: bool,
+) -> Result<(), SharesRejection> {
+    if sum(payoffs) != values[values.len() - 1] {
+        return Err(SharesRejection::NotEfficient);
+    }
+    if let Some(player) = payoffs.iter().position(|x| nonnegative && *x < RBig::ZERO) {
+        return Err(SharesRejection::BelowFloor(player));
+    }
+    // With a common denominator all comparisons are of whole numbers.
+    let mut common = UBig::ONE;
+    for number in payoffs.iter().chain([excess]) {
+        if !(&common % number.denominator()).is_zero() {
+            common *= number.denominator();
+        }
+    }
+    let whole = |number: &RBig| number.numerator() * IBig::from(&common / number.denominator());
+    let shares: Vec<IBig> = payoffs.iter().map(whole).collect();
+    let mut paid = vec![IBig::ZERO; 1 << n];
+    let level = whole(excess);
+    for set in 1..values.len() - 1 {
+        paid[set] = &paid[set & (set - 1)] + &shares[set.trailing_zeros() as usize];
+        let value = &values[set];
+        // v(S) c <= x(S) c + e c, both sides times the value's denominator.
+        if value.numerator() * IBig::from(common.clone())
+            > (&paid[set] + &level) * IBig::from(value.denominator().clone())
+        {
+            return Err(SharesRejection::Excess(set));
+        }
+    }
+    Ok(())
+}
+
+/// The weights show that no division has less.
+fn bounded(
+    values: &[RBig],
+    n: usize,
+    excess: &RBig,
+    weights: &[(usize, String)],
+    floors: Option<&[RBig]>,
+) -> Result<(), SharesRejection> {
+    let mut carried = floors.map_or_else(|| vec![RBig::ZERO; n], <[RBig]>::to_vec);
+    if let Some(player) = carried.iter().position(|multiplier| *multiplier < RBig::ZERO) {
+        return Err(SharesRejection::Floor(player));
+    }
+    let (mut total, mut proved) = (RBig::ZERO, RBig::ZERO);
+    for (set, weight) in weights {
+        let weight = rational(weight)?;
+        if weight < RBig::ZERO || *set == 0 || *set >= values.len() - 1 {
+            return Err(SharesRejection::Weight(*set));
+        }
+        (0..n).filter(|player| set >> player & 1 == 1).for_each(|player| carried[player] += &weight);
+        proved += &weight * &values[*set];
+        total += weight;
+    }
+    if total != RBig::ONE {
+        return Err(SharesRejection::Sum);
+    }
+    if let Some(player) = carried.iter().position(|load| *load != carried[0]) {
+        return Err(SharesRejection::Balance(player));
+    }
+    let proved = proved - &carried[0] * &values[values.len() - 1];
+    if proved == *excess { Ok(()) } else { Err(SharesRejection::Value) }
+}
+
+fn sum(numbers: &[RBig]) -> RBig {
+    numbers.iter().fold(RBig::ZERO, |sum, number| sum + number)
+}
+
+fn list(what: &'static str, texts: &[String], expected: usize) -> Result<Vec<RBig>, SharesRejection> {
+    if texts.len() != expected {
+        return Err(SharesRejection::Count { what, expected, found: texts.len() });
+    }
+    texts.iter().map(|text| rational(text)).collect()
+}
+
+fn rational(text: &str) -> Result<RBig, SharesRejection> {
+    text.parse().map_err(|_| SharesRejection::Format(format!("`{text}` is no quotient of whole numbers")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GAME: &[u8] = br#"{"n": 3, "values": [0, 0, 0, 1, 0, 1, 1, 1]}"#;
+
+    fn proof() -> Shares {
+        let third = || "1/3".to_owned();
+        let weights = vec![(3, third()), (5, third()), (6, third())];
+        Shares { game: digest(GAME), excess: third(), payoffs: vec![third(), third(), third()], weights, floors: None }
+    }
+
+    fn checked(change: impl FnOnce(&mut Shares)) -> Result<usize, SharesRejection> {
+        let mut shares = proof();
+        change(&mut shares);
+        check_shares(GAME, &serde_json::to_vec(&shares).expect("JSON"))
+    }
+
+    #[test]
+    fn a_proof_is_accepted_and_every_change_of_it_refused() {
+        let text = |text: &str| text.to_owned();
+        assert_eq!(checked(|_| {}), Ok(6));
+        assert_eq!(checked(|s| s.floors = Some(vec![text("0"); 3])), Ok(6));
+        let refusals = [
+            (checked(|s| s.excess = text("1/4")), SharesRejection::Excess(3)),
+            (checked(|s| s.excess = text("1/2")), SharesRejection::Value),
+            (checked(|s| s.payoffs[0] = text("1/2")), SharesRejection::NotEfficient),
+            (checked(|s| s.payoffs = vec![text("1"), text("1"), text("-1")]), SharesRejection::Excess(5)),
+            (checked(|s| s.weights[0].1 = text("1/2")), SharesRejection::Sum),
+            (checked(|s| s.weights[0].1 = text("-1/3")), SharesRejection::Weight(3)),
+            (checked(|s| s.weights[0].0 = 7), SharesRejection::Weight(7)),
+            (checked(|s| s.weights[0].0 = 1), SharesRejection::Balance(1)),
+            (checked(|s| s.floors = Some(vec![text("-1"); 3])), SharesRejection::Floor(0)),
+            (checked(|s| s.floors = Some(vec![text("1"); 3])), SharesRejection::Value),
+            (checked(|s| s.game = text("")), SharesRejection::OtherGame),
+        ];
+        for (found, wanted) in refusals {
+            assert_eq!(found, Err(wanted));
+        }
+        let floors = |s: &mut Shares| {
+            s.floors = Some(vec![text("0"); 3]);
+            s.payoffs = vec![text("1"), text("1"), text("-1")];
+        };
+        assert_eq!(checked(floors), Err(SharesRejection::BelowFloor(2)));
+        assert!(matches!(checked(|s| s.excess = text("1.5x")), Err(SharesRejection::Format(_))));
+        assert!(matches!(checked(|s| s.payoffs.truncate(2)), Err(SharesRejection::Count { .. })));
+    }
+
+    #[test]
+    fn what_is_no_game_is_refused() {
+        for game in [&b"{\"n\": 2, \"values\": [0, 1, 1]}"[..], b"{\"n\": 2, \"values\": []}", b"{}", b"[1]"] {
+            let shares = Shares { game: digest(game), ..proof() };
+            let certificate = serde_json::to_vec(&shares).expect("JSON");
+            assert!(matches!(check_shares(game, &certificate), Err(SharesRejection::Game(_))));
+        }
+    }
+}

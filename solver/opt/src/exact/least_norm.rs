@@ -1,0 +1,153 @@
+//! The point of least norm under rows, in rational numbers.
+//!
+//! $$\min_x\; \tfrac12 \lVert x \rVert_2^2 \quad\text{subject to}\quad a_i^\top x \ge b_i \text{ or } = b_i .$$
+//!
+//! Rows enter as they are found violated; the point is always the least one under the active rows, and the norm only grows.
+//!
+//! # Source
+//! D. Goldfarb and A. Idnani, *A numerically stable dual method for solving strictly convex quadratic programs*, 1983.
+
+use super::{Row, dot, solve};
+use dashu_ratio::RBig;
+
+/// Active rows with their multipliers, and the point of least norm under them.
+#[derive(Clone, Debug)]
+pub struct LeastNorm {
+    active: Vec<(Row, RBig)>,
+    point: Vec<RBig>,
+}
+
+/// What became of a row that was entered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Met {
+    /// The point satisfies it, now or already.
+    Yes,
+    /// No point satisfies it and the others.
+    Never,
+}
+
+impl LeastNorm {
+    /// The point 0 of a space, under no rows.
+    pub fn new(dimension: usize) -> Self {
+        Self { active: Vec::new(), point: vec![RBig::ZERO; dimension] }
+    }
+
+    /// The point.
+    pub fn point(&self) -> &[RBig] {
+        &self.point
+    }
+
+    /// The active rows with their multipliers $y$: $x = \sum_i y_i a_i$.
+    pub fn active(&self) -> &[(Row, RBig)] {
+        &self.active
+    }
+
+    /// Enters a row: moves the point until it satisfies it, and drops rows that are no longer needed.
+    ///
+    /// # Panics
+    /// The row has another number of coefficients.
+    #[track_caller]
+    pub fn enter(&mut self, mut row: Row) -> Met {
+        let mut short = &row.bound - row.at(&self.point);
+        if row.equal && short < RBig::ZERO {
+            // An equation is one from either side.
+            row.coefficients.iter_mut().for_each(|a| *a = -a.clone());
+            row.bound = -row.bound;
+            short = -short;
+        }
+        let mut multiplier = RBig::ZERO;
+        // An equation is active also where the point satisfies it.
+        while short > RBig::ZERO || row.equal {
+            let shares = self.shares(&row.coefficients);
+            let mut direction = row.coefficients.clone();
+            for ((active, _), share) in self.active.iter().zip(&shares) {
+                if !share.is_zero() {
+                    super::subtract(&mut direction, share, &active.coefficients);
+                }
+            }
+            let gain = dot(&direction, &row.coefficients);
+            let full = (!gain.is_zero()).then(|| &short / &gain);
+            let mut blocking: Option<(usize, RBig)> = None;
+            for (index, ((active, y), share)) in self.active.iter().zip(&shares).enumerate() {
+                if active.equal || *share <= RBig::ZERO {
+                    continue;
+                }
+                let ratio = y / share;
+                if blocking.as_ref().is_none_or(|(_, least)| ratio < *least) {
+                    blocking = Some((index, ratio));
+                }
+            }
+            if gain.is_zero() && short.is_zero() {
+                return Met::Yes;
+            }
+            let step = match (&full, &blocking) {
+                (None, None) => return Met::Never,
+                (Some(full), Some((_, ratio))) => full.min(ratio).clone(),
+                (Some(step), None) | (None, Some((_, step))) => step.clone(),
+            };
+            for ((_, y), share) in self.active.iter_mut().zip(&shares) {
+                *y -= &step * share;
+            }
+            multiplier += &step;
+            self.point.iter_mut().zip(&direction).for_each(|(x, d)| *x += &step * d);
+            short -= &step * gain;
+            if full.as_ref() == Some(&step) {
+                self.active.push((row, multiplier));
+                return Met::Yes;
+            }
+            if let Some((index, _)) = blocking {
+                self.active.remove(index);
+            }
+        }
+        Met::Yes
+    }
+
+    /// The active rows' combination that is nearest to a vector.
+    fn shares(&self, vector: &[RBig]) -> Vec<RBig> {
+        let rows: Vec<&Vec<RBig>> = self.active.iter().map(|(row, _)| &row.coefficients).collect();
+        let products: Vec<Vec<RBig>> = rows.iter().map(|a| rows.iter().map(|b| dot(a, b)).collect()).collect();
+        let right: Vec<RBig> = rows.iter().map(|a| dot(a, vector)).collect();
+        solve(&products, &right).expect("active rows are independent")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(coefficients: &[i64], bound: i64, equal: bool) -> Row {
+        let coefficients = coefficients.iter().map(|a| RBig::from(*a)).collect();
+        Row { name: 0, coefficients, bound: RBig::from(bound), equal }
+    }
+
+    #[test]
+    fn the_nearest_point_by_hand() {
+        let mut program = LeastNorm::new(3);
+        assert_eq!(program.enter(row(&[1, 1, 1], 6, true)), Met::Yes);
+        assert_eq!(program.point(), [2, 2, 2].map(RBig::from));
+        assert_eq!(program.enter(row(&[1, 0, 0], 4, false)), Met::Yes);
+        assert_eq!(program.point(), [4, 1, 1].map(RBig::from));
+        assert_eq!(program.enter(row(&[0, 1, 0], 3, false)), Met::Yes);
+        assert_eq!(program.point(), [4, 3, -1].map(RBig::from));
+        assert_eq!(program.enter(row(&[0, 0, 1], 0, false)), Met::Never);
+    }
+
+    #[test]
+    fn an_equation_that_holds_already_is_kept() {
+        let mut program = LeastNorm::new(2);
+        assert_eq!(program.enter(row(&[1, 1], 0, true)), Met::Yes);
+        assert_eq!(program.enter(row(&[2, 2], 0, true)), Met::Yes);
+        assert_eq!(program.enter(row(&[1, 0], 3, false)), Met::Yes);
+        assert_eq!(program.point(), [3, -3].map(RBig::from));
+        assert_eq!(program.enter(row(&[1, 1], 1, true)), Met::Never);
+    }
+
+    #[test]
+    fn rows_that_are_no_longer_needed_leave() {
+        let mut program = LeastNorm::new(2);
+        program.enter(row(&[1, 0], 1, false));
+        program.enter(row(&[1, 1], 4, false));
+        assert_eq!(program.point(), [2, 2].map(RBig::from));
+        assert_eq!(program.active().len(), 1);
+    }
+}

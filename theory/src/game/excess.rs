@@ -1,0 +1,240 @@
+//! Excesses of all coalitions of a table, in whole numbers.
+//!
+//! Values are doubles, $v(S) = m_S 2^{-s}$ with whole $m_S$ and one $s$. For a point with common denominator $D$,
+//! $D\,2^s\,e(S, x) = m_S D - \sum_{i \in S} D\,2^s x_i$ is whole, and mostly fits 128 bits. Excesses in floating point, with a
+//! bound of their error, tell which coalitions need that at all.
+
+use super::coalition::Coalition;
+use super::table::{Game, Table};
+use dashu_base::{BitTest, Gcd, UnsignedAbs};
+use dashu_int::{IBig, UBig};
+use dashu_ratio::RBig;
+use rayon::prelude::*;
+use std::ops::{Add, Sub};
+
+/// The values of a game as whole numbers.
+#[derive(Clone, Debug)]
+pub struct Excesses {
+    players: usize,
+    shift: usize,
+    values: Vec<f64>,
+    /// The greatest absolute value.
+    largest: f64,
+    wide: Vec<IBig>,
+    /// The same where they all have at most 96 bits.
+    narrow: Option<Vec<i128>>,
+    /// How many bits the longest has.
+    length: usize,
+}
+
+/// Which coalitions are looked at: all proper ones, or those that are not marked.
+pub type Skip<'a> = Option<&'a [bool]>;
+
+impl Excesses {
+    /// Of a table.
+    pub fn of(game: &Table) -> Self {
+        let parts: Vec<(i64, i32)> = game.values().iter().map(|value| parts(*value)).collect();
+        let least = parts.iter().filter(|(m, _)| *m != 0).map(|(_, e)| *e).min().unwrap_or(0).min(0);
+        let whole = |(m, e): &(i64, i32)| IBig::from(*m) << (if *m == 0 { 0 } else { (e - least) as usize });
+        let wide: Vec<IBig> = parts.iter().map(whole).collect();
+        let length = wide.iter().map(bits).max().unwrap_or(0);
+        let narrow = (length <= 96).then(|| wide.iter().map(|m| i128::try_from(m).ok()).collect()).flatten();
+        let largest = game.values().iter().fold(0.0f64, |largest, value| largest.max(value.abs()));
+        let (players, shift, values) = (game.players(), least.unsigned_abs() as usize, game.values().to_vec());
+        Self { players, shift, values, largest, wide, narrow, length }
+    }
+
+    /// $v(S)$.
+    pub fn value(&self, coalition: Coalition) -> RBig {
+        let m = self.wide[coalition.0 as usize].clone();
+        RBig::from_parts(m, UBig::ONE << self.shift)
+    }
+
+    /// $e(S, x)$.
+    pub fn excess(&self, coalition: Coalition, point: &[RBig]) -> RBig {
+        coalition.members().fold(self.value(coalition), |left, player| left - &point[player])
+    }
+
+    /// A proper coalition of greatest excess, the first of them; none where there is none to look at.
+    pub fn worst(&self, point: &[RBig], skip: Skip<'_>) -> Option<(Coalition, RBig)> {
+        let exact = |coalition| (coalition, self.excess(coalition, point));
+        match self.near(point, skip) {
+            Some(few) => few.into_iter().map(exact).reduce(|a, b| if b.1 > a.1 { b } else { a }),
+            None => self.scan(point, skip, None).map(exact),
+        }
+    }
+
+    /// The first proper coalition whose excess is above a level.
+    pub fn first_above(&self, point: &[RBig], level: &RBig, skip: Skip<'_>) -> Option<Coalition> {
+        self.scan(point, skip, Some(level))
+    }
+
+    /// The proper coalitions whose excess is a number.
+    pub fn tight(&self, point: &[RBig], level: &RBig) -> Vec<Coalition> {
+        let all = 1..self.wide.len() - 1;
+        let near = |set: &usize| self.excess(Coalition(*set as u128), point) == *level;
+        all.into_par_iter().filter(near).map(|set| Coalition(set as u128)).collect()
+    }
+
+    /// The coalitions that may have the greatest excess, in order; none where rounding leaves too many.
+    ///
+    /// A sum of $n \le 24$ rounded payoffs and its difference from a value are off by at most
+    /// $2^{-47} (\sum_i |x_i| + \max_S |v(S)|)$, 64 roundings.
+    fn near(&self, point: &[RBig], skip: Skip<'_>) -> Option<Vec<Coalition>> {
+        let shares: Vec<f64> = point[..self.players].iter().map(|x| x.to_f64().value()).collect();
+        let size = shares.iter().map(|x| x.abs()).sum::<f64>() + self.largest;
+        let error = 2f64.powi(-47) * size + f64::MIN_POSITIVE;
+        if !(error < f64::MAX / 1024.0) {
+            return None;
+        }
+        let low = self.players.min(LOW);
+        let (below, above) = (&sums(&shares[..low], 0.0), &sums(&shares[low..], 0.0));
+        let all = self.values.len() - 1;
+        let part = |high: usize| {
+            let values = &self.values[high << low..(high + 1) << low];
+            values.iter().zip(below).enumerate().filter_map(move |(place, (value, sum))| {
+                let set = high << low | place;
+                let looked_at = set != 0 && set != all && skip.is_none_or(|skip| !skip[set]);
+                looked_at.then(|| (set, value - (above[high] + sum)))
+            })
+        };
+        let greatest = |high: usize| part(high).map(|(_, excess)| excess).fold(f64::NEG_INFINITY, f64::max);
+        let tops: Vec<f64> = (0..above.len()).into_par_iter().map(greatest).collect();
+        let level = tops.iter().copied().fold(f64::NEG_INFINITY, f64::max) - 2.0 * error;
+        let mut few = Vec::new();
+        for high in (0..above.len()).filter(|high| tops[*high] >= level) {
+            few.extend(part(high).filter(|(_, e)| *e >= level).map(|(set, _)| Coalition(set as u128)));
+            if few.len() > FEW {
+                return None;
+            }
+        }
+        Some(few)
+    }
+
+    /// The first coalition of greatest excess, or the first one above a level.
+    fn scan(&self, point: &[RBig], skip: Skip<'_>, level: Option<&RBig>) -> Option<Coalition> {
+        let point = &point[..self.players];
+        let mut denominator = UBig::ONE;
+        for x in point.iter().chain(level) {
+            let common = (&denominator).gcd(x.denominator());
+            denominator = denominator / common * x.denominator();
+        }
+        let scaled = |x: &RBig| (x.numerator() * (&denominator / x.denominator())) << self.shift;
+        let shares: Vec<IBig> = point.iter().map(scaled).collect();
+        let level = level.map(scaled);
+        // Sums of up to 24 shares, and differences of them, then stay below 2^127.
+        let narrow = |number: &IBig| (bits(number) <= 120).then(|| i128::try_from(number).ok()).flatten();
+        let denominator = IBig::from(denominator);
+        if let Some(values) = &self.narrow
+            && bits(&denominator) + self.length <= 120
+            && let Some(factor) = narrow(&denominator)
+            && let Some(shares) = shares.iter().map(narrow).collect::<Option<Vec<i128>>>()
+            && let Some(level) = level.as_ref().map(narrow).map_or(Some(None), |level| level.map(Some))
+        {
+            return search(&shares, |set| values[set] * factor, skip, level, 0);
+        }
+        search(&shares, |set| &self.wide[set] * &denominator, skip, level, IBig::ZERO)
+    }
+}
+
+/// How many bits the absolute value has.
+fn bits(number: &IBig) -> usize {
+    number.unsigned_abs().bit_len()
+}
+
+/// A double as a whole number times a power of two.
+fn parts(value: f64) -> (i64, i32) {
+    let bits = value.to_bits();
+    let (exponent, fraction) = ((bits >> 52 & 0x7ff) as i32, (bits & ((1 << 52) - 1)) as i64);
+    let magnitude = if exponent == 0 { fraction } else { fraction | 1 << 52 };
+    let zeros = if magnitude == 0 { 0 } else { magnitude.trailing_zeros() };
+    let signed = if value.is_sign_negative() { -(magnitude >> zeros) } else { magnitude >> zeros };
+    (signed, exponent.max(1) - 1075 + zeros as i32)
+}
+
+/// Coalitions that are compared one by one.
+const FEW: usize = 256;
+
+/// Players whose sums are listed once; the others' are added to them.
+const LOW: usize = 10;
+
+/// The sums of all subsets.
+fn sums<T: Clone + Add<Output = T>>(shares: &[T], zero: T) -> Vec<T> {
+    let mut sums = vec![zero];
+    for share in shares {
+        let with: Vec<T> = sums.iter().map(|sum| sum.clone() + share.clone()).collect();
+        sums.extend(with);
+    }
+    sums
+}
+
+/// The first proper coalition of greatest $v(S) - \sum_{i \in S} x_i$, or the first one where that is above a level.
+fn search<T>(
+    shares: &[T],
+    value: impl Fn(usize) -> T + Sync,
+    skip: Skip<'_>,
+    level: Option<T>,
+    zero: T,
+) -> Option<Coalition>
+where
+    T: Clone + Ord + Send + Sync + Add<Output = T> + Sub<Output = T>,
+{
+    let low = shares.len().min(LOW);
+    let (below, above) = (sums(&shares[..low], zero.clone()), sums(&shares[low..], zero));
+    let all = (1 << shares.len()) - 1;
+    let (above, below, value) = (&above, &below, &value);
+    let part = |high: usize| {
+        let sets = (0..below.len()).map(move |set| high << low | set);
+        let looked_at = sets.filter(move |set| *set != 0 && *set != all && skip.is_none_or(|skip| !skip[*set]));
+        looked_at.map(move |set| {
+            let excess = value(set) - (above[high].clone() + below[set & ((1 << low) - 1)].clone());
+            (set, excess)
+        })
+    };
+    let parts = (0..above.len()).into_par_iter();
+    let found = match level {
+        Some(level) => parts.find_map_first(|high| part(high).find(|(_, excess)| *excess > level)),
+        None => {
+            let greater = |a: (usize, T), b: (usize, T)| {
+                if b.1 > a.1 || b.1 == a.1 && b.0 < a.0 { b } else { a }
+            };
+            parts.filter_map(|high| part(high).reduce(greater)).reduce_with(greater)
+        }
+    };
+    found.map(|(set, _)| Coalition(set as u128))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn doubles_are_taken_apart() {
+        for value in [0.0, 1.0, -0.75, 5e-324, f64::MAX, 0.1] {
+            let (m, e) = parts(value);
+            let scale = |m: f64, e: i32| m * 2f64.powi(e / 2) * 2f64.powi(e - e / 2);
+            assert_eq!(scale(m as f64, e), value);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn scans_find_what_comparing_all_finds(
+            values in prop::collection::vec(prop_oneof![-4.0f64..4.0, -1e30f64..1e30, Just(1e-40)], 15),
+            thirds in prop::collection::vec(-9i64..9, 4),
+        ) {
+            let game = Table::new(4, [0.0].into_iter().chain(values).collect()).expect("a game");
+            let excesses = Excesses::of(&game);
+            let point: Vec<RBig> = thirds.iter().map(|t| RBig::from_parts(IBig::from(*t), UBig::from(3u8))).collect();
+            let all: Vec<RBig> = (1..15).map(|set| excesses.excess(Coalition(set), &point)).collect();
+            let greatest = all.iter().max().expect("coalitions");
+            let first = all.iter().position(|e| e == greatest).expect("one") as u128 + 1;
+            prop_assert_eq!(excesses.worst(&point, None), Some((Coalition(first), greatest.clone())));
+            let above = all.iter().position(|e| *e > all[3]).map(|place| Coalition(place as u128 + 1));
+            prop_assert_eq!(excesses.first_above(&point, &all[3], None), above);
+            let value = excesses.value(Coalition(5));
+            prop_assert_eq!(RBig::try_from(game.values()[5]).expect("finite"), value);
+        }
+    }
+}

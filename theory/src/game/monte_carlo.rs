@@ -1,0 +1,33 @@
+//! The least core of coalitions that were drawn at random, with a bound of what the others may gain.
+
+use super::coalition::Coalition;
+use super::known::Known;
+use super::stack::{Found, worst};
+use super::table::Game;
+use crate::error::TheoryError;
+use secateur_linalg::random::Random;
+
+/// Evaluates a number of different proper coalitions, each as likely as any other, and divides $v(N)$ by their rows.
+///
+/// The excess of the rows says little about coalitions that were not drawn: `upper` bounds these too, for monotone games.
+///
+/// # Errors
+/// As [`Known::new`]; no coalition asked for, or more than there are; a value is not known.
+pub fn monte_carlo(game: &dyn Game, coalitions: usize, seed: u64) -> Result<Found, TheoryError> {
+    let mut known = Known::new(game)?;
+    let n = known.players();
+    let proper = if n < 63 { (1usize << n) - 2 } else { usize::MAX };
+    if !(1..=proper).contains(&coalitions) {
+        let expected = "1 to the number of proper coalitions";
+        return Err(TheoryError::Range { name: "coalitions", expected, found: coalitions as f64 });
+    }
+    let mut random = Random::new(seed);
+    while known.values().len() < coalitions {
+        let bits = u128::from(random.bits()) << 64 | u128::from(random.bits());
+        let coalition = Coalition(bits & Coalition::all(n).0);
+        known.evaluate(coalition)?;
+    }
+    let (payoffs, lower) = known.solve();
+    let upper = worst(&known, &payoffs);
+    Ok(Found { payoffs, lower, upper, evaluations: known.evaluations() })
+}

@@ -1,0 +1,155 @@
+//! The least core of games whose values are expensive: which coalitions need not be evaluated.
+//!
+//! [`dispensable`] is the stack of the paper, with rules of thumb for what is not looked at; its excess is that of the rows it
+//! saw. [`certified`] looks at sets of coalitions between $I$ and $I \cup U$ and leaves out only those that a bound excludes, so
+//! its interval holds for every monotone game.
+
+use super::coalition::Coalition;
+use super::known::{Known, rational};
+use super::table::Game;
+use crate::error::TheoryError;
+use dashu_ratio::RBig;
+use std::collections::BTreeSet;
+
+/// Thresholds of the paper's stack.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Thresholds {
+    /// A player whose loss costs at most this share of $v(N)$ is dispensable.
+    pub dispensable: f64,
+    /// A coalition worth at most this share of $v(N)$ is too weak to leave.
+    pub weak: f64,
+}
+
+impl Default for Thresholds {
+    fn default() -> Self {
+        Self { dispensable: 0.005, weak: 0.5 }
+    }
+}
+
+/// What a search found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Found {
+    /// The division.
+    pub payoffs: Vec<RBig>,
+    /// The excess of the least core is at least this, for payoffs that are not negative.
+    pub lower: RBig,
+    /// No coalition of a monotone game has a greater excess under the division.
+    pub upper: RBig,
+    /// Coalitions that were evaluated.
+    pub evaluations: usize,
+}
+
+/// The paper's stack: from $N$ downward, depth first; coalitions whose last loss was small, or that are weak, are not expanded.
+///
+/// # Source
+/// arXiv 2602.03387, with the order of players (by what they add, least first) and the test of each threshold chosen here.
+///
+/// # Errors
+/// As [`Known::new`], and a value that is not known.
+pub fn dispensable(game: &dyn Game, thresholds: Thresholds) -> Result<Found, TheoryError> {
+    let mut known = Known::new(game)?;
+    let mut stack = vec![Coalition::all(known.players())];
+    let mut seen: BTreeSet<Coalition> = BTreeSet::new();
+    while let Some(coalition) = stack.pop() {
+        let value = known.evaluate(coalition)?;
+        let mut parts = Vec::new();
+        for player in coalition.members() {
+            let part = coalition.without(player);
+            if part != Coalition::EMPTY && seen.insert(part) {
+                parts.push((known.evaluate(part)?, part));
+            }
+        }
+        // The player who adds least comes first; the stack takes the last one up first.
+        parts.sort_by(|a, b| (value - a.0).total_cmp(&(value - b.0)));
+        for (worth, part) in parts {
+            let idle = value - worth <= thresholds.dispensable * known.grand();
+            if !idle && worth > thresholds.weak * known.grand() {
+                stack.push(part);
+            }
+        }
+    }
+    let (payoffs, lower) = known.solve();
+    let upper = worst(&known, &payoffs);
+    Ok(Found { payoffs, lower, upper, evaluations: known.evaluations() })
+}
+
+/// The division and interval of a monotone game, with $\text{upper} - \text{lower} \le \eta$.
+///
+/// Sets of coalitions $\{S : I \subseteq S \subseteq I \cup U\}$ are halved. Since $v(S) \le v(T)$ for every evaluated $T \supseteq S$ and
+/// $x \ge 0$, no excess in a set is above $\min_T v(T) - x(I)$; a set whose bound is at most $\underline e + \eta$ is left out. Otherwise
+/// $I \cup U$ is evaluated. A row that is violated changes the division, and the search starts over, without evaluating anything
+/// twice.
+///
+/// # Soundness
+/// `upper` holds for games with $v(S) \le v(T)$ whenever $S \subseteq T$; where the evaluated values show that the game is not one, use
+/// its closure.
+///
+/// # Errors
+/// As [`Known::new`], a negative $\eta$, and a value that is not known.
+pub fn certified(game: &dyn Game, eta: f64) -> Result<Found, TheoryError> {
+    if !(eta >= 0.0 && eta.is_finite()) {
+        return Err(TheoryError::Range { name: "eta", expected: "0 or more", found: eta });
+    }
+    let mut known = Known::new(game)?;
+    let (n, all) = (known.players(), Coalition::all(known.players()));
+    for player in 0..n {
+        known.evaluate(all.without(player))?;
+    }
+    'division: loop {
+        let (payoffs, lower) = known.solve();
+        let enough = &lower + rational(eta);
+        let mut upper = lower.clone();
+        let mut stack = vec![(Coalition::EMPTY, all)];
+        while let Some((inside, open)) = stack.pop() {
+            let largest = Coalition(inside.0 | open.0);
+            let bound = rational(known.ceiling(largest)) - paid(inside, &payoffs);
+            if bound <= enough {
+                if bound > upper && inside != all && largest != Coalition::EMPTY {
+                    upper = bound;
+                }
+                continue;
+            }
+            if largest != all && largest != Coalition::EMPTY {
+                let excess = rational(known.evaluate(largest)?) - paid(largest, &payoffs);
+                if excess > enough {
+                    continue 'division;
+                }
+                upper = upper.max(excess);
+            }
+            // The richest player of the open ones splits the set: with it the bound falls most.
+            let Some(player) = open.members().max_by(|a, b| payoffs[*a].cmp(&payoffs[*b])) else { continue };
+            stack.push((inside.with(player), open.without(player)));
+            stack.push((inside, open.without(player)));
+        }
+        return Ok(Found { payoffs, lower, upper, evaluations: known.evaluations() });
+    }
+}
+
+/// A bound of the greatest excess of a monotone game of which some values are known, without evaluating more.
+pub fn worst(known: &Known<'_>, payoffs: &[RBig]) -> RBig {
+    let all = Coalition::all(known.players());
+    let known_excess = |(coalition, value): (&Coalition, &f64)| rational(*value) - paid(*coalition, payoffs);
+    let mut worst = known.values().iter().map(known_excess).max().unwrap_or(RBig::ZERO);
+    let mut stack = vec![(Coalition::EMPTY, all)];
+    while let Some((inside, open)) = stack.pop() {
+        let largest = Coalition(inside.0 | open.0);
+        let bound = rational(known.ceiling(largest)) - paid(inside, payoffs);
+        if bound <= worst {
+            continue;
+        }
+        match open.members().max_by(|a, b| payoffs[*a].cmp(&payoffs[*b])) {
+            Some(player) => {
+                stack.push((inside.with(player), open.without(player)));
+                stack.push((inside, open.without(player)));
+            }
+            None if inside != all && inside != Coalition::EMPTY => worst = bound,
+            None => {}
+        }
+    }
+    worst
+}
+
+/// $x(S)$.
+fn paid(coalition: Coalition, payoffs: &[RBig]) -> RBig {
+    coalition.members().fold(RBig::ZERO, |sum, player| sum + &payoffs[player])
+}
