@@ -5,7 +5,6 @@ use super::config::{Config, Integrator, Kind};
 use super::data::{Pool, Source};
 use super::figure;
 use super::measure::{Race, Setting, median};
-use super::reductions::Ticket;
 use crate::statistics::Interval;
 use crate::theory::StudyError;
 use crate::theory::report::Report;
@@ -73,12 +72,11 @@ pub fn report(record: &Record, pool: &Pool) -> Result<Report, StudyError> {
         page.figure(&name("pruning"), figure::pruning(race)?, "Random: means over ten draws.");
         let mine: Vec<&Race> = of(record, kind).collect();
         let caption = format!("Half of the neurons have each sign. Early alignment is read at time {}.", config.early);
-        let measures: [(&str, &str, fn(&Ticket) -> Option<f64>); 2] =
-            [("tickets-loss", "loss", |t| Some(t.loss)), ("tickets-half", "time of half of the loss", |t| t.half)];
-        for (file, what, value) in measures {
-            if let Some(svg) = figure::tickets(config, &mine, what, value)? {
-                page.figure(&name(file), svg, &caption);
-            }
+        if let Some(svg) = figure::tickets(config, &mine, "loss", |ticket| Some(ticket.loss))? {
+            page.figure(&name("tickets-loss"), svg, &caption);
+        }
+        if let Some(svg) = figure::tickets(config, &mine, "time of half of the loss", |ticket| ticket.half)? {
+            page.figure(&name("tickets-half"), svg, &caption);
         }
     }
     page.figure("ranks", figure::ranks(config, &record.races)?, "Means over seeds.");
@@ -164,18 +162,21 @@ struct Independent {
     start: Start,
     norm: f64,
     value: f64,
-    of: fn(&Race) -> Option<f64>,
+    of: Value,
 }
+
+/// A number of a race.
+type Value = fn(&Race) -> Option<f64>;
 
 fn independent_values() -> Vec<Independent> {
     let row = |what, loss, start, norm, value, of| Independent { what, loss, start, norm, value, of };
-    let count: fn(&Race) -> Option<f64> = |race| Some(race.end.sizes.len() as f64);
-    let largest: fn(&Race) -> Option<f64> = |race| race.end.sizes.first().map(|size| *size as f64);
+    let count: Value = |race| Some(race.end.sizes.len() as f64);
+    let largest: Value = |race| race.end.sizes.first().map(|size| *size as f64);
     let mut rows = Vec::new();
     for (loss, values) in
         [(Loss::Mse, [9.0, 149.0, 0.947, 0.991, 0.0019]), (Loss::Logistic, [3.0, 149.0, 0.948, 0.992, 1e-5])]
     {
-        let of: [(&'static str, fn(&Race) -> Option<f64>); 5] = [
+        let of: [(&'static str, Value); 5] = [
             ("clusters", count),
             ("largest", largest),
             ("alignment at 0 with final a, largest cluster", |race| race.racing.start_within),
