@@ -84,12 +84,12 @@ impl FlipLog {
             self.since = vec![f64::NEG_INFINITY; pre.len()];
         } else {
             let span = moment.time - self.time;
-            for place in 0..pre.len() {
-                let on = pre[place] > 0.0;
+            for (place, z) in pre.iter().enumerate() {
+                let on = *z > 0.0;
                 if on != self.now[place] {
                     self.now[place] = on;
                     self.raw += 1;
-                    let (z0, z1) = (self.before[place], pre[place]);
+                    let (z0, z1) = (self.before[place], *z);
                     self.since[place] = self.time + span * (z0 / (z0 - z1)).clamp(0.0, 1.0);
                 }
                 if on != self.settled[place] && moment.time - self.since[place] >= self.dwell {

@@ -34,7 +34,7 @@ impl Task {
     /// Sizes do not fit, a number is not finite, a label is not ±1, one class is missing, or all samples are the same.
     pub fn new(inputs: &[f64], labels: &[f64]) -> Result<Self, TheoryError> {
         let samples = labels.len();
-        if samples == 0 || inputs.is_empty() || inputs.len() % samples != 0 {
+        if samples == 0 || inputs.is_empty() || !inputs.len().is_multiple_of(samples) {
             let found = vec![inputs.len()];
             return Err(TheoryError::Shape { name: "inputs", expected: vec![samples, 1], found });
         }

@@ -78,7 +78,7 @@ pub fn run(
     let place = |race: &Race| kinds.iter().position(|kind| *kind == race.kind);
     races.sort_by(|a, b| place(a).cmp(&place(b)).then(a.seed.cmp(&b.seed)));
     let record = Record { version: env!("CARGO_PKG_VERSION").to_owned(), config: config.clone(), races };
-    let text = serde_json::to_string_pretty(&record).map_err(JournalError::Json)?;
+    let text = serde_json::to_string(&record).map_err(JournalError::Json)?;
     journal::write(&directory.join("record.json"), &text)?;
     page::report(&record, &images)?.write(directory)?;
     Ok(record)

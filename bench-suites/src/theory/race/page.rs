@@ -1,16 +1,16 @@
 //! The page of a study.
 
 use super::Record;
-use super::config::{Integrator, Kind};
-use super::data::Pool;
+use super::config::{Config, Integrator, Kind};
+use super::data::{Pool, Source};
 use super::figure;
 use super::measure::{Race, Setting, median};
-use super::reductions::Ticket;
 use crate::statistics::Interval;
 use crate::theory::StudyError;
 use crate::theory::report::Report;
 use secateur_theory::race::ticket::Choice;
 use secateur_theory::race::unlocking::{Test, tail};
+use secateur_theory::race::{Loss, Start};
 
 /// The page, with figures of the first race of every kind of descent where there are few kinds, else of the first kind.
 ///
@@ -40,6 +40,7 @@ pub fn report(record: &Record, pool: &Pool) -> Result<Report, StudyError> {
          starts, step size, duration and the definition of unlocking are this project's.",
     );
     endings(&mut page, record);
+    independent(&mut page, record);
     races(&mut page, record);
     let mut kinds = config.kinds();
     kinds.retain(|kind| of(record, kind).next().is_some());
@@ -71,12 +72,11 @@ pub fn report(record: &Record, pool: &Pool) -> Result<Report, StudyError> {
         page.figure(&name("pruning"), figure::pruning(race)?, "Random: means over ten draws.");
         let mine: Vec<&Race> = of(record, kind).collect();
         let caption = format!("Half of the neurons have each sign. Early alignment is read at time {}.", config.early);
-        let measures: [(&str, &str, fn(&Ticket) -> Option<f64>); 2] =
-            [("tickets-loss", "loss", |t| Some(t.loss)), ("tickets-half", "time of half of the loss", |t| t.half)];
-        for (file, what, value) in measures {
-            if let Some(svg) = figure::tickets(config, &mine, what, value)? {
-                page.figure(&name(file), svg, &caption);
-            }
+        if let Some(svg) = figure::tickets(config, &mine, "loss", |ticket| Some(ticket.loss))? {
+            page.figure(&name("tickets-loss"), svg, &caption);
+        }
+        if let Some(svg) = figure::tickets(config, &mine, "time of half of the loss", |ticket| ticket.half)? {
+            page.figure(&name("tickets-half"), svg, &caption);
         }
     }
     page.figure("ranks", figure::ranks(config, &record.races)?, "Means over seeds.");
@@ -153,6 +153,77 @@ fn endings(page: &mut Report, record: &Record) {
         "Drift: the greatest change of $\\|w_1\\|^2 - w_2^2$ over the greatest $\\|w_1\\|^2$. At an edge: gates that flow holds at \
          zero, or that descent flips again and again. Top of one sign: how many of the greatest amplitudes come before the first of the other sign.",
     );
+}
+
+/// A value for the digits that came from another program.
+struct Independent {
+    what: &'static str,
+    loss: Loss,
+    start: Start,
+    norm: f64,
+    value: f64,
+    of: Value,
+}
+
+/// A number of a race.
+type Value = fn(&Race) -> Option<f64>;
+
+fn independent_values() -> Vec<Independent> {
+    let row = |what, loss, start, norm, value, of| Independent { what, loss, start, norm, value, of };
+    let count: Value = |race| Some(race.end.sizes.len() as f64);
+    let largest: Value = |race| race.end.sizes.first().map(|size| *size as f64);
+    let mut rows = Vec::new();
+    for (loss, values) in
+        [(Loss::Mse, [9.0, 149.0, 0.947, 0.991, 0.0019]), (Loss::Logistic, [3.0, 149.0, 0.948, 0.992, 1e-5])]
+    {
+        let of: [(&'static str, Value); 5] = [
+            ("clusters", count),
+            ("largest", largest),
+            ("alignment at 0 with final a, largest cluster", |race| race.racing.start_within),
+            ("its peak before half of the loss, largest cluster", |race| race.racing.peak_within),
+            ("merging, relative error", |race| Some(race.end.merging)),
+        ];
+        rows.extend(
+            of.into_iter().zip(values).map(|((what, of), value)| row(what, loss, Start::Equal, 1e-3, value, of)),
+        );
+    }
+    rows.push(row("clusters", Loss::Mse, Start::Equal, 0.1, 300.0, count));
+    let gaussian = |what, value, of| row(what, Loss::Mse, Start::Gaussian, 1e-3, value, of);
+    rows.push(gaussian("a(0) with final a, largest cluster", 0.955, |race| race.racing.amplitude_within));
+    rows.push(gaussian("alignment at 0 with final a, largest cluster", 0.171, |race| race.racing.start_within));
+    rows
+}
+
+/// Independent values for threes against eights of the digits, beside what the seeds gave.
+fn independent(page: &mut Report, record: &Record) {
+    let Config { data, width, samples, threshold, .. } = record.config;
+    if data != Source::Digits || (width, samples, threshold) != (300, 200, 0.99) {
+        return;
+    }
+    let mut rows = Vec::new();
+    for Independent { what, loss, start, norm, value, of } in independent_values() {
+        let mine = record.races.iter().filter(|race| {
+            let Kind { loss: l, start: s, norm: n, integrator } = race.kind;
+            (l, s, n, integrator) == (loss, start, norm, Integrator::Descent)
+        });
+        let mut found: Vec<f64> = mine.filter_map(of).collect();
+        found.sort_by(f64::total_cmp);
+        let (Some(low), Some(middle), Some(high)) = (found.first(), median(&found), found.last()) else { continue };
+        let inside = if (*low..=*high).contains(&value) { "within" } else { "outside" };
+        let show = |v: f64| match v {
+            _ if v != 0.0 && v.abs() < 0.01 => format!("{v:.1e}"),
+            _ => format!("{v:.3}").trim_end_matches('0').trim_end_matches('.').to_owned(),
+        };
+        let kind = format!("{loss}, {start} start, σ {norm}");
+        rows.push(vec![kind, what.to_owned(), show(value), show(*low), show(middle), show(*high), inside.to_owned()]);
+    }
+    if rows.is_empty() {
+        return;
+    }
+    page.text(
+        "## Independent values\n\nFrom another program, with samples, start and duration that are not known; beside them what the seeds gave here.",
+    );
+    page.table(&["race", "what", "value", "least", "median", "greatest", ""], &rows);
 }
 
 fn races(page: &mut Report, record: &Record) {

@@ -1,3 +1,5 @@
+//! Tests of the flow: against descent with small steps, stops at every flip against windows, conservation.
+
 use super::*;
 use crate::race::{Descent, Start, descend, testing};
 use std::ops::ControlFlow::Continue;
