@@ -235,10 +235,10 @@ mod tests {
         for _ in 0..n {
             let w: Vec<f64> = (0..d).map(|_| random.normal()).collect();
             let h = [0, 1].map(|s| (0..d).map(|i| w[i] * x(s, i)).sum::<f64>() / (d as f64).sqrt());
-            for k in 0..4 {
+            for (k, sum) in sums.iter_mut().enumerate() {
                 let (s, t) = (k / 2, k % 2);
                 let both = f64::from(u8::from(h[s] > 0.0 && h[t] > 0.0));
-                sums[k] += (both * h[s] * h[t] + both * sigma(s, t)) / n as f64;
+                *sum += (both * h[s] * h[t] + both * sigma(s, t)) / n as f64;
             }
         }
         let found = kernel_times(d, &inputs, &residuals);

@@ -5,7 +5,7 @@
 //! | what is asked | [`config`] |
 //! | the network with one hidden layer, its samples, its masks | [`network`] |
 //! | a way to make masks, and what is measured of one | [`series`] |
-//! | measurements on disk as they are made | [`bench`] |
+//! | measurements on disk as they are made | [`mod@bench`] |
 //! | distance against width | [`rate`] |
 //! | distance against density; which methods are homogeneous | [`densities`] |
 //! | pictures, spectra, and the histogram after sorting | [`portraits`] |

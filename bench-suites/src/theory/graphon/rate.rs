@@ -101,7 +101,7 @@ fn page(config: &Config, rate: &Rate, found: &[Measurement]) -> Result<Report, S
         "Masks of $f(x) = n^{{-1/2}} \\sum_j a_j \\sigma(w_j^\\top x / \\sqrt d)$ with $d = n$, pruned to density {}, beside the graphon \
          that the factorised saliency model predicts with the network's own $a_j$ and the samples' own $r_i$. Distances are \
          labelled cut distances, each as a bracket: the cut of a pair of sets that was found, and a bound that no pair exceeds. \
-         Means over {} seeds; slopes are those of the middle of the bracket, with 95 % intervals over seeds.",
+         Means over {} seeds; slopes are those of the middle of the bracket over the widths that every seed has, with 95 % intervals over seeds.",
         rate.density,
         config.seeds.len()
     ));
@@ -153,7 +153,7 @@ fn page(config: &Config, rate: &Rate, found: &[Measurement]) -> Result<Report, S
         report.table(&["series", "width", "known", "found", "off"], &rate.known.iter().map(row).collect::<Vec<_>>());
     }
     report.text(
-        "## Time\n\nSeconds for the mask (scores and selection), the prediction and the bracket; means over seeds.",
+        "## Time\n\nSeconds for the mask (scores and selection), the prediction and the bracket; means over seeds, whatever else the machine was doing.",
     );
     let mut times = Vec::new();
     for &width in &rate.widths {

@@ -112,7 +112,7 @@ pub fn cut_norm(rows: usize, cols: usize, values: &[f64], params: &Params) -> Re
     let (s, t) = matrix.cut(&signs);
     let (sum, error) = exact::sum(cols, values, &s, &t);
     let upper = dual::bound(&matrix, &vectors);
-    let (lower, positive) = ((sum.abs() - error).max(0.0), sum > 0.0);
+    let (lower, positive) = (down(sum.abs() - error), sum > 0.0);
     Ok(CutNorm { lower, upper, rows: s, cols: t, positive, spectral, proof: Proof::Dual })
 }
 
