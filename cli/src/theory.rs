@@ -6,7 +6,7 @@ use crate::{interrupt, output};
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use secateur_bench_suites::theory::statement::{Context, Statement};
-use secateur_bench_suites::theory::{StudyError, book, check, graphon, ntk, statements};
+use secateur_bench_suites::theory::{StudyError, book, check, graphon, ntk, race, statements};
 use secateur_bench_suites::watcher::Watcher;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -26,6 +26,7 @@ enum Task {
     Notes(NotesArguments),
     Graphon(StudyArguments),
     Ntk(StudyArguments),
+    Race(StudyArguments),
 }
 
 /// Check statements: what each predicts beside what was observed.
@@ -122,6 +123,7 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
         }
         Task::Graphon(arguments) => studied(arguments, graphon::run),
         Task::Ntk(arguments) => studied(arguments, ntk::run),
+        Task::Race(arguments) => studied(arguments, race::study),
     }
 }
 

@@ -147,13 +147,15 @@ mod tests {
     use super::*;
     use crate::watcher::Silent;
 
+    type Check = fn(&Context<'_>) -> Result<Finding, StudyError>;
+
     const NOTE: &str = "+++\nid = \"a.b\"\ntitle = \"A is b\"\nstatus = \"numerical\"\nsource = \"own\"\ncheck = [\"a.b\"]\n\
                         code = [\"a.rs#b\"]\n+++\n## Statement\n## Evidence\n## Symbols\n## What the numerics cannot show\n";
 
     #[test]
     fn one_wrong_number_fails_a_statement() {
         let compare = |observed| Comparison::new("x", 1.0, observed, Tolerance::Absolute(0.1));
-        let checks: [fn(&Context<'_>) -> Result<Finding, StudyError>; 4] = [
+        let checks: [Check; 4] = [
             |_| Ok(Finding::Compared(vec![Comparison::new("x", 1.0, 1.05, Tolerance::Absolute(0.1))])),
             |_| Ok(Finding::Compared(vec![Comparison::new("x", 1.0, 1.2, Tolerance::Absolute(0.1))])),
             |_| Ok(Finding::NeedsData("MNIST".to_owned())),

@@ -42,6 +42,16 @@ pub struct Record {
     pub races: Vec<Race>,
 }
 
+/// Runs the study of a configuration file into a directory; its page in Markdown.
+///
+/// # Errors
+/// See [`StudyError`].
+pub fn study(path: &Path, data: Option<&Path>, directory: &Path, watcher: &dyn Watcher) -> Result<String, StudyError> {
+    run(&Config::read(path)?, data, directory, watcher)?;
+    let page = directory.join("report.md");
+    std::fs::read_to_string(&page).map_err(|source| StudyError::Io { path: page, source })
+}
+
 /// Runs a study; writes `measurements.jsonl`, `record.json`, and the page with its figures into a directory. Races that are there
 /// already are not run again.
 ///
