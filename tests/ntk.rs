@@ -56,6 +56,10 @@ fn kernels_of_a_network() {
     assert!(
         (trace / found["spectrum"]["trace"].as_f64().expect("a trace") - 1.0).abs() < 1e-12 && numbers.len() == 400
     );
+    let each = record(&[&network, "--data", &data, "--samples", "20", "--outputs", "each", "--json", "-"]);
+    let values = each["spectrum"]["eigenvalues"].as_array().expect("eigenvalues");
+    let sum = each["spectrum"]["trace"].as_f64().expect("a trace");
+    assert!(values.len() == 60 && (sum / (3.0 * trace) - 1.0).abs() < 1e-12);
     let single = record(&[&network, "--data", &data, "--samples", "20", "--precision", "f32", "--json", "-"]);
     let difference = single["spectrum"]["trace"].as_f64().expect("a trace") / trace - 1.0;
     assert!(difference.abs() < 1e-5 && difference != 0.0, "{difference:e}");

@@ -20,7 +20,7 @@ use std::time::Instant;
 
 /// The neural tangent kernel of a network, or of infinitely wide sparse layers, with its spectrum.
 ///
-/// MODEL gives the empirical kernel over the weights that training would change, as the mean over outputs. --architecture gives the
+/// MODEL gives the empirical kernel over the weights that training would change. --architecture gives the
 /// kernel of infinite width: a TOML file with the `input` shape and the `layers`: dense, conv, relu, erf, flatten, average-pool,
 /// global-average-pool, residual. Dense and conv take std, bias, density (a share, one for each input or tap, or rows of a
 /// graphon), values (reinit, kept) and rescaled; `gradient = "all"` counts removed weights too. Samples are the first training
@@ -57,6 +57,9 @@ pub struct Arguments {
     /// The arithmetic of derivatives.
     #[arg(long, value_enum, default_value_t = Precision::F64, conflicts_with = "architecture")]
     precision: Precision,
+    /// What of several outputs is kept: their mean, or a row for each output of each sample.
+    #[arg(long, value_enum, default_value_t = Which::Mean, conflicts_with_all = ["architecture", "ridge"])]
+    outputs: Which,
     /// MiB that a piece of the Jacobian may take.
     #[arg(long, value_name = "MIB", default_value_t = 256, conflicts_with = "architecture")]
     memory: usize,
@@ -83,6 +86,15 @@ enum MaskedZeros {
     Drop,
 }
 
+/// What of several outputs is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Which {
+    /// The mean of their kernels.
+    Mean,
+    /// The kernel of every pair of them.
+    Each,
+}
+
 /// The arithmetic of derivatives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Precision {
@@ -100,7 +112,7 @@ struct Record {
     network: String,
     data: String,
     samples: usize,
-    /// Of a finite network: outputs that the kernel is the mean of, weights that count, and all of them.
+    /// Of a finite network: its outputs, weights that count, and all of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     outputs: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -129,8 +141,10 @@ struct Regression {
     bound: Option<Bound>,
 }
 
-/// The kernel of all samples, those to fit first, and what is said of it.
+/// A kernel, with that of test samples beside, and what is said of it.
 struct Found {
+    /// Rows of the kernel: samples, or outputs of samples.
+    rows: usize,
     kernel: Vec<f64>,
     cross: Vec<f64>,
     outputs: Option<usize>,
@@ -151,7 +165,7 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
         (None, Some(spec)) => infinite(spec, &samples, &test)?,
         (None, None) => unreachable!("clap asks for one of them"),
     };
-    let spectrum = Spectrum::of(&found.kernel, samples.len())?;
+    let spectrum = Spectrum::of(&found.kernel, found.rows)?;
     let regression = arguments.ridge.map(|ridge| arguments.regression(ridge, &found, &samples, &test)).transpose()?;
     let network = arguments.model.as_ref().or(arguments.architecture.as_ref());
     let record = Record {
@@ -174,7 +188,7 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
     }
     if let Some(file) = &arguments.kernel {
         let line = |row: &[f64]| row.iter().map(f64::to_string).collect::<Vec<_>>().join(",") + "\n";
-        let rows: String = found.kernel.chunks_exact(samples.len()).map(line).collect();
+        let rows: String = found.kernel.chunks_exact(found.rows).map(line).collect();
         output::write(file, &rows)?;
     }
     Ok(Exit::Done)
@@ -195,15 +209,21 @@ impl Arguments {
             MaskedZeros::Keep => Zeros::Keep,
             MaskedZeros::Drop => Zeros::Drop,
         };
-        let settings = Settings { outputs: Outputs::Mean, zeros, memory: self.memory.max(1) << 20 };
+        let outputs = match self.outputs {
+            Which::Mean => Outputs::Mean,
+            Which::Each => Outputs::Each,
+        };
+        let settings = Settings { outputs, zeros, memory: self.memory.max(1) << 20 };
         let all: Vec<Vec<f32>> = samples.iter().chain(test).map(|s| s.features.clone()).collect();
         let found = match self.precision {
             Precision::F32 => empirical::<f32>(&graph, None, &all, &settings)?,
             Precision::F64 => empirical::<f64>(&graph, None, &all, &settings)?,
         };
-        let (n, rows) = (samples.len(), found.kernel.chunks_exact(all.len()));
+        let n = found.rows / all.len() * samples.len();
+        let rows = found.kernel.chunks_exact(found.rows);
         let part = |rows: &mut dyn Iterator<Item = &[f64]>| rows.flat_map(|row| &row[..n]).copied().collect();
         Ok(Found {
+            rows: n,
             kernel: part(&mut rows.clone().take(n)),
             cross: part(&mut rows.skip(n)),
             outputs: Some(found.outputs),
@@ -254,14 +274,24 @@ fn infinite(spec: &Path, samples: &[Sample], test: &[Sample]) -> Result<Found, C
     let (plan, known) = (Plan::new(&architecture)?, numbers(samples));
     let Kernels { ntk: kernel, .. } = plan.gram(&known)?;
     let Kernels { ntk: cross, .. } = plan.cross(&numbers(test), &known)?;
-    Ok(Found { kernel, cross, outputs: None, weights: None, gradient: Some(architecture.gradient) })
+    Ok(Found {
+        rows: samples.len(),
+        kernel,
+        cross,
+        outputs: None,
+        weights: None,
+        gradient: Some(architecture.gradient),
+    })
 }
 
 impl Record {
     fn text(&self) -> String {
         let mut text = String::new();
         let kind = match (self.outputs, self.gradient) {
-            (Some(outputs), _) => format!("empirical, mean over {outputs} outputs"),
+            (Some(outputs), _) if self.spectrum.eigenvalues.len() == self.samples => {
+                format!("empirical, mean over {outputs} outputs")
+            }
+            (Some(outputs), _) => format!("empirical, of each of {outputs} outputs"),
             (None, Some(Gradient::Kept)) => "infinite width, derivatives of kept weights".to_owned(),
             _ => "infinite width, derivatives of all weights".to_owned(),
         };

@@ -1,6 +1,6 @@
 //! The infinite-width kernels against values of the JAX library `neural_tangents`, and against closed forms.
 //!
-//! `fixtures/ntk_values.json` holds, besides each case, by what it was computed and how far two ways of doing so differ.
+//! `fixtures/ntk_values.py` says where `fixtures/ntk_values.json` comes from, and computes it anew.
 
 use secateur_theory::ntk::{Architecture, Layer, Plan, Weights};
 use serde::Deserialize;

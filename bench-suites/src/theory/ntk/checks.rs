@@ -112,17 +112,17 @@ fn masked_networks(context: &Context<'_>) -> Result<Finding, StudyError> {
                 points.push(question.measure(&pool, limit::Place { seed, method, density: 0.2, width: *width })?);
             }
         }
-        let modes: [(&str, fn(&limit::Point) -> f64); 2] = [("reinit", |p| p.reinit), ("kept", |p| p.kept)];
-        for (mode, pick) in modes {
+        for mode in [Mode::Reinit, Mode::Kept] {
+            let pick = |p: &limit::Point| if mode == Mode::Reinit { p.reinit } else { p.kept };
             let law: Vec<(f64, f64)> = points.iter().map(|p| (p.place.width as f64, pick(p))).collect();
             let found = exponent(&law).map_or(f64::NAN, |found| found.mean);
             // Three times the usual half width of the interval with 16 points.
-            let what = format!("exponent of the distance, {method}, {mode}");
+            let what = format!("exponent of the distance, {method}, {mode:?}");
             rows.push(Comparison::new(what, -0.5, found, Tolerance::Absolute(0.3)));
             let last: Vec<f64> = points.iter().filter(|p| p.place.width == 512).map(pick).collect();
             let mean = last.iter().sum::<f64>() / last.len() as f64;
             rows.push(Comparison::new(
-                format!("distance at width 512, {method}, {mode}"),
+                format!("distance at width 512, {method}, {mode:?}"),
                 0.12,
                 mean,
                 Tolerance::AtMost,

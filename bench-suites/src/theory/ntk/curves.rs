@@ -40,7 +40,7 @@ pub struct Place {
 pub struct Point {
     /// Where.
     pub place: Place,
-    /// Eigenvalues of the kernel of training samples.
+    /// Eigenvalues of the kernel of training samples; in a record, those of the first seed only.
     pub spectrum: Spectrum,
     /// What the kernel predicts.
     pub prediction: Prediction,
@@ -166,6 +166,13 @@ impl Curves {
             square: average(|f, y| (f - y).powi(2)),
         })
     }
+}
+
+/// The points for the record: eigenvalues of the first seed only, which are those of the figure.
+pub(super) fn lean(config: &Config, mut points: Vec<Point>) -> Vec<Point> {
+    let others = points.iter_mut().filter(|point| config.seeds.first() != Some(&point.place.seed));
+    others.for_each(|point| point.spectrum.eigenvalues.clear());
+    points
 }
 
 /// Some rows and the first columns of a square matrix.

@@ -42,7 +42,9 @@ impl Table<'_> {
         let dot = |density: &f64| {
             let Interval { mean, half } = found(method, *density)?;
             let half = if stroke == Stroke::Dotted { half.unwrap_or(0.0) } else { 0.0 };
-            Some(Dot { x: *density, y: mean, bar: (mean - half, mean + half) })
+            // Bars at one density stand side by side.
+            let aside = if stroke == Stroke::Dotted { 0.004 * (index as f64 - 2.0) } else { 0.0 };
+            Some(Dot { x: density + aside, y: mean, bar: (mean - half, mean + half) })
         };
         let points = self.curves.densities.iter().filter_map(dot).collect();
         Line { label: format!("{method}{suffix}"), points, stroke, colour: Some(index) }
@@ -78,7 +80,8 @@ pub(super) fn page(config: &Config, curves: &Curves, points: &[Point]) -> Result
     report.text(&format!(
         "Kernels $J J^\\top$ of networks with one hidden layer of {width} neurons at initialisation, whose hidden layer is masked, on \
          {}: {training} samples to fit, {test} to test, {calibration} that criteria look at; means and 95 % intervals over {} seeds. \
-         Inputs have the length $\\sqrt d$. Broken lines are the predictions of graphons, of as many neurons as one likes.",
+         Inputs have the length $\\sqrt d$. Broken lines are the predictions of graphons, of as many neurons as one likes. \
+         Points at one density stand a little apart.",
         config.data.name(),
         config.seeds.len()
     ));

@@ -8,6 +8,9 @@ use crate::plot::lines::{Line, Stroke, lines};
 use crate::plot::{Axes, Dot};
 use crate::statistics::Interval;
 
+/// A number of a point.
+type Pick = fn(&Point) -> f64;
+
 /// Points of a method and a density.
 struct Group<'a> {
     method: &'a str,
@@ -29,7 +32,7 @@ fn groups(points: &[Point]) -> Vec<Group<'_>> {
 
 impl Group<'_> {
     /// Means over seeds with their intervals, by width.
-    fn means(&self, pick: fn(&Point) -> f64) -> Vec<(usize, Interval)> {
+    fn means(&self, pick: Pick) -> Vec<(usize, Interval)> {
         let mut widths: Vec<usize> = self.points.iter().map(|p| p.place.width).collect();
         widths.sort_unstable();
         widths.dedup();
@@ -40,7 +43,7 @@ impl Group<'_> {
         widths.into_iter().filter_map(of).collect()
     }
 
-    fn line(&self, pick: fn(&Point) -> f64, colour: usize, stroke: Stroke) -> Line {
+    fn line(&self, pick: Pick, colour: usize, stroke: Stroke) -> Line {
         let dot = |(width, Interval { mean, half }): (usize, Interval)| {
             let half = half.unwrap_or(0.0);
             Dot { x: width as f64, y: mean, bar: (mean - half, mean + half) }
@@ -50,7 +53,7 @@ impl Group<'_> {
         Line { label, points, stroke, colour: Some(colour) }
     }
 
-    fn exponent(&self, pick: fn(&Point) -> f64) -> String {
+    fn exponent(&self, pick: Pick) -> String {
         let points: Vec<(f64, f64)> = self.points.iter().map(|p| (p.place.width as f64, pick(p))).collect();
         exponent(&points).map_or_else(|| "–".to_owned(), |found| interval(&found, 3))
     }
@@ -76,7 +79,7 @@ pub(super) fn page(config: &Config, points: &[Point]) -> Result<Report, StudyErr
         config.data.name(),
         config.seeds.len()
     ));
-    let modes: [(&str, &str, fn(&Point) -> f64); 3] = [
+    let modes: [(&str, &str, Pick); 3] = [
         ("reinit", "weights drawn again under the mask, against the kernel with the variance $W$", |p| p.reinit),
         ("kept", "kept weights, against the kernel with their second moments", |p| p.kept),
         ("kept-as-reinit", "kept weights, against the kernel with the variance $W$: the wrong prediction", |p| {

@@ -59,7 +59,7 @@ pub fn run(path: &Path, data: Option<&Path>, directory: &Path, watcher: &dyn Wat
             let measure = |place| curves.measure(&pool, place);
             let points = measured(&config, curves.places(&config), directory, watcher, measure)?;
             let report = curves_page::page(&config, curves, &points)?;
-            keep(config, points, directory)?;
+            keep(config.clone(), curves::lean(&config, points), directory)?;
             report
         }
     };
