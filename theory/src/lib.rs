@@ -11,9 +11,9 @@
 //! `bench-suites/src/theory` and in the checks of `proofs-notes`.
 
 pub mod error;
+pub mod game;
 pub mod graphon;
 pub mod ntk;
 pub mod race;
-pub mod game;
 
 pub use error::TheoryError;
