@@ -1,6 +1,7 @@
 //! Samples that a criterion looks at, and the loss on them.
 
 use crate::error::PruneError;
+use rayon::prelude::*;
 use secateur_linalg::Tensor;
 use secateur_nn::NnError;
 use secateur_nn::autodiff::{self, CrossEntropy, MeanSquaredError, Objective};
@@ -170,22 +171,6 @@ fn batch_size(graph: &Graph) -> usize {
     (weights / values.max(1)).clamp(BATCH.0, BATCH.1)
 }
 
-/// The evaluator of the last batch, for the next one of its size: it holds every weight in `f64`.
-#[derive(Default)]
-struct Held(Option<(usize, Evaluator<f64>)>);
-
-impl Held {
-    fn of(&mut self, batch: &Batch) -> Result<&Evaluator<f64>, PruneError> {
-        let size = batch.input.shape()[0];
-        let held = self.0.take().filter(|(of, _)| *of == size);
-        let (_, evaluator) = self.0.insert(match held {
-            Some(held) => held,
-            None => (size, Evaluator::new(&batch.graph)?),
-        });
-        Ok(evaluator)
-    }
-}
-
 impl Batch {
     /// The node of a name; batching may have moved it.
     #[track_caller]
@@ -235,14 +220,10 @@ pub(crate) fn gradients(
     temperature: f64,
     criterion: &'static str,
 ) -> Result<BTreeMap<String, Tensor<f64>>, PruneError> {
-    let (mut sums, mut held) = (BTreeMap::new(), Held::default());
-    for batch in calibration.batches(graph)? {
-        let loss = batch.loss.as_ref().ok_or(PruneError::NoTargets { criterion })?;
-        let ids: Vec<NodeId> = names.iter().map(|name| batch.find(name)).collect();
-        let (_, parts) = autodiff::gradient(held.of(&batch)?, &batch.input, &Tempered { loss, temperature }, &ids)?;
-        add(&mut sums, names, parts, batch.share);
-    }
-    Ok(sums)
+    sum_over_batches(graph, calibration, names, criterion, |evaluator, batch, loss, ids| {
+        let (_, parts) = autodiff::gradient(evaluator, &batch.input, &Tempered { loss, temperature }, ids)?;
+        Ok(parts)
+    })
 }
 
 /// $\nabla^2_\theta \mathcal L(f / T)\, u$ in the named constants, for the mean loss over all samples.
@@ -257,14 +238,35 @@ pub(crate) fn hessian_products(
     criterion: &'static str,
 ) -> Result<BTreeMap<String, Tensor<f64>>, PruneError> {
     let names: Vec<String> = direction.keys().cloned().collect();
-    let (mut sums, mut held) = (BTreeMap::new(), Held::default());
-    for batch in calibration.batches(graph)? {
-        let loss = batch.loss.as_ref().ok_or(PruneError::NoTargets { criterion })?;
-        let ids: Vec<NodeId> = names.iter().map(|name| batch.find(name)).collect();
+    sum_over_batches(graph, calibration, &names, criterion, |evaluator, batch, loss, ids| {
         let along: Vec<(NodeId, &Tensor<f64>)> = ids.iter().copied().zip(direction.values()).collect();
         let objective = Tempered { loss, temperature };
-        let found = autodiff::hessian_vector_product(held.of(&batch)?, &batch.input, &objective, &along, &ids)?;
-        add(&mut sums, &names, found.product, batch.share);
+        Ok(autodiff::hessian_vector_product(evaluator, &batch.input, &objective, &along, ids)?.product)
+    })
+}
+
+/// The mean over all samples of what is computed of each batch, for each named constant. As many batches as there are threads
+/// are computed at a time, and added up in their order.
+fn sum_over_batches(
+    graph: &Graph,
+    calibration: &Calibration,
+    names: &[String],
+    criterion: &'static str,
+    part: impl Fn(&Evaluator<f64>, &Batch, &Loss, &[NodeId]) -> Result<Vec<Tensor<f64>>, PruneError> + Sync,
+) -> Result<BTreeMap<String, Tensor<f64>>, PruneError> {
+    let mut sums = BTreeMap::new();
+    let batches = calibration.batches(graph)?;
+    for alike in batches.chunk_by(|a, b| a.input.shape() == b.input.shape()) {
+        let evaluator = &Evaluator::new(&alike[0].graph)?;
+        for together in alike.chunks(rayon::current_num_threads()) {
+            let parts = together.par_iter().map(|batch| {
+                let loss = batch.loss.as_ref().ok_or(PruneError::NoTargets { criterion })?;
+                let ids: Vec<NodeId> = names.iter().map(|name| batch.find(name)).collect();
+                part(evaluator, batch, loss, &ids)
+            });
+            let parts: Vec<Vec<Tensor<f64>>> = parts.collect::<Result<_, _>>()?;
+            parts.into_iter().zip(together).for_each(|(parts, batch)| add(&mut sums, names, parts, batch.share));
+        }
     }
     Ok(sums)
 }
