@@ -32,7 +32,9 @@ fn path(directory: &Path, name: &str) -> String {
 fn samples(directory: &Path) -> String {
     let file = path(directory, "samples.csv");
     let row = |i: usize| {
-        let pixels = (0..9).map(|p| ((i * (31 + 18 * p) + 60 * (i % 3) * (p % 3)) % 256).to_string());
+        // The high bits of a multiplicative sequence.
+        let noise = |k: usize| (k as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56;
+        let pixels = (0..9).map(|p| ((noise(9 * i + p) + 60 * ((i % 3) * (p % 3)) as u64) % 256).to_string());
         format!("{},{}\n", i % 3, pixels.collect::<Vec<_>>().join(","))
     };
     std::fs::write(&file, (0..60).map(row).collect::<String>()).expect("written");
@@ -98,6 +100,7 @@ fn bad_input_is_named() {
     std::fs::write(&spec, "input = [9]\nlayers = [{ dense = { density = 2 } }]").expect("written");
     let with = |more: &[&str]| refused(&[&["--architecture", &spec, "--data", &data], more].concat());
     assert!(with(&["--samples", "5"]).contains("layer 1 (dense): density: expected a share from 0 to 1, found 2"));
+    std::fs::write(&spec, "input = [9]\nlayers = [{ dense = {} }]").expect("written");
     assert!(with(&["--samples", "61"]).contains("61 samples are asked for"));
     assert!(with(&["--samples", "0"]).contains("0 samples are asked for"));
     assert!(with(&["--samples", "5", "--classes", "7"]).contains("0 were found"));

@@ -6,6 +6,7 @@ use crate::output;
 use crate::samples::{self, Normalisation, Sample};
 use crate::verify::is_dash;
 use clap::{ArgGroup, Args, ValueEnum};
+use secateur_nn::graph::Graph;
 use secateur_nn::onnx;
 use secateur_theory::TheoryError;
 use secateur_theory::ntk::bound::Bound;
@@ -64,7 +65,7 @@ pub struct Arguments {
     #[arg(long, value_name = "MIB", default_value_t = 256, conflicts_with = "architecture")]
     memory: usize,
     /// Predict test samples by ridge regression with this much on the diagonal, relative to its mean.
-    #[arg(long, value_name = "L")]
+    #[arg(long, value_name = "L", allow_negative_numbers = true)]
     ridge: Option<f64>,
     /// Test samples.
     #[arg(long, value_name = "N", default_value_t = 200, requires = "ridge")]
@@ -141,6 +142,14 @@ struct Regression {
     bound: Option<Bound>,
 }
 
+/// What the kernel is of.
+enum Source {
+    /// A network.
+    Network(Graph),
+    /// Layers of infinite width.
+    Layers(Plan, Gradient),
+}
+
 /// A kernel, with that of test samples beside, and what is said of it.
 struct Found {
     /// Rows of the kernel: samples, or outputs of samples.
@@ -159,11 +168,15 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
     for file in files.into_iter().flatten().filter(|f| !is_dash(f)) {
         output::check_writable(file)?;
     }
-    let (samples, test) = arguments.load()?;
-    let found = match (&arguments.model, &arguments.architecture) {
-        (Some(model), _) => arguments.finite(model, &samples, &test)?,
-        (None, Some(spec)) => infinite(spec, &samples, &test)?,
+    let source = match (&arguments.model, &arguments.architecture) {
+        (Some(model), _) => Source::Network(onnx::read(model)?),
+        (None, Some(spec)) => layers(spec)?,
         (None, None) => unreachable!("clap asks for one of them"),
+    };
+    let (samples, test) = arguments.load()?;
+    let found = match &source {
+        Source::Network(graph) => arguments.finite(graph, &samples, &test)?,
+        Source::Layers(plan, gradient) => infinite(plan, *gradient, &samples, &test)?,
     };
     let spectrum = Spectrum::of(&found.kernel, found.rows)?;
     let regression = arguments.ridge.map(|ridge| arguments.regression(ridge, &found, &samples, &test)).transpose()?;
@@ -203,8 +216,7 @@ impl Arguments {
         samples::of_classes(&self.data, directory, &self.classes, [self.samples, test], normalisation)
     }
 
-    fn finite(&self, model: &Path, samples: &[Sample], test: &[Sample]) -> Result<Found, CliError> {
-        let graph = onnx::read(model)?;
+    fn finite(&self, graph: &Graph, samples: &[Sample], test: &[Sample]) -> Result<Found, CliError> {
         let zeros = match self.masked_zeros {
             MaskedZeros::Keep => Zeros::Keep,
             MaskedZeros::Drop => Zeros::Drop,
@@ -216,8 +228,8 @@ impl Arguments {
         let settings = Settings { outputs, zeros, memory: self.memory.max(1) << 20 };
         let all: Vec<Vec<f32>> = samples.iter().chain(test).map(|s| s.features.clone()).collect();
         let found = match self.precision {
-            Precision::F32 => empirical::<f32>(&graph, None, &all, &settings)?,
-            Precision::F64 => empirical::<f64>(&graph, None, &all, &settings)?,
+            Precision::F32 => empirical::<f32>(graph, None, &all, &settings)?,
+            Precision::F64 => empirical::<f64>(graph, None, &all, &settings)?,
         };
         let n = found.rows / all.len() * samples.len();
         let rows = found.kernel.chunks_exact(found.rows);
@@ -264,24 +276,23 @@ impl Arguments {
 /// How often a bound may fail.
 const FAILURES: f64 = 0.05;
 
-fn infinite(spec: &Path, samples: &[Sample], test: &[Sample]) -> Result<Found, CliError> {
+/// The layers of a file, ready to be evaluated.
+fn layers(spec: &Path) -> Result<Source, CliError> {
     let text = std::fs::read_to_string(spec).map_err(|source| CliError::Read { path: spec.to_owned(), source })?;
     let architecture: Architecture = toml::from_str(&text)
         .map_err(|source| CliError::Architecture { path: spec.to_owned(), source: Box::new(source) })?;
+    Ok(Source::Layers(Plan::new(&architecture)?, architecture.gradient))
+}
+
+fn infinite(plan: &Plan, gradient: Gradient, samples: &[Sample], test: &[Sample]) -> Result<Found, CliError> {
     let numbers = |samples: &[Sample]| -> Vec<Vec<f64>> {
         samples.iter().map(|s| s.features.iter().map(|v| f64::from(*v)).collect()).collect()
     };
-    let (plan, known) = (Plan::new(&architecture)?, numbers(samples));
+    let known = numbers(samples);
     let Kernels { ntk: kernel, .. } = plan.gram(&known)?;
     let Kernels { ntk: cross, .. } = plan.cross(&numbers(test), &known)?;
-    Ok(Found {
-        rows: samples.len(),
-        kernel,
-        cross,
-        outputs: None,
-        weights: None,
-        gradient: Some(architecture.gradient),
-    })
+    let (outputs, weights) = (None, None);
+    Ok(Found { rows: samples.len(), kernel, cross, outputs, weights, gradient: Some(gradient) })
 }
 
 impl Record {
