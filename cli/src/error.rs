@@ -238,9 +238,14 @@ pub enum CliError {
         /// What is wrong.
         what: String,
     },
-    /// A proof is asked for where there is none.
-    #[error("--certificate: only the least core has a proof")]
-    NoProof,
+    /// An option that would do nothing.
+    #[error("{option} {why}")]
+    Idle {
+        /// The option.
+        option: &'static str,
+        /// What it is for.
+        why: &'static str,
+    },
     /// A proof is about a table, which a game of another form is not.
     #[error("--certificate: the game is no table in JSON: add --table FILE, which the proof is then about")]
     NoTable,

@@ -146,9 +146,7 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
     let file =
         std::fs::read(&arguments.game).map_err(|source| CliError::Read { path: arguments.game.clone(), source })?;
     let game = Given::read(&arguments.game, &file)?;
-    if arguments.certificate.is_some() && arguments.concept != Concept::LeastCore {
-        return Err(CliError::NoProof);
-    }
+    arguments.refuse_idle()?;
     let record = solved(arguments, &game, &file)?;
     match &arguments.json {
         Some(path) if path.as_os_str() == "-" => output::print(&output::json(&record)?)?,
@@ -159,6 +157,26 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
         None => output::print(&record.text())?,
     }
     Ok(Exit::Done)
+}
+
+impl SolveArguments {
+    /// Refuses options that would do nothing.
+    fn refuse_idle(&self) -> Result<(), CliError> {
+        let is = |concept| self.concept == concept;
+        let sampled = self.units.is_some();
+        let whole = !sampled && !is(Concept::LeaveOneOut);
+        let idle = [
+            (self.certificate.is_some() && !is(Concept::LeastCore), "--certificate", "only the least core has a proof"),
+            (self.nonnegative && !is(Concept::LeastCore), "--nonnegative", "is about the least core"),
+            (!self.payoffs.is_empty() && !is(Concept::Core), "--payoffs", "are compared by --concept core"),
+            (sampled && !is(Concept::Shapley), "--units", "are drawn for --concept shapley"),
+            (self.table.is_some() && !whole, "--table", "is written where all values are evaluated"),
+        ];
+        match idle.into_iter().find(|(idle, ..)| *idle) {
+            Some((_, option, why)) => Err(CliError::Idle { option, why }),
+            None => Ok(()),
+        }
+    }
 }
 
 /// A game as it was given.
@@ -287,7 +305,8 @@ fn solved(arguments: &SolveArguments, game: &Given, file: &[u8]) -> Result<Recor
         Concept::Core => {
             let number = |text: &String| secateur_nn::vnnlib::quotient(text.trim());
             let payoffs: Option<Vec<RBig>> = arguments.payoffs.iter().map(number).collect();
-            let payoffs = payoffs.ok_or(CliError::Payoffs)?;
+            let mut payoffs = payoffs.ok_or(CliError::Payoffs)?;
+            record.notes.extend(rounded(&table, &mut payoffs));
             let found = membership(&table, &payoffs).map_err(fault)?;
             record.shares(&table, &payoffs, None);
             record.in_core = Some(found == Membership::Core);
@@ -298,6 +317,19 @@ fn solved(arguments: &SolveArguments, game: &Given, file: &[u8]) -> Result<Recor
         Concept::LeaveOneOut => {}
     }
     Ok(record)
+}
+
+/// Decimals that add up to $v(N)$ but for rounding: shares the difference, and says so.
+fn rounded(table: &Table, payoffs: &mut [RBig]) -> Option<String> {
+    let grand = Excesses::of(table).value(Coalition::all(table.players()));
+    let left = payoffs.iter().fold(grand, |left, x| left - x);
+    let difference = left.to_f64().value();
+    if left.is_zero() || payoffs.is_empty() || difference.abs() > 1e-9 * table.grand().abs() {
+        return None;
+    }
+    let share = left / RBig::from(payoffs.len());
+    payoffs.iter_mut().for_each(|x| *x += &share);
+    Some(format!("the payoffs were {difference:e} short of the grand coalition's value, which they share"))
 }
 
 /// What payoffs that are no division leave.

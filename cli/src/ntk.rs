@@ -210,6 +210,9 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
 impl Arguments {
     /// Samples, and test samples where they are predicted.
     fn load(&self) -> Result<(Vec<Sample>, Vec<Sample>), CliError> {
+        if self.ridge.is_some() && self.test == 0 {
+            return Err(CliError::Idle { option: "--ridge", why: "predicts test samples: --test is 1 or more" });
+        }
         let test = if self.ridge.is_some() { self.test } else { 0 };
         let normalisation = Normalisation { mean: &self.mean, deviation: &self.std };
         let directory = self.data_dir.as_deref();

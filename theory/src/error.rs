@@ -84,18 +84,20 @@ pub enum TheoryError {
         players: usize,
     },
     /// No division of $v(N)$ gives each player what it has alone.
-    #[error("there is no imputation: alone the players have {alone} together, and {together} in the grand coalition")]
+    #[error(
+        "there is no imputation: the grand coalition has {together}, the players alone have {excess:e} more (values are doubles)"
+    )]
     NoImputation {
-        /// $\sum_i v(\{i\})$.
-        alone: f64,
+        /// $\sum_i v(\{i\}) - v(N)$.
+        excess: f64,
         /// $v(N)$.
         together: f64,
     },
     /// Payoffs that are not a division of $v(N)$.
-    #[error("the payoffs add up to {paid}, the grand coalition has {grand}")]
+    #[error("the payoffs add up to {excess:e} more than the {grand} of the grand coalition (values are doubles)")]
     NotEfficient {
-        /// Their sum.
-        paid: f64,
+        /// Their sum, less $v(N)$.
+        excess: f64,
         /// $v(N)$.
         grand: f64,
     },

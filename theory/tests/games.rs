@@ -191,13 +191,20 @@ proptest! {
             prop_assert_eq!(&found.lower, &exact.excess);
         }
         for found in [found, dispensable(&game, Thresholds::default()).expect("rows"), monte_carlo(&game, 2, 1).expect("rows")] {
-            prop_assert!(found.lower <= exact.excess);
+            prop_assert!(found.lower <= exact.excess && found.contradiction.is_none());
             prop_assert!(excesses.worst(&found.payoffs, None).expect("coalitions").1 <= found.upper);
             prop_assert!(found.payoffs.iter().all(|x| *x >= RBig::ZERO));
         }
         let whole = monte_carlo(&game, all - 1, 1).expect("all rows");
         prop_assert_eq!(whole.lower, exact.excess);
     }
+}
+
+#[test]
+fn games_that_are_not_monotone_are_said_to_be() {
+    let game = Table::new(2, vec![0.0, 3.0, 1.0, 2.0]).expect("a game");
+    let found = certified(&game, 0.0).expect("an interval");
+    assert_eq!(found.contradiction, Some((Coalition::one(0), Coalition::all(2))));
 }
 
 #[test]

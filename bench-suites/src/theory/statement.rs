@@ -85,6 +85,12 @@ impl Comparison {
     }
 }
 
+/// The greatest of some numbers; no number where there are none, or one of them is none.
+pub fn greatest(values: impl IntoIterator<Item = f64>) -> f64 {
+    let greater = |a: f64, b: f64| if a.is_nan() || a >= b { a } else { b };
+    values.into_iter().reduce(greater).unwrap_or(f64::NAN)
+}
+
 impl std::fmt::Display for Tolerance {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {

@@ -98,11 +98,22 @@ pub fn digest(file: &[u8]) -> String {
     })
 }
 
-/// Checks a certificate against a game's file; how many coalitions were compared.
+/// What a certificate proves.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LeastCoreProved {
+    /// $e$.
+    pub excess: RBig,
+    /// Whether it is the least over payoffs that are not negative, instead of all.
+    pub nonnegative: bool,
+    /// Coalitions that were compared.
+    pub coalitions: usize,
+}
+
+/// Checks a certificate against a game's file.
 ///
 /// # Errors
 /// See [`SharesRejection`].
-pub fn check_shares(game: &[u8], certificate: &[u8]) -> Result<usize, SharesRejection> {
+pub fn check_shares(game: &[u8], certificate: &[u8]) -> Result<LeastCoreProved, SharesRejection> {
     let shares: Shares =
         serde_json::from_slice(certificate).map_err(|error| SharesRejection::Format(error.to_string()))?;
     if shares.game != digest(game) {
@@ -122,7 +133,7 @@ pub fn check_shares(game: &[u8], certificate: &[u8]) -> Result<usize, SharesReje
     let floors = shares.floors.as_ref().map(|floors| list("floors", floors, n)).transpose()?;
     attained(&values, n, &excess, &payoffs, floors.is_some())?;
     bounded(&values, n, &excess, &shares.weights, floors.as_deref())?;
-    Ok(values.len() - 2)
+    Ok(LeastCoreProved { excess, nonnegative: floors.is_some(), coalitions: values.len() - 2 })
 }
 
 /// The payoffs divide $v(N)$, and no coalition has more than the excess.
@@ -206,8 +217,12 @@ fn list(what: &'static str, texts: &[String], expected: usize) -> Result<Vec<RBi
     texts.iter().map(|text| rational(text)).collect()
 }
 
+/// A whole number, or a quotient `p/q` of two with $q > 0$.
 fn rational(text: &str) -> Result<RBig, SharesRejection> {
-    text.parse().map_err(|_| SharesRejection::Format(format!("`{text}` is no quotient of whole numbers")))
+    let (above, below) = text.split_once('/').unwrap_or((text, "1"));
+    let read = above.parse::<IBig>().ok().zip(below.parse::<UBig>().ok()).filter(|(_, below)| !below.is_zero());
+    let fault = || SharesRejection::Format(format!("`{text}` is no quotient of whole numbers"));
+    read.map(|(above, below)| RBig::from_parts(above, below)).ok_or_else(fault)
 }
 
 #[cfg(test)]
@@ -222,7 +237,7 @@ mod tests {
         Shares { game: digest(GAME), excess: third(), payoffs: vec![third(), third(), third()], weights, floors: None }
     }
 
-    fn checked(change: impl FnOnce(&mut Shares)) -> Result<usize, SharesRejection> {
+    fn checked(change: impl FnOnce(&mut Shares)) -> Result<LeastCoreProved, SharesRejection> {
         let mut shares = proof();
         change(&mut shares);
         check_shares(GAME, &serde_json::to_vec(&shares).expect("JSON"))
@@ -231,8 +246,10 @@ mod tests {
     #[test]
     fn a_proof_is_accepted_and_every_change_of_it_refused() {
         let text = |text: &str| text.to_owned();
-        assert_eq!(checked(|_| {}), Ok(6));
-        assert_eq!(checked(|s| s.floors = Some(vec![text("0"); 3])), Ok(6));
+        let excess = RBig::from_parts(1.into(), 3u8.into());
+        let proved = |nonnegative| LeastCoreProved { excess: excess.clone(), nonnegative, coalitions: 6 };
+        assert_eq!(checked(|_| {}), Ok(proved(false)));
+        assert_eq!(checked(|s| s.floors = Some(vec![text("0"); 3])), Ok(proved(true)));
         let refusals = [
             (checked(|s| s.excess = text("1/4")), SharesRejection::Excess(3)),
             (checked(|s| s.excess = text("1/2")), SharesRejection::Value),
@@ -255,6 +272,16 @@ mod tests {
         };
         assert_eq!(checked(floors), Err(SharesRejection::BelowFloor(2)));
         assert!(matches!(checked(|s| s.excess = text("1.5x")), Err(SharesRejection::Format(_))));
+        for bad in ["0/0", "1/0", "1/-3", "1/", "/1", "1/2/3", "", "nan"] {
+            let refused = [
+                checked(|s| s.excess = text(bad)),
+                checked(|s| s.payoffs[1] = text(bad)),
+                checked(|s| s.weights[2].1 = text(bad)),
+                checked(|s| s.weights.push((3, text(bad)))),
+                checked(|s| s.floors = Some(vec![text(bad); 3])),
+            ];
+            refused.iter().for_each(|found| assert!(matches!(found, Err(SharesRejection::Format(_))), "{bad}"));
+        }
         assert!(matches!(checked(|s| s.payoffs.truncate(2)), Err(SharesRejection::Count { .. })));
     }
 

@@ -31,9 +31,9 @@ pub fn membership(game: &Table, payoffs: &[RBig]) -> Result<Membership, TheoryEr
     }
     let excesses = Excesses::of(game);
     let paid = payoffs.iter().fold(RBig::ZERO, |sum, x| sum + x);
-    if paid != excesses.value(Coalition::all(n)) {
-        let (paid, grand) = (paid.to_f64().value(), game.grand());
-        return Err(TheoryError::NotEfficient { paid, grand });
+    let excess = paid - excesses.value(Coalition::all(n));
+    if !excess.is_zero() {
+        return Err(TheoryError::NotEfficient { excess: excess.to_f64().value(), grand: game.grand() });
     }
     Ok(match excesses.worst(payoffs, None) {
         Some((coalition, gain)) if gain > RBig::ZERO => Membership::Blocked { coalition, gain },

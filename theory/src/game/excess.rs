@@ -84,7 +84,7 @@ impl Excesses {
         let shares: Vec<f64> = point[..self.players].iter().map(|x| x.to_f64().value()).collect();
         let size = shares.iter().map(|x| x.abs()).sum::<f64>() + self.largest;
         let error = 2f64.powi(-47) * size + f64::MIN_POSITIVE;
-        if !(error < f64::MAX / 1024.0) {
+        if error.is_nan() || error >= f64::MAX / 1024.0 {
             return None;
         }
         let low = self.players.min(LOW);

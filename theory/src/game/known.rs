@@ -32,7 +32,7 @@ impl<'a> Known<'a> {
         }
         let grand = finite(game, Coalition::all(n))?;
         if grand < 0.0 {
-            return Err(TheoryError::NoImputation { alone: 0.0, together: grand });
+            return Err(TheoryError::NoImputation { excess: -grand, together: grand });
         }
         Ok(Self { game, values: BTreeMap::new(), grand, simplex: None })
     }
@@ -81,6 +81,16 @@ impl<'a> Known<'a> {
     pub fn ceiling(&self, coalition: Coalition) -> f64 {
         let above = self.values.iter().filter(|(other, _)| coalition.0 & !other.0 == 0);
         above.map(|(_, value)| *value).fold(self.grand, f64::min)
+    }
+
+    /// Two evaluated coalitions of which the smaller one is worth more: the game is not monotone.
+    pub fn contradiction(&self) -> Option<(Coalition, Coalition)> {
+        let all = (Coalition::all(self.players()), self.grand);
+        let known = || self.values.iter().map(|(coalition, value)| (*coalition, *value)).chain([all]);
+        known().find_map(|(small, value)| {
+            let above = known().find(|(large, worth)| small.0 & !large.0 == 0 && *worth < value);
+            above.map(|(large, _)| (small, large))
+        })
     }
 
     /// The division that is best for the known rows, and its greatest excess over them.

@@ -53,7 +53,7 @@ pub fn least_core(game: &Table, settings: Settings) -> Result<LeastCore, TheoryE
     let excesses = Excesses::of(game);
     let floors = settings.nonnegative.then(|| vec![RBig::ZERO; n]);
     if settings.nonnegative && game.grand() < 0.0 {
-        return Err(TheoryError::NoImputation { alone: 0.0, together: game.grand() });
+        return Err(TheoryError::NoImputation { excess: -game.grand(), together: game.grand() });
     }
     let whole = (vec![RBig::ONE; n], excesses.value(Coalition::all(n)));
     let (simplex, pivots) = least_excess(&excesses, n, &[whole], None, floors.as_deref());

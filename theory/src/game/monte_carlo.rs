@@ -29,5 +29,5 @@ pub fn monte_carlo(game: &dyn Game, coalitions: usize, seed: u64) -> Result<Foun
     }
     let (payoffs, lower) = known.solve();
     let upper = worst(&known, &payoffs);
-    Ok(Found { payoffs, lower, upper, evaluations: known.evaluations() })
+    Ok(Found { payoffs, lower, upper, contradiction: known.contradiction(), evaluations: known.evaluations() })
 }

@@ -37,8 +37,8 @@ pub fn nucleolus(game: &Table) -> Result<Nucleolus, TheoryError> {
     let together = excesses.value(Coalition::all(game.players()));
     let sum = alone.iter().fold(RBig::ZERO, |sum, value| sum + value);
     if sum > together {
-        let (alone, together) = (sum.to_f64().value(), game.grand());
-        return Err(TheoryError::NoImputation { alone, together });
+        let excess = (sum - together).to_f64().value();
+        return Err(TheoryError::NoImputation { excess, together: game.grand() });
     }
     Ok(stages(&excesses, game.players(), Some(&alone)))
 }

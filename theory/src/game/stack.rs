@@ -35,6 +35,8 @@ pub struct Found {
     pub lower: RBig,
     /// No coalition of a monotone game has a greater excess under the division.
     pub upper: RBig,
+    /// Two evaluated coalitions, the smaller of which is worth more: `upper` then is about no such game.
+    pub contradiction: Option<(Coalition, Coalition)>,
     /// Coalitions that were evaluated.
     pub evaluations: usize,
 }
@@ -70,7 +72,7 @@ pub fn dispensable(game: &dyn Game, thresholds: Thresholds) -> Result<Found, The
     }
     let (payoffs, lower) = known.solve();
     let upper = worst(&known, &payoffs);
-    Ok(Found { payoffs, lower, upper, evaluations: known.evaluations() })
+    Ok(Found { payoffs, lower, upper, contradiction: known.contradiction(), evaluations: known.evaluations() })
 }
 
 /// The division and interval of a monotone game, with $\text{upper} - \text{lower} \le \eta$.
@@ -121,7 +123,13 @@ pub fn certified(game: &dyn Game, eta: f64) -> Result<Found, TheoryError> {
             stack.push((inside.with(player), open.without(player)));
             stack.push((inside, open.without(player)));
         }
-        return Ok(Found { payoffs, lower, upper, evaluations: known.evaluations() });
+        return Ok(Found {
+            payoffs,
+            lower,
+            upper,
+            contradiction: known.contradiction(),
+            evaluations: known.evaluations(),
+        });
     }
 }
 

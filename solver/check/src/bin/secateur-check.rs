@@ -10,7 +10,7 @@
 use dashu_ratio::RBig;
 use secateur_check::proof::format::{Digests, FormatError};
 use secateur_check::proof::{Accepted, Rejection, check};
-use secateur_check::shares::{SharesRejection, check_shares};
+use secateur_check::shares::{LeastCoreProved, SharesRejection, check_shares};
 use secateur_check::{Question, Semantics, check_pair};
 use secateur_nn::graph::Graph;
 use secateur_nn::property::Property;
@@ -123,9 +123,10 @@ fn least_core(game: &Path, certificate: &Path) -> ExitCode {
     let read = |path: &Path| std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()));
     let checked = read(game).and_then(|game| Ok((game, read(certificate)?)));
     match checked.map(|(game, certificate)| check_shares(&game, &certificate)) {
-        Ok(Ok(coalitions)) => {
+        Ok(Ok(LeastCoreProved { excess, nonnegative, coalitions })) => {
             println!("accepted");
-            eprintln!("least core, {coalitions} coalitions compared");
+            let payoffs = if nonnegative { "payoffs that are not negative" } else { "any payoffs" };
+            eprintln!("least excess {excess} over {payoffs}, {coalitions} coalitions compared");
             ExitCode::SUCCESS
         }
         Ok(Err(error @ (SharesRejection::Game(_) | SharesRejection::Format(_)))) => {
