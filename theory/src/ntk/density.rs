@@ -4,7 +4,7 @@ use crate::TheoryError;
 use serde::{Deserialize, Serialize};
 use std::f64::consts::{FRAC_2_PI, SQRT_2};
 
-/// A function $W : [0,1]^2 \to [0,1]$ that is constant on the cells of a grid: the probability that the weight from input
+/// A function $W : [0, 1]^2 \to [0, 1]$ that is constant on the cells of a grid: the probability that the weight from input
 /// $u$ to output $v$ is there.
 ///
 /// # Shapes

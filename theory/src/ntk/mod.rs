@@ -8,9 +8,9 @@
 //! | layers against their shapes, once | [`plan`] |
 //! | covariances of one pair of inputs, layer by layer | [`recursion`] |
 //! | the same for all pairs: [`plan::Plan::gram`] | [`pairs`] |
-//! | a finite network of the same layers, drawn | [`finite`] |
+//! | a finite network of the same layers, drawn | [`mod@finite`] |
 //! | the kernel of a limit graphon as its theorem states it; path density | [`graphon`] |
-//! | the kernel $J J^\top$ of a network, masked or not | [`empirical`], `parts.rs` |
+//! | the kernel $J J^\top$ of a network, masked or not | [`mod@empirical`], `parts.rs` |
 //! | eigenvalues of a kernel and what they say | [`spectrum`] |
 //! | predictions by a kernel | [`regression`] |
 //! | what its predictions are bound to reach | [`bound`] |
