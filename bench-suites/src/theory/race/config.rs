@@ -92,7 +92,11 @@ pub struct Kind {
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { loss, start, norm, integrator } = self;
-        write!(f, "{loss}, {start} start, σ {norm}, {integrator}")
+        // Three hundred zeros are hard to read.
+        match *norm < 1e-4 {
+            true => write!(f, "{loss}, {start} start, σ {norm:e}, {integrator}"),
+            false => write!(f, "{loss}, {start} start, σ {norm}, {integrator}"),
+        }
     }
 }
 

@@ -107,7 +107,7 @@ pub struct End {
     pub steps: usize,
     /// How many of the greatest amplitudes come before the first of another sign.
     pub lead: usize,
-    /// The share of all amplitude that the tenth with the greatest amplitudes holds.
+    /// The share of all amplitude that the tenth with the greatest amplitudes holds; 0 where all amplitudes underflow.
     pub winners: f64,
     /// The median angle by which a lasting flip turns a drive, in radians.
     pub jump: Option<f64>,
@@ -319,7 +319,7 @@ pub fn measure(setting: &Setting<'_>, watcher: &dyn Watcher) -> Result<Option<Ra
         edges: followed.edges,
         steps: followed.steps,
         lead,
-        winners: winners.iter().map(|alpha| amplitudes[*alpha]).sum::<f64>() / total,
+        winners: if total > 0.0 { winners.iter().map(|alpha| amplitudes[*alpha]).sum::<f64>() / total } else { 0.0 },
         jump: median(&jumps),
     };
     let overlays = windows

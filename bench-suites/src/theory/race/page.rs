@@ -89,9 +89,9 @@ fn of<'a>(record: &'a Record, kind: &Kind) -> impl Iterator<Item = &'a Race> {
     record.races.iter().filter(move |race| race.kind == *kind)
 }
 
-/// The mean over seeds with its interval.
+/// The mean over seeds with its interval, of the numbers that are finite.
 fn mean(values: impl Iterator<Item = Option<f64>>, digits: usize) -> String {
-    match Interval::of(&values.flatten().collect::<Vec<f64>>()) {
+    match Interval::of(&values.flatten().filter(|value| value.is_finite()).collect::<Vec<f64>>()) {
         None => "–".to_owned(),
         Some(Interval { mean, half: None }) => format!("{mean:.digits$}"),
         Some(Interval { mean, half: Some(half) }) => format!("{mean:.digits$} ± {half:.digits$}"),
