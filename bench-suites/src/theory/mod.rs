@@ -25,6 +25,11 @@ pub mod statement;
 pub use error::StudyError;
 use statement::Statement;
 
+/// Whether no two values are equal.
+fn distinct<T: PartialEq>(values: &[T]) -> bool {
+    values.iter().enumerate().all(|(k, value)| !values[..k].contains(value))
+}
+
 /// Every statement that `secateur theory check` checks.
 pub fn statements() -> Vec<Statement> {
     let systems: [&[Statement]; 3] = [graphon::checks::STATEMENTS, ntk::checks::STATEMENTS, race::STATEMENTS];

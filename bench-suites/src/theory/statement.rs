@@ -85,10 +85,11 @@ impl Comparison {
     }
 }
 
-/// The greatest of some numbers; no number where there are none, or one of them is none.
+/// The greatest value; not a number if there is none, or if one is not a number. So a measurement that is missing or that
+/// failed is never within a bound.
 pub fn greatest(values: impl IntoIterator<Item = f64>) -> f64 {
-    let greater = |a: f64, b: f64| if a.is_nan() || a >= b { a } else { b };
-    values.into_iter().reduce(greater).unwrap_or(f64::NAN)
+    let pick = |most: f64, value: f64| if most.is_nan() || value.is_nan() { f64::NAN } else { most.max(value) };
+    values.into_iter().reduce(pick).unwrap_or(f64::NAN)
 }
 
 impl std::fmt::Display for Tolerance {
@@ -105,6 +106,16 @@ impl std::fmt::Display for Tolerance {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_greatest_value_needs_all_values() {
+        assert_eq!(greatest([-2.0, -1.0, -3.0]), -1.0);
+        assert_eq!(greatest([1.0, f64::INFINITY]), f64::INFINITY);
+        assert!(greatest([]).is_nan());
+        for values in [[f64::NAN, 1.0, 2.0], [1.0, f64::NAN, 2.0], [1.0, 2.0, f64::NAN]] {
+            assert!(greatest(values).is_nan(), "{values:?}");
+        }
+    }
 
     #[test]
     fn comparisons_can_fail() {

@@ -146,7 +146,9 @@ impl Neurons {
         assert_eq!(self.width(), before.width(), "the same neurons");
         let change = (0..self.width()).map(|a| (self.imbalance(a) - before.imbalance(a)).abs());
         let scale = (0..self.width()).map(|a| self.norm(a).powi(2)).fold(0.0, f64::max);
-        change.fold(0.0, f64::max) / scale.max(f64::MIN_POSITIVE)
+        // Not a number once one is none.
+        let most = change.fold(0.0, |most, x| if x > most || x.is_nan() { x } else { most });
+        most / scale.max(f64::MIN_POSITIVE)
     }
 
     /// Some of the neurons, in the given order.

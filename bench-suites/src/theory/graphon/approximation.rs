@@ -11,8 +11,8 @@ use super::network::{How, Shallow};
 use super::series::predicted;
 use crate::plot::Axes;
 use crate::plot::lines::{Line, Stroke, lines};
-use crate::theory::StudyError;
 use crate::theory::report::Report;
+use crate::theory::{StudyError, distinct};
 use crate::watcher::Watcher;
 use secateur_linalg::cholesky::{factor, solve};
 use secateur_linalg::random::Random;
@@ -63,14 +63,18 @@ pub struct Approximated {
 impl Approximation {
     pub(super) fn check(&self) -> Result<(), Fault> {
         check_widths(&self.widths)?;
-        check_densities(&self.densities)?;
-        let some = !self.active.is_empty() && self.active.iter().all(|k| *k > 0 && *k <= self.inputs);
-        rule(some, "active", "numbers from 1 to that of inputs", &self.active)?;
+        check_densities("densities", &self.densities)?;
+        rule((1..=16384).contains(&self.inputs), "inputs", "a number from 1 to 16384", &self.inputs)?;
+        let some = !self.active.is_empty()
+            && distinct(&self.active)
+            && self.active.iter().all(|k| *k > 0 && *k <= self.inputs);
+        rule(some, "active", "different numbers from 1 to that of inputs", &self.active)?;
         for method in &self.methods {
             let blind = method.parse::<Method>().is_ok_and(|m| m.needs() == Needs::Nothing && predicted(m).is_ok());
             rule(blind, "methods", "random, magnitude or synflow", method)?;
         }
-        rule(!self.methods.is_empty(), "methods", "at least one", &self.methods)
+        let different = !self.methods.is_empty() && distinct(&self.methods);
+        rule(different, "methods", "at least one, all different", &self.methods)
     }
 }
 

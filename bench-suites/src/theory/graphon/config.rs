@@ -7,7 +7,7 @@ use super::images::Images;
 use super::portraits::Portraits;
 use super::rate::Rate;
 use super::series::{Count, Series, predicted};
-use crate::theory::StudyError;
+use crate::theory::{StudyError, distinct};
 use secateur_prune::Method;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -58,10 +58,23 @@ pub fn rule(holds: bool, key: &'static str, expected: &'static str, found: &dyn 
 /// Densities are above 0 and below 1.
 ///
 /// # Errors
-/// There is none, or one that is not.
-pub fn check_densities(densities: &[f64]) -> Result<(), Fault> {
-    let good = !densities.is_empty() && densities.iter().all(|d| *d > 0.0 && *d < 1.0);
-    rule(good, "density", "numbers above 0 and below 1", &densities)
+/// There is none, or one that is not, or one twice.
+pub fn check_densities(key: &'static str, densities: &[f64]) -> Result<(), Fault> {
+    let good = !densities.is_empty() && distinct(densities) && densities.iter().all(|d| *d > 0.0 && *d < 1.0);
+    rule(good, key, "different numbers above 0 and below 1", &densities)
+}
+
+/// The most numbers that the samples of one measurement may hold: 4 GiB.
+const NUMBERS: usize = 1 << 30;
+
+/// There are samples, and they fit into memory.
+///
+/// # Errors
+/// There are none, or too many for inputs of this size.
+pub fn check_samples(key: &'static str, samples: Count, inputs: usize) -> Result<(), Fault> {
+    let count = samples.of(inputs);
+    let good = count > 0 && count.saturating_mul(inputs) <= NUMBERS;
+    rule(good, key, "at least one sample, and at most 2^30 numbers in all samples", &samples)
 }
 
 /// Widths are large enough for a graphon to be seen.
@@ -69,16 +82,15 @@ pub fn check_densities(densities: &[f64]) -> Result<(), Fault> {
 /// # Errors
 /// There is none, or one below 16 or above 16384, or one twice.
 pub fn check_widths(widths: &[usize]) -> Result<(), Fault> {
-    let distinct = widths.iter().collect::<BTreeSet<_>>().len() == widths.len();
-    let good = !widths.is_empty() && distinct && widths.iter().all(|w| (16..=16384).contains(w));
+    let good = !widths.is_empty() && distinct(widths) && widths.iter().all(|w| (16..=16384).contains(w));
     rule(good, "widths", "different numbers from 16 to 16384", &widths)
 }
 
-/// Series have names of their own and methods with a limit.
+/// Series have names of their own, methods with a limit, and samples that fit into memory at every width.
 ///
 /// # Errors
 /// As said.
-pub fn check_series(series: &[Series]) -> Result<(), Fault> {
+pub fn check_series(series: &[Series], widths: &[usize]) -> Result<(), Fault> {
     let labels: BTreeSet<&str> = series.iter().map(|s| s.label.as_str()).collect();
     rule(
         !series.is_empty() && labels.len() == series.len(),
@@ -91,11 +103,7 @@ pub fn check_series(series: &[Series]) -> Result<(), Fault> {
         rule(known, "method", "random, magnitude, snip, grasp, grasp-abs or synflow", method)?;
         rule(*rounds > 0, "rounds", "at least one", rounds)?;
         rule(*temperature > 0.0 && temperature.is_finite(), "temperature", "a positive number", temperature)?;
-        let some = match samples {
-            Count::PerInput(share) => *share > 0.0 && share.is_finite(),
-            Count::Fixed(count) => *count > 0,
-        };
-        rule(some, "samples", "at least one", samples)?;
+        widths.iter().try_for_each(|width| check_samples("samples", *samples, *width))?;
     }
     Ok(())
 }
@@ -115,8 +123,7 @@ impl Config {
     }
 
     fn check(&self) -> Result<(), Fault> {
-        let distinct = self.seeds.iter().collect::<BTreeSet<_>>().len() == self.seeds.len();
-        rule(!self.seeds.is_empty() && distinct, "seeds", "at least one, all different", &self.seeds)?;
+        rule(!self.seeds.is_empty() && distinct(&self.seeds), "seeds", "at least one, all different", &self.seeds)?;
         match &self.question {
             Question::Rate(rate) => rate.check(),
             Question::Densities(densities) => densities.check(),
@@ -163,12 +170,43 @@ output = "kept"
             ("\"snip\"", "\"wanda\"", "method"),
             ("\"kept\"", "\"lost\"", "lost"),
             ("fixed = 8", "fixed = 0", "samples"),
+            ("fixed = 8", "fixed = 1000000000000", "samples"),
+            ("fixed = 8", "per-input = 1e300", "samples"),
+            ("fixed = 8", "per-input = nan", "samples"),
+            ("fixed = 8", "per-input = 1e-9", "samples"),
             ("[1, 2]", "[1, 1]", "seeds"),
             ("question.rate]", "question.pace]", "pace"),
         ] {
             assert!(GOOD.contains(from), "{from}");
             let message = read(&GOOD.replacen(from, to, 1)).expect_err("a fault").to_string();
             assert!(message.contains(named), "{from}: {message}");
+        }
+    }
+
+    #[test]
+    fn faults_of_other_questions_name_the_key() {
+        let approximation = "title = \"a\"\nseeds = [1]\n[question.approximation]\ninputs = 16\nwidths = [16]\n\
+                             densities = [0.2, 0.4]\nactive = [1, 2]\nmethods = [\"random\", \"synflow\"]\n";
+        let deep = "title = \"a\"\nseeds = [1]\n[question.deep]\ndepths = [3, 4]\nwidth = 16\nsparsities = [0.2, 0.4]\n\
+                    samples-per-input = 2\nmethods = [\"random\", \"snip\"]\n";
+        let images = "title = \"a\"\nseeds = [1]\n[question.images]\ndensity = 0.2\nwidths = [16]\nsamples = 20\n\
+                      methods = [\"random\", \"snip\"]\npairs = [{ set = \"mnist\", classes = [3, 8] }]\n";
+        for (good, from, to, named) in [
+            (approximation, "inputs = 16", "inputs = 1000000000000000", "inputs"),
+            (approximation, "[0.2, 0.4]", "[0.2, 0.2]", "densities"),
+            (approximation, "[1, 2]", "[2, 2]", "active"),
+            (approximation, "\"synflow\"", "\"random\"", "methods"),
+            (deep, "[3, 4]", "[3, 3]", "depths"),
+            (deep, "[0.2, 0.4]", "[0.2, 0.2]", "sparsities"),
+            (deep, "input = 2", "input = 1000000000000000000", "samples-per-input"),
+            (deep, "\"snip\"", "\"random\"", "methods"),
+            (images, "\"snip\"", "\"random\"", "methods"),
+            (images, "[{ set", "[{ set = \"mnist\", classes = [3, 8] }, { set", "pairs"),
+        ] {
+            let check = |text: &str| toml::from_str::<Config>(text).expect("a configuration").check();
+            check(good).expect("no fault");
+            assert!(good.contains(from), "{from}");
+            assert_eq!(check(&good.replacen(from, to, 1)).expect_err("a fault").0, named, "{to}");
         }
     }
 

@@ -4,12 +4,12 @@
 //! and column means of the scores serve as factors, so this is a fit and no prediction.
 
 use super::bench::{self, Bench};
-use super::config::{Config, Fault, check_densities, rule};
+use super::config::{Config, Fault, check_densities, check_samples, rule};
 use super::densities::{Kind, mean};
 use super::network::mixture;
-use super::series::Bracket;
-use crate::theory::StudyError;
+use super::series::{Bracket, Count};
 use crate::theory::report::Report;
+use crate::theory::{StudyError, distinct};
 use crate::watcher::Watcher;
 use secateur_nn::models::{Initialisation, mlp};
 use secateur_prune::{Allocation, Budget, Calibration, Method, Scope, Targets};
@@ -63,12 +63,15 @@ type Network = Vec<Layer>;
 
 impl Deep {
     pub(super) fn check(&self) -> Result<(), Fault> {
-        let deep = !self.depths.is_empty() && self.depths.iter().all(|d| (2..=16).contains(d));
-        rule(deep, "depths", "numbers from 2 to 16", &self.depths)?;
+        let deep =
+            !self.depths.is_empty() && distinct(&self.depths) && self.depths.iter().all(|d| (2..=16).contains(d));
+        rule(deep, "depths", "different numbers from 2 to 16", &self.depths)?;
         rule((16..=2048).contains(&self.width), "width", "a number from 16 to 2048", &self.width)?;
-        check_densities(&self.sparsities)?;
-        rule(self.samples_per_input > 0, "samples-per-input", "at least one", &self.samples_per_input)?;
-        rule(!self.methods.is_empty(), "methods", "at least one", &self.methods)?;
+        check_densities("sparsities", &self.sparsities)?;
+        let samples = Count::Fixed(self.samples_per_input.saturating_mul(self.width));
+        check_samples("samples-per-input", samples, self.width)?;
+        let different = !self.methods.is_empty() && distinct(&self.methods);
+        rule(different, "methods", "at least one, all different", &self.methods)?;
         for method in &self.methods {
             let known = method.parse::<Method>().is_ok_and(|method| method.criterion(0).is_some());
             rule(known, "methods", "methods that score weights", method)?;

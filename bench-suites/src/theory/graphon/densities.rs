@@ -26,9 +26,9 @@ pub struct Densities {
 
 impl Densities {
     pub(super) fn check(&self) -> Result<(), Fault> {
-        check_densities(&self.densities)?;
+        check_densities("densities", &self.densities)?;
         check_widths(&[self.width])?;
-        check_series(&self.series)
+        check_series(&self.series, &[self.width])
     }
 }
 

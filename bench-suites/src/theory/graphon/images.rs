@@ -5,8 +5,8 @@ use super::config::{Config, Fault, check_densities, check_widths, rule};
 use super::densities::{Kind, mean};
 use super::network::{How, Samples, Shallow};
 use super::series::{Columns, Measurement, Output, measured, pair, predicted};
-use crate::theory::StudyError;
 use crate::theory::report::Report;
+use crate::theory::{StudyError, distinct};
 use crate::watcher::Watcher;
 use secateur_linalg::random::Random;
 use secateur_nn::data::DataSet;
@@ -49,7 +49,7 @@ impl std::fmt::Display for Classes {
 
 impl Images {
     pub(super) fn check(&self) -> Result<(), Fault> {
-        check_densities(&[self.density])?;
+        check_densities("density", &[self.density])?;
         check_widths(&self.widths)?;
         rule(self.samples > 1, "samples", "at least two", &self.samples)?;
         let good = |c: &Classes| c.classes.iter().all(|k| *k < 10) && c.classes[0] != c.classes[1];
@@ -59,11 +59,13 @@ impl Images {
             "two different ones from 0 to 9",
             &self.pairs,
         )?;
+        rule(distinct(&self.pairs), "pairs", "different ones", &self.pairs)?;
         for method in &self.methods {
             let known = method.parse::<Method>().is_ok_and(|method| predicted(method).is_ok());
             rule(known, "methods", "random, magnitude, snip, grasp, grasp-abs or synflow", method)?;
         }
-        rule(!self.methods.is_empty(), "methods", "at least one", &self.methods)
+        let different = !self.methods.is_empty() && distinct(&self.methods);
+        rule(different, "methods", "at least one, all different", &self.methods)
     }
 }
 

@@ -46,9 +46,9 @@ pub struct Spectra {
 
 impl Portraits {
     pub(super) fn check(&self) -> Result<(), Fault> {
-        check_densities(&[self.density])?;
+        check_densities("density", &[self.density])?;
         check_widths(&[self.width])?;
-        check_series(&self.series)
+        check_series(&self.series, &[self.width])
     }
 }
 

@@ -45,9 +45,9 @@ pub struct Known {
 
 impl Rate {
     pub(super) fn check(&self) -> Result<(), Fault> {
-        check_densities(&[self.density])?;
+        check_densities("density", &[self.density])?;
         check_widths(&self.widths)?;
-        check_series(&self.series)?;
+        check_series(&self.series, &self.widths)?;
         for Known { series, width, distance } in &self.known {
             let there = self.series.iter().any(|s| s.label == *series) && self.widths.contains(width);
             rule(there, "known", "a series and a width of this study", &(series, width))?;

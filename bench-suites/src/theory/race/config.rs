@@ -1,10 +1,9 @@
 //! What is to be measured: a TOML file.
 
 use super::data::Source;
-use crate::theory::StudyError;
+use crate::theory::{StudyError, distinct};
 use secateur_theory::race::{Loss, Start};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
 
@@ -93,7 +92,11 @@ pub struct Kind {
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { loss, start, norm, integrator } = self;
-        write!(f, "{loss}, {start} start, σ {norm}, {integrator}")
+        // Three hundred zeros are hard to read.
+        match *norm < 1e-4 {
+            true => write!(f, "{loss}, {start} start, σ {norm:e}, {integrator}"),
+            false => write!(f, "{loss}, {start} start, σ {norm}, {integrator}"),
+        }
     }
 }
 
@@ -117,8 +120,7 @@ impl Config {
             false => Err((key, expected, format!("{found:?}"))),
         };
         let positive = |v: &f64| *v > 0.0 && v.is_finite();
-        let distinct: BTreeSet<u64> = self.seeds.iter().copied().collect();
-        let seeds = !distinct.is_empty() && distinct.len() == self.seeds.len();
+        let seeds = !self.seeds.is_empty() && distinct(&self.seeds);
         rule(seeds, "seeds", "at least one, all different", &self.seeds)?;
         let even = self.samples >= 2 && self.samples.is_multiple_of(2);
         rule(even, "samples", "an even number from 2", &self.samples)?;
@@ -127,11 +129,14 @@ impl Config {
         let classes = first != second && limit.contains(&first) && limit.contains(&second);
         rule(classes, "classes", "two classes of the data", &self.classes)?;
         rule(self.width >= 2, "width", "at least two neurons", &self.width)?;
-        rule(!self.losses.is_empty(), "losses", "at least one", &self.losses)?;
-        rule(!self.starts.is_empty(), "starts", "at least one", &self.starts)?;
-        let norms = !self.norms.is_empty() && self.norms.iter().all(positive);
-        rule(norms, "norms", "positive numbers", &self.norms)?;
-        rule(!self.integrators.is_empty(), "integrators", "at least one", &self.integrators)?;
+        let losses = !self.losses.is_empty() && distinct(&self.losses);
+        rule(losses, "losses", "at least one, all different", &self.losses)?;
+        let starts = !self.starts.is_empty() && distinct(&self.starts);
+        rule(starts, "starts", "at least one, all different", &self.starts)?;
+        let norms = !self.norms.is_empty() && self.norms.iter().all(positive) && distinct(&self.norms);
+        rule(norms, "norms", "positive numbers, all different", &self.norms)?;
+        let integrators = !self.integrators.is_empty() && distinct(&self.integrators);
+        rule(integrators, "integrators", "at least one, all different", &self.integrators)?;
         rule(positive(&self.rate), "rate", "a positive number", &self.rate)?;
         rule(self.looks >= 2, "looks", "at least two", &self.looks)?;
         rule(self.steps >= self.looks, "steps", "a step for every look", &self.steps)?;
@@ -141,11 +146,13 @@ impl Config {
         rule(positive(&self.turn), "turn", "a positive number", &self.turn)?;
         let end = self.rate * self.steps as f64;
         let within = |time: &f64| (0.0..end).contains(time);
-        rule(self.overlays.iter().all(within), "overlays", "times before the end", &self.overlays)?;
+        let overlays = self.overlays.iter().all(within) && distinct(&self.overlays);
+        rule(overlays, "overlays", "times before the end, all different", &self.overlays)?;
         rule(within(&self.early), "early", "a time before the end", &self.early)?;
-        let tickets = self.tickets.iter().all(|count| (1..=self.width).contains(count));
-        rule(tickets, "tickets", "from 1 to as many neurons as there are", &self.tickets)?;
-        rule(positive(&self.tolerance), "tolerance", "a positive number", &self.tolerance)?;
+        let tickets = self.tickets.iter().all(|count| (1..=self.width).contains(count)) && distinct(&self.tickets);
+        rule(tickets, "tickets", "from 1 to as many neurons as there are, all different", &self.tickets)?;
+        let tolerance = self.tolerance > 1e-14 && self.tolerance <= 1e-2;
+        rule(tolerance, "tolerance", "a number above 1e-14 and at most 0.01", &self.tolerance)?;
         let window = self.window >= 0.0 && self.window.is_finite();
         rule(window, "window", "a number from 0", &self.window)
     }
@@ -221,6 +228,15 @@ window = 0.05
             ("lag = 20.0", "lag = 0.0", "lag"),
             ("[0.0, 4.0]", "[60.0]", "overlays"),
             ("[6]", "[25]", "tickets"),
+            ("[6]", "[6, 6]", "tickets"),
+            ("\"mse\", ", "\"logistic\", ", "losses"),
+            ("[\"equal\"]", "[\"equal\", \"equal\"]", "starts"),
+            ("[1e-3]", "[1e-3, 0.001]", "norms"),
+            ("\"descent\", ", "\"flow\", ", "integrators"),
+            ("[0.0, 4.0]", "[4.0, 4.0]", "overlays"),
+            ("\"mixture\"\nclasses = [0, 1]", "\"digits\"\nclasses = [3, 5]", "classes"),
+            ("tolerance = 1e-6", "tolerance = 1e-14", "tolerance"),
+            ("tolerance = 1e-6", "tolerance = 0.1", "tolerance"),
             ("window = 0.05", "window = -1.0", "window"),
         ] {
             assert!(GOOD.contains(from), "{from}");

@@ -5,7 +5,6 @@ use secateur_linalg::random::Random;
 use secateur_nn::data::{DataSet, images};
 use secateur_theory::race::Task;
 use serde::{Deserialize, Serialize};
-use std::ops::Range;
 use std::path::Path;
 
 /// Threes and eights of the UCI digits, 8 × 8 numbers from 0 to 16; `digits.py` says how the file came about.
@@ -32,11 +31,11 @@ pub enum Source {
 
 impl Source {
     /// The classes that there are.
-    pub fn classes(self) -> Range<usize> {
+    pub fn classes(self) -> &'static [usize] {
         match self {
-            Source::Digits => 3..9,
-            Source::Mnist | Source::Cifar => 0..10,
-            Source::Mixture => 0..2,
+            Source::Digits => &[3, 8],
+            Source::Mnist | Source::Cifar => &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9],
+            Source::Mixture => &[0, 1],
         }
     }
 
@@ -51,7 +50,7 @@ impl Source {
             Source::Mnist => pixels(DataSet::Mnist, classes, data)?,
             Source::Cifar => pixels(DataSet::Cifar, classes, data)?,
         };
-        Ok(Pool { source: self, samples })
+        Ok(Pool { samples })
     }
 }
 
@@ -69,7 +68,6 @@ impl std::fmt::Display for Source {
 /// The samples of two classes.
 #[derive(Clone, Debug)]
 pub struct Pool {
-    source: Source,
     samples: [Vec<Vec<f64>>; 2],
 }
 
@@ -84,12 +82,12 @@ impl Pool {
     pub fn task(&self, count: usize, seed: u64) -> Result<Task, StudyError> {
         let mut random = Random::stream(seed, CHOICE);
         let (mut inputs, mut labels) = (Vec::new(), Vec::new());
+        let [first, second] = self.samples.each_ref().map(Vec::len);
+        let found = 2 * first.min(second);
+        if found < count {
+            return Err(StudyError::TooFewSamples { key: "samples", asked: count, found });
+        }
         for (class, label) in self.samples.iter().zip([1.0, -1.0]) {
-            if class.len() < count / 2 {
-                let what =
-                    format!("{}: {} samples of a class, of which there are {}", self.source, count / 2, class.len());
-                return Err(StudyError::NoData { what });
-            }
             for place in random.permutation(class.len()).into_iter().take(count / 2) {
                 inputs.extend_from_slice(&class[place]);
                 labels.push(label);
@@ -154,7 +152,8 @@ mod tests {
             let inputs = |seed| pool.task(60, seed).expect("a task").inputs().to_vec();
             assert_eq!(inputs(4), inputs(4));
             assert_ne!(inputs(4), inputs(5));
-            assert!(pool.task(4000, 1).is_err());
+            let few = pool.task(4000, 1);
+            assert!(matches!(few, Err(StudyError::TooFewSamples { key: "samples", asked: 4000, .. })), "{few:?}");
         }
         assert!(matches!(Source::Mnist.load(&[3, 8], None), Err(StudyError::NoData { .. })));
     }

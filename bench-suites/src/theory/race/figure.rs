@@ -22,12 +22,19 @@ const SPAN: f64 = 2.5;
 /// The colour of closed forms.
 const DARK: usize = 9;
 
-/// A race that is run once more to be drawn.
+/// A race that is run once more to be drawn; none where nothing can be drawn.
 pub struct Shown {
     /// Cosines at the start, at half of the loss, and at the end; neurons cluster by cluster.
-    pub cosines: String,
+    pub cosines: Option<String>,
     /// Amplitudes with closed forms.
-    pub amplitudes: String,
+    pub amplitudes: Option<String>,
+}
+
+/// Curves; none if no point has a place.
+fn curves(title: &str, axes: &Axes<'_>, curves: &[Line]) -> Result<Option<String>, StudyError> {
+    let fits = |v: f64, log: bool| v.is_finite() && (!log || v > 0.0);
+    let any = curves.iter().flat_map(|line| &line.points).any(|p| fits(p.x, axes.log_x) && fits(p.y, axes.log_y));
+    Ok(if any { Some(lines(title, axes, curves)?) } else { None })
 }
 
 /// Runs a race once more and draws what is not in its record.
@@ -72,23 +79,28 @@ pub fn show(setting: &Setting<'_>, race: &Race) -> Result<Shown, StudyError> {
     let sorted = |cosines: &[f64]| -> Vec<f64> {
         order.iter().flat_map(|a| order.iter().map(move |b| a * config.width + b)).map(|k| cosines[k]).collect()
     };
-    let heat = |title: &str, cosines: &[f64]| Heat::new(title, config.width, config.width, &sorted(cosines));
-    let mut maps = vec![heat("start", &start.cosines())?];
-    if let Some(cosines) = &middle {
-        maps.push(heat("half of the loss", cosines)?);
+    let matrices = [("start", Some(start.cosines())), ("half of the loss", middle), ("end", Some(end.cosines()))];
+    let mut maps = Vec::new();
+    // Neurons so small that their products are 0 have no cosines.
+    for (title, cosines) in matrices.into_iter().filter_map(|(title, cosines)| Some((title, cosines?))) {
+        if cosines.iter().all(|cosine| cosine.is_finite()) {
+            maps.push(Heat::new(title, config.width, config.width, &sorted(&cosines))?);
+        }
     }
-    maps.push(heat("end", &end.cosines())?);
-    let cosines = heat_maps(&format!("Cosines of (w1, w2), {kind}"), Colours { low: -1.0, high: 1.0 }, &maps)?;
+    let cosines = match maps.is_empty() {
+        true => None,
+        false => Some(heat_maps(&format!("Cosines of (w1, w2), {kind}"), Colours { low: -1.0, high: 1.0 }, &maps)?),
+    };
 
     // From the winner to the last of the largest cluster, evenly.
     let cluster = &order[..clusters.largest().len()];
     let places = DRAWN.min(cluster.len());
-    let mut curves = Vec::new();
+    let mut paths = Vec::new();
     for place in 0..places {
         let rank = place * (cluster.len() - 1) / (places - 1).max(1);
         let alpha = cluster[rank];
         let path = observed.iter().map(|(time, amplitudes)| (*time, amplitudes[alpha]));
-        curves.push(Line::new(format!("rank {}", rank + 1), path, Stroke::Solid).coloured(place));
+        paths.push(Line::new(format!("rank {}", rank + 1), path, Stroke::Solid).coloured(place));
         for (curves_of, from) in predicted.iter().zip(&config.overlays) {
             let mut line = Line::new(format!("closed form from {from}"), curves_of[alpha].clone(), Stroke::Dashed);
             line.colour = Some(DARK);
@@ -96,32 +108,32 @@ pub fn show(setting: &Setting<'_>, race: &Race) -> Result<Shown, StudyError> {
             if place > 0 || *from != config.overlays[0] {
                 line.label = String::new();
             }
-            curves.push(line);
+            paths.push(line);
         }
     }
-    curves.iter_mut().filter(|line| line.label.starts_with("closed")).for_each(|l| l.label = "closed form".to_owned());
-    curves.retain(|line| !line.points.is_empty());
+    paths.iter_mut().filter(|line| line.label.starts_with("closed")).for_each(|l| l.label = "closed form".to_owned());
+    paths.retain(|line| !line.points.is_empty());
     let axes = Axes { x: "time", y: "amplitude", log_x: false, log_y: true };
-    let amplitudes = lines(&format!("Amplitudes in the largest cluster, {kind}"), &axes, &curves)?;
+    let amplitudes = curves(&format!("Amplitudes in the largest cluster, {kind}"), &axes, &paths)?;
     Ok(Shown { cosines, amplitudes })
 }
 
 /// Clusters, and flips between looks, against time.
-pub fn clusters(race: &Race) -> Result<String, StudyError> {
+pub fn clusters(race: &Race) -> Result<Option<String>, StudyError> {
     let looks = &race.looks;
     let flips = looks.windows(2).map(|pair| (pair[1].time, (pair[1].flips - pair[0].flips) as f64));
-    let curves = [
+    let paths = [
         Line::new("clusters", looks.iter().map(|look| (look.time, look.clusters as f64)), Stroke::Solid),
         Line::new("largest", looks.iter().map(|look| (look.time, look.largest as f64)), Stroke::Solid),
         Line::new("flips", flips, Stroke::Points),
     ];
     let axes = Axes { x: "time", y: "number", log_x: true, log_y: true };
-    Ok(lines(&format!("Clusters, and lasting flips between looks, {}", race.kind), &axes, &curves)?)
+    curves(&format!("Clusters, and lasting flips between looks, {}", race.kind), &axes, &paths)
 }
 
 /// Rank correlations against time, a curve for every kind: the mean over seeds within the largest cluster.
-pub fn ranks(config: &Config, races: &[Race]) -> Result<String, StudyError> {
-    let mut curves = Vec::new();
+pub fn ranks(config: &Config, races: &[Race]) -> Result<Option<String>, StudyError> {
+    let mut paths = Vec::new();
     for (colour, kind) in config.kinds().iter().enumerate() {
         let mine: Vec<&Race> = races.iter().filter(|race| race.kind == *kind).collect();
         let mean = |look: usize| {
@@ -131,36 +143,36 @@ pub fn ranks(config: &Config, races: &[Race]) -> Result<String, StudyError> {
         };
         let path: Vec<(f64, f64)> = (0..=config.looks).filter_map(mean).collect();
         if !path.is_empty() {
-            curves.push(Line::new(kind.to_string(), path, Stroke::Solid).coloured(colour));
+            paths.push(Line::new(kind.to_string(), path, Stroke::Solid).coloured(colour));
         }
     }
     let axes = Axes { x: "time", y: "rank correlation", log_x: true, log_y: false };
-    Ok(lines("Alignment now with amplitude in the end, within the largest cluster", &axes, &curves)?)
+    curves("Alignment now with amplitude in the end, within the largest cluster", &axes, &paths)
 }
 
 /// Drives and loss against time.
-pub fn drives(race: &Race) -> Result<String, StudyError> {
+pub fn drives(race: &Race) -> Result<Option<String>, StudyError> {
     let path = |value: fn(&super::Look) -> f64| race.looks.iter().map(move |look| (look.time, value(look)));
-    let curves = [
+    let paths = [
         Line::new("|D|, winners", path(|look| look.winners), Stroke::Solid),
         Line::new("|D|, all", path(|look| look.strength), Stroke::Solid),
         Line::new("loss", path(|look| look.loss), Stroke::Dashed),
     ];
     let axes = Axes { x: "time", y: "mean", log_x: true, log_y: true };
-    Ok(lines(&format!("Winners fit the residual, and drives shrink, {}", race.kind), &axes, &curves)?)
+    curves(&format!("Winners fit the residual, and drives shrink, {}", race.kind), &axes, &paths)
 }
 
 /// Loss against neurons that are kept, of one race: which clusters there are differs from race to race.
-pub fn pruning(race: &Race) -> Result<String, StudyError> {
-    let mut curves = Vec::new();
+pub fn pruning(race: &Race) -> Result<Option<String>, StudyError> {
+    let mut paths = Vec::new();
     for (index, kept) in Kept::ALL.iter().enumerate() {
         let path = race.pruned.iter().filter(|p| p.kept == *kept).map(|p| (p.neurons as f64, p.loss));
         let merged = index >= 3;
         let stroke = if merged { Stroke::Dashed } else { Stroke::Dotted };
-        curves.push(Line::new(kept.to_string(), path, stroke).coloured(index % 3));
+        paths.push(Line::new(kept.to_string(), path, stroke).coloured(index % 3));
     }
     let axes = Axes { x: "neurons that are kept", y: "loss", log_x: true, log_y: false };
-    Ok(lines(&format!("Pruning by amplitude, {}", race.kind), &axes, &curves)?)
+    curves(&format!("Pruning by amplitude, {}", race.kind), &axes, &paths)
 }
 
 /// Neurons that race alone, with 95 % intervals over seeds; none without tickets.

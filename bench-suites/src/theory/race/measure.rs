@@ -3,6 +3,7 @@
 use super::config::{Config, Integrator, Kind};
 use super::reductions::{self, Pruned, Ticket};
 use crate::theory::StudyError;
+use crate::theory::statement::greatest;
 use crate::watcher::Watcher;
 use secateur_theory::TheoryError;
 use secateur_theory::race::reduce::{Order, keep};
@@ -106,7 +107,7 @@ pub struct End {
     pub steps: usize,
     /// How many of the greatest amplitudes come before the first of another sign.
     pub lead: usize,
-    /// The share of all amplitude that the tenth with the greatest amplitudes holds.
+    /// The share of all amplitude that the tenth with the greatest amplitudes holds; 0 where all amplitudes underflow.
     pub winners: f64,
     /// The median angle by which a lasting flip turns a drive, in radians.
     pub jump: Option<f64>,
@@ -142,7 +143,8 @@ pub struct Overlay {
     pub until: Option<f64>,
     /// The share of neurons whose drive has not turned too far when the loss has halved.
     pub holding: f64,
-    /// Of flow, the greatest ratio of an angle's deviation to its bound $\varepsilon (e^\tau - 1)$ while the assumption holds.
+    /// Of flow, the greatest ratio of an angle's deviation to its bound $\varepsilon (e^\tau - 1)$ while the assumption
+    /// holds; none if nothing was compared, or a deviation is not finite.
     pub worst: Option<f64>,
     /// The same for $|\ln a - \ln \hat a|$ and $2 \varepsilon (e^\tau - 1)$.
     pub worst_amplitude: Option<f64>,
@@ -317,7 +319,7 @@ pub fn measure(setting: &Setting<'_>, watcher: &dyn Watcher) -> Result<Option<Ra
         edges: followed.edges,
         steps: followed.steps,
         lead,
-        winners: winners.iter().map(|alpha| amplitudes[*alpha]).sum::<f64>() / total,
+        winners: if total > 0.0 { winners.iter().map(|alpha| amplitudes[*alpha]).sum::<f64>() / total } else { 0.0 },
         jump: median(&jumps),
     };
     let overlays = windows
@@ -347,8 +349,9 @@ pub fn measure(setting: &Setting<'_>, watcher: &dyn Watcher) -> Result<Option<Ra
 /// A window of closed forms and what is remembered of it.
 struct Overlaid {
     window: Window,
-    worst: f64,
-    worst_amplitude: f64,
+    /// None before anything was compared; not a number once a deviation is none.
+    worst: Option<f64>,
+    worst_amplitude: Option<f64>,
     /// $\ln a - \ln \hat a$ where the window of a neuron ended.
     ended: Vec<Option<f64>>,
     now: Vec<f64>,
@@ -359,7 +362,14 @@ impl Overlaid {
     fn open(moment: &Moment<'_>, turn: f64) -> Self {
         let window = Window::open(moment, Assumption { turn });
         let width = moment.neurons.width();
-        Self { window, worst: 0.0, worst_amplitude: 0.0, ended: vec![None; width], now: vec![0.0; width], halved: None }
+        Self {
+            window,
+            worst: None,
+            worst_amplitude: None,
+            ended: vec![None; width],
+            now: vec![0.0; width],
+            halved: None,
+        }
     }
 
     fn update(&mut self, moment: &Moment<'_>) {
@@ -376,8 +386,9 @@ impl Overlaid {
             let deviation = (self.window.observed_angle(moment.neurons, alpha) - form.angle_after(tau)).abs();
             // Below a millionth nothing but roundings and tolerances is left to compare.
             let bound = (turn * (tau.exp() - 1.0)).max(1e-6);
-            self.worst = self.worst.max(deviation / bound);
-            self.worst_amplitude = self.worst_amplitude.max(0.5 * self.now[alpha] / bound);
+            self.worst = Some(greatest(self.worst.into_iter().chain([deviation / bound])));
+            let amplitude = 0.5 * self.now[alpha] / bound;
+            self.worst_amplitude = Some(greatest(self.worst_amplitude.into_iter().chain([amplitude])));
         }
     }
 
@@ -406,12 +417,14 @@ impl Overlaid {
             .collect();
         let (observed, predicted): (Vec<f64>, Vec<f64>) = pairs.iter().copied().unzip();
         let difference: Vec<f64> = pairs.iter().map(|(o, p)| o - p).collect();
+        // JSON has no word for what is not finite.
+        let known = |worst: &f64| flow && worst.is_finite();
         Overlay {
             from,
             until: median(&ends).filter(|time| time.is_finite()),
             holding: self.halved.as_ref().map_or(0.0, |(share, _)| *share),
-            worst: flow.then_some(self.worst),
-            worst_amplitude: flow.then_some(self.worst_amplitude),
+            worst: self.worst.filter(known),
+            worst_amplitude: self.worst_amplitude.filter(known),
             amplitude: median(&deviations),
             spread: deviation(&observed),
             late: deviation(&difference),

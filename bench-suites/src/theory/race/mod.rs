@@ -114,6 +114,22 @@ mod tests {
     }
 
     #[test]
+    fn figures_without_a_point_are_left_out() {
+        let place = tempfile::tempdir().expect("a directory");
+        let good: Config = toml::from_str(config::tests::GOOD).expect("a configuration");
+        let seeds = vec![1];
+        let two = Config { width: 2, tickets: vec![2], seeds: seeds.clone(), ..good.clone() };
+        let tiny = Config { norms: vec![1e-300], integrators: vec![Integrator::Descent], seeds, ..good };
+        for (name, config) in [("two", two), ("tiny", tiny)] {
+            let out = place.path().join(name);
+            run(&config, None, &out, &Silent).unwrap_or_else(|error| panic!("{name}: {error}"));
+            let page = std::fs::read_to_string(out.join("index.html")).expect("a page");
+            assert!(!page.contains("NaN"), "{name}");
+            run(&config, None, &out, &Silent).unwrap_or_else(|error| panic!("{name}, read again: {error}"));
+        }
+    }
+
+    #[test]
     fn a_study_goes_on_where_it_stopped_and_has_a_page() {
         let place = tempfile::tempdir().expect("a directory");
         let (path, out) = (place.path().join("race.toml"), place.path().join("out"));

@@ -53,23 +53,23 @@ pub fn report(record: &Record, pool: &Pool) -> Result<Report, StudyError> {
         let task = pool.task(config.samples, race.seed)?;
         let shown = figure::show(&Setting { config, task: &task, kind: *kind, seed: race.seed }, race)?;
         let name = |what: &str| format!("{what}-{}", index + 1);
-        page.figure(&name("cosines"), shown.cosines, "Neurons cluster by cluster, in each from the winner down.");
-        page.figure(
-            &name("amplitudes"),
-            shown.amplitudes,
-            &format!(
-                "From the winner to the last of the largest cluster. Closed forms are drawn while the drive has turned by less than {} rad \
-                 since they began.",
-                config.turn
-            ),
+        let forms = format!(
+            "From the winner to the last of the largest cluster. Closed forms are drawn while the drive has turned by less than {} rad \
+             since they began.",
+            config.turn
         );
-        page.figure(
-            &name("clusters"),
-            figure::clusters(race)?,
-            "Clusters count single neurons. A flip lasts if the gate stays.",
-        );
-        page.figure(&name("drives"), figure::drives(race)?, "Winners are the tenth with the greatest amplitudes.");
-        page.figure(&name("pruning"), figure::pruning(race)?, "Random: means over ten draws.");
+        // A figure without a point is left out.
+        for (what, svg, caption) in [
+            ("cosines", shown.cosines, "Neurons cluster by cluster, in each from the winner down."),
+            ("amplitudes", shown.amplitudes, forms.as_str()),
+            ("clusters", figure::clusters(race)?, "Clusters count single neurons. A flip lasts if the gate stays."),
+            ("drives", figure::drives(race)?, "Winners are the tenth with the greatest amplitudes."),
+            ("pruning", figure::pruning(race)?, "Random: means over ten draws."),
+        ] {
+            if let Some(svg) = svg {
+                page.figure(&name(what), svg, caption);
+            }
+        }
         let mine: Vec<&Race> = of(record, kind).collect();
         let caption = format!("Half of the neurons have each sign. Early alignment is read at time {}.", config.early);
         if let Some(svg) = figure::tickets(config, &mine, "loss", |ticket| Some(ticket.loss))? {
@@ -79,7 +79,9 @@ pub fn report(record: &Record, pool: &Pool) -> Result<Report, StudyError> {
             page.figure(&name("tickets-half"), svg, &caption);
         }
     }
-    page.figure("ranks", figure::ranks(config, &record.races)?, "Means over seeds.");
+    if let Some(svg) = figure::ranks(config, &record.races)? {
+        page.figure("ranks", svg, "Means over seeds.");
+    }
     Ok(page)
 }
 
@@ -87,9 +89,9 @@ fn of<'a>(record: &'a Record, kind: &Kind) -> impl Iterator<Item = &'a Race> {
     record.races.iter().filter(move |race| race.kind == *kind)
 }
 
-/// The mean over seeds with its interval.
+/// The mean over seeds with its interval, of the numbers that are finite.
 fn mean(values: impl Iterator<Item = Option<f64>>, digits: usize) -> String {
-    match Interval::of(&values.flatten().collect::<Vec<f64>>()) {
+    match Interval::of(&values.flatten().filter(|value| value.is_finite()).collect::<Vec<f64>>()) {
         None => "–".to_owned(),
         Some(Interval { mean, half: None }) => format!("{mean:.digits$}"),
         Some(Interval { mean, half: Some(half) }) => format!("{mean:.digits$} ± {half:.digits$}"),

@@ -83,11 +83,14 @@ pub struct Ticket {
     pub half: Option<f64>,
 }
 
-/// $\|f' - f\| / \|f\|$ on the samples, with $f'$ after merging.
+/// $\|f' - f\| / \|f\|$ on the samples, with $f'$ after merging; 0 where both are 0.
 pub fn merging_error(task: &Task, loss: Loss, neurons: &Neurons, clusters: &Clusters) -> f64 {
     let (before, after) = (evaluate(task, loss, neurons), evaluate(task, loss, &merge(neurons, clusters)));
     let pairs = || before.outputs().iter().zip(after.outputs());
     let difference: f64 = pairs().map(|(a, b)| (a - b).powi(2)).sum();
+    if pairs().all(|(a, b)| *a == 0.0 && *b == 0.0) {
+        return 0.0;
+    }
     (difference / pairs().map(|(a, _)| a * a).sum::<f64>()).sqrt()
 }
 

@@ -3,8 +3,8 @@
 use super::{Config, Integrator, Kind, digits, mean, races};
 use crate::theory::StudyError;
 use crate::theory::race::data::Source;
-use crate::theory::race::measure::median;
-use crate::theory::statement::{Comparison, Context, Finding, Tolerance};
+use crate::theory::race::measure::{Overlay, Race, median};
+use crate::theory::statement::{Comparison, Context, Finding, Tolerance, greatest};
 use secateur_linalg::random::Random;
 use secateur_theory::race::reduce::merge;
 use secateur_theory::race::{
@@ -83,20 +83,22 @@ pub fn alignment(context: &Context<'_>) -> Result<Finding, StudyError> {
     let (config, kind) = flowing();
     let races = races(&config, kind, 2, context)?;
     let mut rows = Vec::new();
-    for (index, from) in config.overlays.iter().enumerate() {
-        let overlays = || races.iter().filter_map(|race| race.overlays.get(index));
-        let worst = overlays().map(|overlay| overlay.worst.unwrap_or(f64::NAN)).fold(0.0, f64::max);
+    for from in &config.overlays {
+        // A race without the overlay, or an overlay that compared nothing, is no success.
+        let worst_of = |value: fn(&Overlay) -> Option<f64>| {
+            let of = |race: &Race| race.overlays.iter().find(|overlay| overlay.from == *from).and_then(value);
+            greatest(races.iter().map(|race| of(race).unwrap_or(f64::NAN)))
+        };
         rows.push(Comparison::new(
             format!("from {from}: deviation of the angle over its bound"),
             1.0,
-            worst,
+            worst_of(|overlay| overlay.worst),
             Tolerance::AtMost,
         ));
-        let worst = overlays().map(|overlay| overlay.worst_amplitude.unwrap_or(f64::NAN)).fold(0.0, f64::max);
         rows.push(Comparison::new(
             format!("from {from}: deviation of ln a over its bound"),
             1.0,
-            worst,
+            worst_of(|overlay| overlay.worst_amplitude),
             Tolerance::AtMost,
         ));
     }
@@ -154,7 +156,7 @@ pub fn same_data(context: &Context<'_>) -> Result<Finding, StudyError> {
     let settings = Flow { end: END, every: 0.05, relative: 1e-8, window: 0.0 };
     flow(&task, Loss::Mse, &start, &settings, &mut watch)?;
     ended.extend(meetings.into_values());
-    ended.retain(|meeting| meeting.integral.abs() > 0.5);
+    ended.retain(|meeting| meeting.integral.is_nan() || meeting.integral.abs() > 0.5);
     let error = |meeting: &Meeting| ((meeting.apart / meeting.first).ln() + meeting.integral).abs();
     let closer = ended.iter().filter(|meeting| meeting.apart < meeting.first).count();
     Ok(Finding::Compared(vec![
@@ -163,7 +165,7 @@ pub fn same_data(context: &Context<'_>) -> Result<Finding, StudyError> {
         Comparison::new(
             "worst error of ln((1 - cos) / (1 - cos at first))",
             0.0,
-            ended.iter().map(error).fold(0.0, f64::max),
+            greatest(ended.iter().map(error)),
             Tolerance::Absolute(0.05),
         ),
         Comparison::new(
@@ -178,15 +180,14 @@ pub fn same_data(context: &Context<'_>) -> Result<Finding, StudyError> {
 /// Whether two drives are the same and not zero, up to roundings.
 fn same(a: &[f64], b: &[f64]) -> bool {
     let size = a.iter().fold(0.0_f64, |most, x| most.max(x.abs()));
-    size > 0.0 && a.iter().zip(b).all(|(x, y)| (x - y).abs() <= 1e-9 * size)
+    size > 0.0 && a.len() == b.len() && a.iter().zip(b).all(|(x, y)| (x - y).abs() <= 1e-9 * size)
 }
 
 /// What the late ratio says of amplitudes in a cluster.
 pub fn late_ratio(context: &Context<'_>) -> Result<Finding, StudyError> {
     let (config, kind) = flowing();
     let races = races(&config, kind, 2, context)?;
-    let of =
-        |value: fn(&super::super::Overlay) -> Option<f64>| mean(races.iter().map(|race| value(race.overlays.get(1)?)));
+    let of = |value: fn(&Overlay) -> Option<f64>| mean(races.iter().map(|race| value(race.overlays.get(1)?)));
     Ok(Finding::Compared(vec![
         Comparison::new(
             "from 6: rank correlation with amplitudes at half of the loss",
@@ -254,7 +255,7 @@ impl Merged {
             drive
         };
         let (before, after) = (drive(neurons), drive(&merged));
-        let (mut change, mut unexplained) = (0.0_f64, 0.0_f64);
+        let (mut changes, mut unexplained) = (Vec::new(), Vec::new());
         for s in 0..task.samples() {
             let lesser = |cluster: &Vec<usize>| {
                 let part = |sign: f64| -> f64 {
@@ -267,10 +268,10 @@ impl Merged {
             };
             let predicted: f64 = -clusters.members().iter().map(lesser).sum::<f64>();
             let found = after.outputs()[s] - before.outputs()[s];
-            change = change.max(found.abs());
-            unexplained = unexplained.max((found - predicted).abs());
+            changes.push(found.abs());
+            unexplained.push((found - predicted).abs());
         }
-        Ok(Self { left: merged.width(), change, unexplained })
+        Ok(Self { left: merged.width(), change: greatest(changes), unexplained: greatest(unexplained) })
     }
 }
 
@@ -297,6 +298,9 @@ fn distance(task: &Task, a: &Neurons, b: &Neurons) -> f64 {
         drive.outputs().to_vec()
     };
     let (a, b) = (outputs(a), outputs(b));
+    if a.len() != b.len() {
+        return f64::NAN;
+    }
     let difference: f64 = a.iter().zip(&b).map(|(x, y)| (x - y).powi(2)).sum();
     (difference / a.iter().map(|x| x * x).sum::<f64>()).sqrt()
 }

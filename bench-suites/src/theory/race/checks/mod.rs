@@ -88,8 +88,8 @@ fn race(
     measure(&Setting { config, task: &task, kind, seed }, context.watcher)
 }
 
-/// The mean of what is there.
+/// The mean; not a number if a value is missing.
 fn mean(values: impl Iterator<Item = Option<f64>>) -> f64 {
-    let values: Vec<f64> = values.flatten().collect();
+    let values: Vec<f64> = values.map(|value| value.unwrap_or(f64::NAN)).collect();
     values.iter().sum::<f64>() / values.len() as f64
 }
