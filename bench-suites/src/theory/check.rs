@@ -60,7 +60,7 @@ pub struct Record {
 /// Checks statements one after the other.
 ///
 /// # Errors
-/// A note that cannot be read, or a check that cannot be made; a check that fails is no error.
+/// A note that cannot be read, or the caller stops; a check that fails, or cannot be made, is no error.
 pub fn check(statements: &[Statement], context: &Context<'_>) -> Result<Record, StudyError> {
     let mut checked = Vec::new();
     for (number, statement) in statements.iter().enumerate() {
@@ -70,8 +70,16 @@ pub fn check(statements: &[Statement], context: &Context<'_>) -> Result<Record, 
         context.watcher.measuring(number, statements.len(), statement.id);
         let heading = Note::parse(statement.id, statement.note)?.heading;
         let start = Instant::now();
-        let finding = (statement.check)(context)?;
+        let finding = match (statement.check)(context) {
+            Err(_) if context.watcher.stop() => {
+                return Err(StudyError::Stopped { done: number, all: statements.len() });
+            }
+            // The others are checked all the same.
+            Err(error) => Finding::Impossible(error.to_string()),
+            Ok(finding) => finding,
+        };
         let verdict = match &finding {
+            Finding::Impossible(_) => Verdict::Fails,
             Finding::NeedsData(_) => Verdict::NotRun,
             Finding::Compared(rows) if !rows.is_empty() && rows.iter().all(|row| row.holds()) => Verdict::Holds,
             Finding::Compared(_) => Verdict::Fails,
@@ -99,6 +107,9 @@ impl Record {
             match finding {
                 Finding::NeedsData(what) => {
                     let _ = writeln!(text, "| {id} | {status} | needs {what} | – | – | – | {} |", Verdict::NotRun);
+                }
+                Finding::Impossible(why) => {
+                    let _ = writeln!(text, "| {id} | {status} | cannot be checked: {why} | – | – | – | {} |", Verdict::Fails);
                 }
                 Finding::Compared(rows) if rows.is_empty() => {
                     let _ =
@@ -155,7 +166,8 @@ mod tests {
     #[test]
     fn one_wrong_number_fails_a_statement() {
         let compare = |observed| Comparison::new("x", 1.0, observed, Tolerance::Absolute(0.1));
-        let checks: [Check; 4] = [
+        let checks: [Check; 5] = [
+            |_| Err(StudyError::NoStatement("a.c".to_owned())),
             |_| Ok(Finding::Compared(vec![Comparison::new("x", 1.0, 1.05, Tolerance::Absolute(0.1))])),
             |_| Ok(Finding::Compared(vec![Comparison::new("x", 1.0, 1.2, Tolerance::Absolute(0.1))])),
             |_| Ok(Finding::NeedsData("MNIST".to_owned())),
@@ -166,8 +178,8 @@ mod tests {
         let context = Context { seed: 1, data: None, watcher: &Silent };
         let record = check(&statements, &context).expect("checks");
         let verdicts: Vec<Verdict> = record.statements.iter().map(|s| s.verdict).collect();
-        assert_eq!(verdicts, [Verdict::Holds, Verdict::Fails, Verdict::NotRun, Verdict::Fails]);
+        assert_eq!(verdicts, [Verdict::Fails, Verdict::Holds, Verdict::Fails, Verdict::NotRun, Verdict::Fails]);
         assert!(!record.holds());
-        assert!(record.table().contains("4 statements: 1 hold, 2 fail, 1 not run"), "{}", record.table());
+        assert!(record.table().contains("5 statements: 1 hold, 3 fail, 1 not run"), "{}", record.table());
     }
 }

@@ -35,6 +35,8 @@ pub enum Finding {
     Compared(Vec<Comparison>),
     /// The check reads this data set, and was given none.
     NeedsData(String),
+    /// The check could not be made.
+    Impossible(String),
 }
 
 /// A predicted number beside an observed one.
