@@ -109,7 +109,11 @@ impl Record {
                     let _ = writeln!(text, "| {id} | {status} | needs {what} | – | – | – | {} |", Verdict::NotRun);
                 }
                 Finding::Impossible(why) => {
-                    let _ = writeln!(text, "| {id} | {status} | cannot be checked: {why} | – | – | – | {} |", Verdict::Fails);
+                    let _ = writeln!(
+                        text,
+                        "| {id} | {status} | cannot be checked: {why} | – | – | – | {} |",
+                        Verdict::Fails
+                    );
                 }
                 Finding::Compared(rows) if rows.is_empty() => {
                     let _ =
