@@ -254,7 +254,7 @@ mod tests {
             (checked(|s| s.excess = text("1/4")), SharesRejection::Excess(3)),
             (checked(|s| s.excess = text("1/2")), SharesRejection::Value),
             (checked(|s| s.payoffs[0] = text("1/2")), SharesRejection::NotEfficient),
-            (checked(|s| s.payoffs = vec![text("1"), text("1"), text("-1")]), SharesRejection::Excess(5)),
+            (checked(|s| s.payoffs = vec![text("1"), text("1"), text("-1")]), SharesRejection::Excess(4)),
             (checked(|s| s.weights[0].1 = text("1/2")), SharesRejection::Sum),
             (checked(|s| s.weights[0].1 = text("-1/3")), SharesRejection::Weight(3)),
             (checked(|s| s.weights[0].0 = 7), SharesRejection::Weight(7)),

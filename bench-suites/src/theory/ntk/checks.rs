@@ -325,8 +325,8 @@ fn small(methods: Vec<Method>, densities: Vec<f64>, width: usize) -> Curves {
 /// Test losses stay below their bounds, on classes so far apart that the bounds say something.
 fn generalisation(context: &Context<'_>) -> Result<Finding, StudyError> {
     let mut rows = Vec::new();
-    let pool = Pool::Normal(0.6);
-    for density in [0.1, 0.5] {
+    let pool = Pool::Normal(2.0);
+    for density in [0.5, 0.9] {
         let question = Curves { training: 1000, ..small(vec![Method::Random], vec![density], 256) };
         let place = curves::Place { seed: context.seed, method: "random".to_owned(), density };
         let point = question.measure(&pool, place)?;
