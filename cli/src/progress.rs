@@ -1,6 +1,9 @@
-//! A running search on standard error: silent unless that is a terminal.
+//! A running search or study on standard error: silent unless that is a terminal.
 
+use crate::error::CliError;
+use crate::interrupt;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use secateur_bench_suites::watcher::Watcher;
 use secateur_verify::{Observer, Progress};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -36,6 +39,41 @@ impl Observer for Display {
         let Progress { phase, domains, open, lower, upper, .. } = progress;
         self.line.set_message(format!("{phase}: {domains} domains, {open} open, lower {lower:.4}, upper {upper:.4}"));
         self.line.tick();
+    }
+
+    fn stop(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+}
+
+/// Shows which measurement of a study or experiment is running; Ctrl-C ends it after that.
+pub struct Steps {
+    line: ProgressBar,
+    stop: Arc<AtomicBool>,
+}
+
+impl Steps {
+    /// A display on standard error, or none when `quiet`. Listens to Ctrl-C, so there is one in a run.
+    pub fn new(quiet: bool) -> Result<Self, CliError> {
+        let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+        let line = ProgressBar::with_draw_target(None, target);
+        if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} {elapsed_precise} {msg}") {
+            line.set_style(style);
+        }
+        Ok(Self { line, stop: interrupt::listen()? })
+    }
+
+    /// Removes the line.
+    pub fn clear(&self) {
+        self.line.finish_and_clear();
+    }
+}
+
+impl Watcher for Steps {
+    fn measuring(&self, number: usize, all: usize, what: &str) {
+        self.line.set_length(all as u64);
+        self.line.set_position(number as u64);
+        self.line.set_message(what.to_owned());
     }
 
     fn stop(&self) -> bool {

@@ -2,16 +2,14 @@
 
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::{interrupt, output};
+use crate::output;
+use crate::progress::Steps;
 use clap::{Args, Subcommand};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use secateur_bench_suites::theory::statement::{Context, Statement};
 use secateur_bench_suites::theory::{StudyError, book, check, graphon, ntk, race, statements};
 use secateur_bench_suites::watcher::Watcher;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Predictions against what networks and algorithms do.
 #[derive(Args)]
@@ -24,8 +22,11 @@ pub struct Arguments {
 enum Task {
     Check(CheckArguments),
     Notes(NotesArguments),
+    /// Measure masks of pruned networks beside the graphons that theory predicts.
     Graphon(StudyArguments),
+    /// Measure tangent kernels of pruned networks beside those of their graphons.
     Ntk(StudyArguments),
+    /// Measure how neurons align, unlock and race beside closed forms.
     Race(StudyArguments),
 }
 
@@ -65,7 +66,7 @@ struct NotesArguments {
     out: PathBuf,
 }
 
-/// Measure what networks do beside what theory predicts, as a configuration says; writes a record, figures and a page.
+/// As a configuration says; writes a record, figures and a page.
 ///
 /// Every measurement is on disk as soon as it is known; the same command goes on where the last run stopped.
 #[derive(Args)]
@@ -81,35 +82,6 @@ struct StudyArguments {
     /// No progress on standard error.
     #[arg(long)]
     quiet: bool,
-}
-
-/// Shows what is measured.
-struct Display {
-    line: ProgressBar,
-    stop: Arc<AtomicBool>,
-}
-
-impl Display {
-    fn new(quiet: bool) -> Result<Self, CliError> {
-        let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
-        let line = ProgressBar::with_draw_target(None, target);
-        if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} {elapsed_precise} {msg}") {
-            line.set_style(style);
-        }
-        Ok(Self { line, stop: interrupt::listen()? })
-    }
-}
-
-impl Watcher for Display {
-    fn measuring(&self, number: usize, all: usize, what: &str) {
-        self.line.set_length(all as u64);
-        self.line.set_position(number as u64);
-        self.line.set_message(what.to_owned());
-    }
-
-    fn stop(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
-    }
 }
 
 /// Runs the command.
@@ -132,9 +104,9 @@ type Study = fn(&Path, Option<&Path>, &Path, &dyn Watcher) -> Result<String, Stu
 
 fn studied(arguments: &StudyArguments, study: Study) -> Result<Exit, CliError> {
     let StudyArguments { config, out, data_dir, quiet } = arguments;
-    let display = Display::new(*quiet)?;
+    let display = Steps::new(*quiet)?;
     let page = study(config, data_dir.as_deref(), out, &display);
-    display.line.finish_and_clear();
+    display.clear();
     output::print(&page?)?;
     Ok(Exit::Done)
 }
@@ -149,10 +121,10 @@ fn checked(arguments: &CheckArguments) -> Result<Exit, CliError> {
         output::print(&text)?;
         return Ok(Exit::Done);
     }
-    let display = Display::new(arguments.quiet)?;
+    let display = Steps::new(arguments.quiet)?;
     let context = Context { seed: arguments.seed, data: arguments.data_dir.as_deref(), watcher: &display };
     let record = check::check(&statements, &context);
-    display.line.finish_and_clear();
+    display.clear();
     let record = record?;
     match &arguments.json {
         Some(path) if path.as_os_str() == "-" => output::print(&output::json(&record)?)?,

@@ -1,10 +1,9 @@
 //! What is to be measured: a TOML file.
 
-use super::super::StudyError;
+use super::super::{StudyError, distinct};
 use super::problem::Source;
 use secateur_prune::Method;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::path::Path;
 
@@ -108,7 +107,7 @@ impl Config {
             true => Ok(()),
             false => Err((key, expected, format!("{found:?}"))),
         };
-        rule(distinct(&self.seeds), "seeds", "at least one, all different", &self.seeds)?;
+        rule(!self.seeds.is_empty() && distinct(&self.seeds), "seeds", "at least one, all different", &self.seeds)?;
         if let Source::Normal { signal } = &self.data {
             rule(signal.is_finite() && *signal >= 0.0, "signal", "a number, at least 0", signal)?;
         }
@@ -117,10 +116,9 @@ impl Config {
             rule(pair, "classes", "two different classes below 10", classes)?;
         }
         let shares = |densities: &[f64]| {
-            let bits: Vec<u64> = densities.iter().map(|d| d.to_bits()).collect();
-            distinct(&bits) && densities.iter().all(|d| *d > 0.0 && *d < 1.0)
+            !densities.is_empty() && distinct(densities) && densities.iter().all(|d| *d > 0.0 && *d < 1.0)
         };
-        let methods = |methods: &[Method]| distinct(methods);
+        let methods = |methods: &[Method]| !methods.is_empty() && distinct(methods);
         match &self.question {
             Question::Limit(Limit { methods: all, widths, densities, probes, samples_per_width }) => {
                 let predicted = |m: &Method| matches!(m, Method::Random | Method::Magnitude | Method::Snip);
@@ -147,11 +145,6 @@ impl Config {
             }
         }
     }
-}
-
-fn distinct<T: Ord + Clone>(values: &[T]) -> bool {
-    let set: BTreeSet<T> = values.iter().cloned().collect();
-    !set.is_empty() && set.len() == values.len()
 }
 
 #[cfg(test)]

@@ -11,7 +11,6 @@
 
 use super::bounds::{Corners, Frame, Known, Ranges, cut};
 use super::format::{self, Claim, Digests, Next, Reader, Record, Split, Table, Witness, exact};
-use super::matrix::power;
 use super::network::Network;
 use super::rejection::{Accepted, Rejection};
 use super::rows::{Form, Probe, Start, Terms, View, back};
@@ -670,36 +669,5 @@ impl Bounding<'_> {
         }
         (part.corners, part.stale, part.smaller) = (Arc::new(kept), true, true);
         Ok(true)
-    }
-}
-
-impl Form {
-    /// The function times a weight.
-    fn times(mut self, weight: u64) -> Option<Self> {
-        let factor = i64::try_from(weight).ok()?;
-        // Room for the weight.
-        for v in &mut self.values {
-            *v = v.checked_mul(factor)?;
-        }
-        self.constant = self.constant.times(&power(i128::from(factor), 0));
-        Some(self)
-    }
-
-    /// The sum of two; coefficients are rounded down where exponents differ.
-    fn plus(mut self, mut other: Self, below: &[i64], g: i64) -> Option<Self> {
-        let gap = self.exponent - other.exponent;
-        let finer = if gap > 0 { &mut other } else { &mut self };
-        let shift = gap.abs().min(63);
-        if shift > 0 {
-            let loss: i128 = below.iter().map(|b| i128::from(*b)).sum();
-            finer.values.iter_mut().for_each(|v| *v >>= shift);
-            finer.exponent += gap.abs();
-            finer.constant = finer.constant.minus(&power(loss, finer.exponent + g));
-        }
-        for (v, w) in self.values.iter_mut().zip(&other.values) {
-            *v = v.checked_add(*w)?;
-        }
-        self.constant = self.constant.plus(&other.constant);
-        Some(self)
     }
 }

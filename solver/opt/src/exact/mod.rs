@@ -127,23 +127,28 @@ fn subtract(v: &mut [RBig], factor: &RBig, w: &[RBig]) {
 
 /// The solution of $A x = b$ for a square matrix of rows; none where it is singular.
 pub fn solve(matrix: &[Vec<RBig>], right: &[RBig]) -> Option<Vec<RBig>> {
-    let n = matrix.len();
     let mut rows: Vec<Vec<RBig>> =
         matrix.iter().zip(right).map(|(row, b)| row.iter().cloned().chain([b.clone()]).collect()).collect();
-    for place in 0..n {
-        let pivot = (place..n).find(|row| !rows[*row][place].is_zero())?;
+    eliminate(&mut rows)?;
+    Some(rows.into_iter().map(|mut row| row.pop().unwrap_or(RBig::ZERO)).collect())
+}
+
+/// Turns $[A \mid B]$, with square $A$, into $[I \mid A^{-1} B]$; none where $A$ is singular.
+fn eliminate(rows: &mut [Vec<RBig>]) -> Option<()> {
+    for place in 0..rows.len() {
+        let pivot = (place..rows.len()).find(|row| !rows[*row][place].is_zero())?;
         rows.swap(place, pivot);
         let divisor = rows[place][place].clone();
         rows[place].iter_mut().filter(|entry| !entry.is_zero()).for_each(|entry| *entry /= &divisor);
         let row = rows[place].clone();
-        for other in (0..n).filter(|other| *other != place) {
+        for other in (0..rows.len()).filter(|other| *other != place) {
             let factor = rows[other][place].clone();
             if !factor.is_zero() {
                 subtract(&mut rows[other], &factor, &row);
             }
         }
     }
-    Some(rows.into_iter().map(|mut row| row.pop().unwrap_or(RBig::ZERO)).collect())
+    Some(())
 }
 
 #[cfg(test)]

@@ -133,22 +133,9 @@ impl Simplex {
 fn inverse(rows: &[Row]) -> Option<Vec<Vec<RBig>>> {
     let n = rows.len();
     let unit = |place: usize| (0..n).map(move |i| if i == place { RBig::ONE } else { RBig::ZERO });
-    // Each row of [A | I] is reduced until A is the unit matrix.
     let mut wide: Vec<Vec<RBig>> =
         rows.iter().enumerate().map(|(i, row)| row.coefficients.iter().cloned().chain(unit(i)).collect()).collect();
-    for place in 0..n {
-        let pivot = (place..n).find(|row| !wide[*row][place].is_zero())?;
-        wide.swap(place, pivot);
-        let divisor = wide[place][place].clone();
-        wide[place].iter_mut().filter(|entry| !entry.is_zero()).for_each(|entry| *entry /= &divisor);
-        let row = wide[place].clone();
-        for other in (0..n).filter(|other| *other != place) {
-            let factor = wide[other][place].clone();
-            if !factor.is_zero() {
-                super::subtract(&mut wide[other], &factor, &row);
-            }
-        }
-    }
+    super::eliminate(&mut wide)?;
     Some((0..n).map(|column| wide.iter().map(|row| row[n + column].clone()).collect()).collect())
 }
 
