@@ -236,5 +236,17 @@ mod tests {
             let value = excesses.value(Coalition(5));
             prop_assert_eq!(RBig::try_from(game.values()[5]).expect("finite"), value);
         }
+
+        /// Values that are payoffs but for rounding: what floating point says of these excesses is noise.
+        #[test]
+        fn roundings_do_not_hide_the_greatest(sevenths in prop::collection::vec(1i64..1000, 5)) {
+            let point: Vec<RBig> = sevenths.iter().map(|t| RBig::from_parts(IBig::from(*t), UBig::from(7u8))).collect();
+            let paid = |set: u128| Coalition(set).members().fold(RBig::ZERO, |sum, player| sum + &point[player]);
+            let game = Table::new(5, (0..32).map(|set| paid(set).to_f64().value()).collect()).expect("a game");
+            let excesses = Excesses::of(&game);
+            let all = (1..31).map(|set| (Coalition(set), excesses.excess(Coalition(set), &point)));
+            let first = all.reduce(|a, b| if b.1 > a.1 { b } else { a });
+            prop_assert_eq!(excesses.worst(&point, None), first);
+        }
     }
 }
