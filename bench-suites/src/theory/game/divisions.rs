@@ -80,12 +80,11 @@ fn load(core: &LeastCore) -> RBig {
 fn indispensable(players: usize, random: &mut Random) -> Result<Table, StudyError> {
     let needed: Vec<(u128, f64)> = (0..2 * players)
         .map(|round| {
-            let other = 2 + random.index(players - 2);
+            let somebody = Coalition::one(2 + random.index(players - 2));
+            let others = Coalition(u128::from(random.bits()) & Coalition::all(players).0).without(0).without(1);
             // Kind 0 is needed by half of the sets.
-            (
-                1 << other | random.bits() as u128 & (1 << players) - 4 | u128::from(round % 2 == 0),
-                random.uniform(0.1, 1.0),
-            )
+            let set = if round % 2 == 0 { others.with(0) } else { others };
+            (set.0 | somebody.0, random.uniform(0.1, 1.0))
         })
         .collect();
     Ok(draw::table(players, |coalition| {

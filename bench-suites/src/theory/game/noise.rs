@@ -65,7 +65,7 @@ fn miners() -> Result<(f64, f64), StudyError> {
 
 /// Payoffs may move by far more than values do: by Fibonacci numbers of them.
 pub fn amplification(_: &Context<'_>) -> Result<Finding, StudyError> {
-    let mut rows = Vec::new();
+    let (mut rows, mut same) = (Vec::new(), Vec::new());
     let (mut before, mut number) = (1u32, 1u32);
     for n in 3..=10usize {
         (before, number) = (number, before + number);
@@ -74,11 +74,12 @@ pub fn amplification(_: &Context<'_>) -> Result<Finding, StudyError> {
         let (a, b) = (prenucleolus(&calm), prenucleolus(&bent));
         let away = a.payoffs.iter().zip(&b.payoffs).map(|(x, y)| float(&size_of(&(y - x))));
         let kept = a.levels[0] == b.levels[0] && a.payoffs.iter().all(|x| *x == RBig::ONE);
-        rows.push(all(&format!("{n} players: everybody gets 1, and the least excess stays"), &[kept]));
+        same.push(kept);
         // Everything is a multiple of δ, a power of two.
         let what = format!("{n} players: greatest change of a payoff over δ");
         rows.push(Comparison::new(what, f64::from(number), greatest(away) / step, Tolerance::Absolute(0.0)));
     }
+    rows.push(all("games in which everybody gets 1, and the least excess stays", &same));
     Ok(Finding::Compared(rows))
 }
 
