@@ -43,7 +43,8 @@ pub fn duality(context: &Context<'_>) -> Result<Finding, StudyError> {
     ]))
 }
 
-/// Whether $\lambda \ge 0$, $\sum \lambda_S = 1$, $\sum \lambda_S 1_S + \phi = \mu 1_N$ and $e = \sum \lambda_S v(S) - \mu v(N)$.
+/// Whether $\lambda \ge 0$, $\sum \lambda_S = 1$, $\sum \lambda_S 1_S + \phi = \mu 1_N$ and
+/// $e = \sum \lambda_S v(S) - \mu v(N)$.
 fn proves(game: &Table, core: &LeastCore) -> bool {
     let n = game.players();
     let value = |coalition: Coalition| exact(game.values()[coalition.0 as usize]);
@@ -79,7 +80,8 @@ fn certificate(file: &[u8], core: &LeastCore, settings: Settings) -> Shares {
     }
 }
 
-/// Certificates that prove nothing: another excess, payoffs that are too many, weights that are short, negative or of all players.
+/// Certificates that prove nothing: another excess, too much pay, weights that are short, negative or of all
+/// players.
 fn mutants(shares: &Shares, players: usize) -> Vec<Shares> {
     let number = |text: &str| text.parse::<RBig>().expect("the certificate was written from quotients");
     let change = |change: &dyn Fn(&mut Shares)| {
@@ -134,8 +136,8 @@ pub fn interval(context: &Context<'_>) -> Result<Finding, StudyError> {
         all("divisions whose worst excess is at most the upper end", &paid),
         Comparison::new("width beyond what was asked", 0.0, greatest(widths), Tolerance::Absolute(0.0)),
         all("games whose least core has no negative payoff, asked for or not", &same),
-        Comparison::new("share of coalitions evaluated, η = 0", 1.0, mean(&shares[0]), Tolerance::AtMost),
-        Comparison::new("the same, η = 1/8 against η = 0", mean(&shares[0]), mean(&shares[2]), Tolerance::AtMost),
+        Comparison::new("share of coalitions evaluated, η = 0", 0.85, mean(&shares[0]), Tolerance::AtMost),
+        Comparison::new("the same, η = 1/8", 0.65, mean(&shares[2]), Tolerance::AtMost),
     ]))
 }
 

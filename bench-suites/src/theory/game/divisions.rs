@@ -76,7 +76,7 @@ fn load(core: &LeastCore) -> RBig {
     with.fold(RBig::ZERO, |sum, (_, weight)| sum + weight)
 }
 
-/// Sums of the games in which a set of kinds of players is needed, where 0 and 1 are of one kind and in every set another is.
+/// Sums of games in which a set of kinds of players is needed; 0 and 1 are of one kind, and every set has another one.
 fn indispensable(players: usize, random: &mut Random) -> Result<Table, StudyError> {
     let needed: Vec<(u128, f64)> = (0..2 * players)
         .map(|round| {
@@ -97,8 +97,8 @@ fn indispensable(players: usize, random: &mut Random) -> Result<Table, StudyErro
 pub fn nucleoli(context: &Context<'_>) -> Result<Finding, StudyError> {
     let mut random = Random::stream(context.seed, 5);
     let (mut inside, mut renamed, mut better) = (Vec::new(), Vec::new(), Vec::new());
-    for round in 0..30 {
-        let n = 3 + round % 3;
+    for round in 0..60 {
+        let n = 3 + round % 4;
         let game = draw::any(n, &mut random)?;
         let found = prenucleolus(&game).payoffs;
         let core = least_core(&game, Settings::default())?;

@@ -52,8 +52,8 @@ fn size_of(number: &RBig) -> RBig {
     number.clone().max(-number)
 }
 
-/// Seven miners who are worth $\delta = 1/8$ more in every proper coalition and $1/4$ less together: how far the excess moves, and
-/// $\delta + \tfrac14 \tfrac67$.
+/// Seven miners who are worth $\delta = 1/8$ more in every proper coalition and $1/4$ less together: how far the excess
+/// moves, and $\delta + \tfrac14 \tfrac67$.
 fn miners() -> Result<(f64, f64), StudyError> {
     let whole = Coalition::all(7);
     let worth = |set: Coalition| (set.size() / 2) as f64;
@@ -83,8 +83,8 @@ pub fn amplification(_: &Context<'_>) -> Result<Finding, StudyError> {
     Ok(Finding::Compared(rows))
 }
 
-/// Coalitions are worth their size, less one but for $T_k = \{k, k-1, k-3, \dots\}$ with $k < n$, their complements, and all; the
-/// values of $T_k$ and of its complement are off by $\pm\delta$.
+/// Coalitions are worth their size, less 1 except $T_k = \{k, k-1, k-3, \dots\}$ with $k < n$, their complements, and
+/// all; the values of $T_k$ and of its complement are off by $\pm\delta$.
 fn nested(players: usize, step: f64) -> Result<Table, StudyError> {
     let all = Coalition::all(players);
     let mut off = vec![None; 1 << players];
