@@ -1,8 +1,10 @@
 //! Games of the literature, given by a few numbers.
 
 use super::coalition::Coalition;
+use super::known::rational;
 use super::table::Game;
 use crate::error::TheoryError;
+use dashu_ratio::RBig;
 use serde::{Deserialize, Serialize};
 
 /// A game given by a few numbers. Costs are negative values.
@@ -73,7 +75,7 @@ impl Kind {
             Self::Airport { costs } => numbers.extend(costs),
             Self::Bankruptcy { estate, claims } => {
                 numbers.extend([*estate].iter().chain(claims));
-                if claims.iter().sum::<f64>() < *estate {
+                if claims.iter().chain([estate]).all(|number| number.is_finite()) && exact_sum(claims) < rational(*estate) {
                     let expected = "at most the sum of the claims";
                     return Err(TheoryError::Range { name: "estate", expected, found: *estate });
                 }
@@ -139,6 +141,11 @@ impl Game for Kind {
             Self::SpanningTree { costs } => -tree(costs, coalition),
         })
     }
+}
+
+/// $\sum_i c_i$ of finite doubles.
+fn exact_sum(numbers: &[f64]) -> RBig {
+    numbers.iter().fold(RBig::ZERO, |sum, number| sum + rational(*number))
 }
 
 /// The cost of the cheapest tree over the source and a coalition (Prim's algorithm).

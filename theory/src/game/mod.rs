@@ -6,6 +6,8 @@
 //! | games: tables, closures, and what values must be | [`table`] |
 //! | games of the literature | [`kinds`] |
 //! | excesses of all coalitions, exactly | [`excess`] |
+//! | the greatest excess of a game of the literature, without a table | [`separation`] |
+//! | players that are interchangeable | [`classes`] |
 //! | the least core, exactly | [`least_core`] |
 //! | the nucleolus and the prenucleolus, exactly | [`nucleolus`] |
 //! | games of which some values are known, which coalitions need no value, coalitions drawn at random | [`known`], [`stack`], [`monte_carlo`] |
@@ -15,6 +17,7 @@
 //!
 //! The excess of a coalition is $e(S, x) = v(S) - \sum_{i \in S} x_i$: what it would gain by leaving.
 
+pub mod classes;
 pub mod coalition;
 pub mod core;
 pub mod excess;
@@ -24,6 +27,7 @@ pub mod least_core;
 pub mod monte_carlo;
 pub mod nucleolus;
 pub mod sampled;
+pub mod separation;
 pub mod shapley;
 pub mod stack;
 pub mod table;

@@ -1,19 +1,24 @@
 //! The point of least norm under rows, in rational numbers.
 //!
-//! $$\min_x\; \tfrac12 \lVert x \rVert_2^2 \quad\text{subject to}\quad a_i^\top x \ge b_i \text{ or } = b_i .$$
+//! $$\min_x\; \tfrac12 \sum_j m_j x_j^2 \quad\text{subject to}\quad a_i^\top x \ge b_i \text{ or } = b_i .$$
 //!
 //! Rows enter as they are found violated; the point is always the least one under the active rows, and the norm only grows.
+//! The matrix $(a_i^\top M^{-1} a_k)_{ik}$ of the active rows is kept inverted: a row that enters or leaves costs its square.
 //!
 //! # Source
 //! D. Goldfarb and A. Idnani, *A numerically stable dual method for solving strictly convex quadratic programs*, 1983.
 
-use super::{Row, dot, solve};
+use super::{Row, dot};
 use dashu_ratio::RBig;
 
 /// Active rows with their multipliers, and the point of least norm under them.
 #[derive(Clone, Debug)]
 pub struct LeastNorm {
+    /// $1 / m_j$.
+    scale: Vec<RBig>,
     active: Vec<(Row, RBig)>,
+    /// The inverse of the active rows' inner products.
+    inverse: Vec<Vec<RBig>>,
     point: Vec<RBig>,
 }
 
@@ -29,7 +34,19 @@ pub enum Met {
 impl LeastNorm {
     /// The point 0 of a space, under no rows.
     pub fn new(dimension: usize) -> Self {
-        Self { active: Vec::new(), point: vec![RBig::ZERO; dimension] }
+        Self::weighted(vec![RBig::ONE; dimension])
+    }
+
+    /// The same for a norm in which coordinates have weights $m_j$.
+    ///
+    /// # Panics
+    /// A weight is not positive.
+    #[track_caller]
+    pub fn weighted(weights: Vec<RBig>) -> Self {
+        assert!(weights.iter().all(|weight| *weight > RBig::ZERO), "a norm has positive weights");
+        let point = vec![RBig::ZERO; weights.len()];
+        let scale = weights.into_iter().map(|weight| RBig::ONE / weight).collect();
+        Self { scale, active: Vec::new(), inverse: Vec::new(), point }
     }
 
     /// The point.
@@ -37,7 +54,7 @@ impl LeastNorm {
         &self.point
     }
 
-    /// The active rows with their multipliers $y$: $x = \sum_i y_i a_i$.
+    /// The active rows with their multipliers $y$: $M x = \sum_i y_i a_i$.
     pub fn active(&self) -> &[(Row, RBig)] {
         &self.active
     }
@@ -65,6 +82,7 @@ impl LeastNorm {
                     super::subtract(&mut direction, share, &active.coefficients);
                 }
             }
+            direction.iter_mut().zip(&self.scale).filter(|(_, m)| !m.is_one()).for_each(|(d, m)| *d *= m);
             let gain = dot(&direction, &row.coefficients);
             let full = (!gain.is_zero()).then(|| &short / &gain);
             let mut blocking: Option<(usize, RBig)> = None;
@@ -90,13 +108,15 @@ impl LeastNorm {
             }
             multiplier += &step;
             self.point.iter_mut().zip(&direction).for_each(|(x, d)| *x += &step * d);
-            short -= &step * gain;
+            short -= &step * &gain;
             if full.as_ref() == Some(&step) {
+                self.border(&shares, &gain);
                 self.active.push((row, multiplier));
                 return Met::Yes;
             }
             if let Some((index, _)) = blocking {
                 self.active.remove(index);
+                self.unborder(index);
             }
         }
         Met::Yes
@@ -104,10 +124,36 @@ impl LeastNorm {
 
     /// The active rows' combination that is nearest to a vector.
     fn shares(&self, vector: &[RBig]) -> Vec<RBig> {
-        let rows: Vec<&Vec<RBig>> = self.active.iter().map(|(row, _)| &row.coefficients).collect();
-        let products: Vec<Vec<RBig>> = rows.iter().map(|a| rows.iter().map(|b| dot(a, b)).collect()).collect();
-        let right: Vec<RBig> = rows.iter().map(|a| dot(a, vector)).collect();
-        solve(&products, &right).expect("active rows are independent")
+        let scaled: Vec<RBig> =
+            vector.iter().zip(&self.scale).map(|(v, m)| if m.is_one() { v.clone() } else { v * m }).collect();
+        let right: Vec<RBig> = self.active.iter().map(|(row, _)| row.at(&scaled)).collect();
+        self.inverse.iter().map(|row| dot(row, &right)).collect()
+    }
+
+    /// The inverse with a row that enters: its shares $r$ of the active rows leave a part of squared norm $g$, and
+    /// $\begin{pmatrix} P & p \\ p^\top & q \end{pmatrix}^{-1} = \begin{pmatrix} P^{-1} + r r^\top / g & -r / g \\ -r^\top / g & 1 / g \end{pmatrix}$.
+    fn border(&mut self, shares: &[RBig], gain: &RBig) {
+        let mut last: Vec<RBig> = shares.iter().map(|share| -(share / gain)).collect();
+        for ((row, share), entry) in self.inverse.iter_mut().zip(shares).zip(&last) {
+            if !share.is_zero() {
+                super::subtract(row, share, &last);
+            }
+            row.push(entry.clone());
+        }
+        last.push(RBig::ONE / gain);
+        self.inverse.push(last);
+    }
+
+    /// The inverse without a row that leaves.
+    fn unborder(&mut self, index: usize) {
+        let mut out = self.inverse.remove(index);
+        let pivot = out.remove(index);
+        for row in &mut self.inverse {
+            let factor = row.remove(index) / &pivot;
+            if !factor.is_zero() {
+                super::subtract(row, &factor, &out);
+            }
+        }
     }
 }
 
@@ -140,6 +186,21 @@ mod tests {
         assert_eq!(program.enter(row(&[1, 0], 3, false)), Met::Yes);
         assert_eq!(program.point(), [3, -3].map(RBig::from));
         assert_eq!(program.enter(row(&[1, 1], 1, true)), Met::Never);
+    }
+
+    #[test]
+    fn weights_count_a_coordinate_as_often() {
+        let mut one = LeastNorm::new(4);
+        let mut other = LeastNorm::weighted([3, 1].map(RBig::from).to_vec());
+        let rows = [[1, 1, 1, 1, 7], [1, 2, 0, 0, 6], [0, 0, 0, 1, 1], [-1, -1, -1, 2, -4], [1, 1, 1, 0, 4]];
+        for ([a, b, c, d, bound], equal) in rows.into_iter().zip([true, false, false, false, false]) {
+            for [a, b, c] in [[a, b, c], [b, c, a], [c, a, b]] {
+                assert_eq!(one.enter(row(&[a, b, c, d], bound, equal)), Met::Yes);
+            }
+            assert_eq!(other.enter(row(&[a + b + c, d], bound, equal)), Met::Yes);
+            let [x, y] = other.point() else { panic!("two coordinates") };
+            assert_eq!(one.point(), [x, x, x, y].map(Clone::clone));
+        }
     }
 
     #[test]
