@@ -16,9 +16,13 @@
 //! | measurements on disk, one line each; who hears of them | [`journal`], [`watcher`] |
 //! | means and intervals of confidence | [`statistics`] |
 //! | theory against the real algorithms | [`theory`] |
+//! | games whose values are expensive, kept on disk | [`oracle`] |
+//! | shares of clients who train together | [`federated`] |
+//! | the digits that ship | [`mod@digits`] |
 
 pub mod certified;
 pub mod child;
+pub mod digits;
 pub mod error;
 #[cfg(feature = "full")]
 pub mod experiment;

@@ -75,6 +75,14 @@ pub enum TheoryError {
         /// The coalition.
         coalition: Coalition,
     },
+    /// A coalition whose value could not be found.
+    #[error("the value of coalition {coalition}: {source}")]
+    Oracle {
+        /// The coalition.
+        coalition: Coalition,
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// A coalition of players that the game does not have.
     #[error("coalition {coalition} is none of a game of {players} players")]
     NoCoalition {

@@ -10,7 +10,7 @@ use secateur_theory::game::monte_carlo::monte_carlo;
 use secateur_theory::game::nucleolus::{nucleolus, prenucleolus};
 use secateur_theory::game::sampled::{Method, sample};
 use secateur_theory::game::shapley::{banzhaf, leave_one_out, shapley};
-use secateur_theory::game::stack::{Thresholds, certified, dispensable};
+use secateur_theory::game::stack::{Search, Thresholds, certified, dispensable, search};
 use secateur_theory::game::{Coalition, Game, Table};
 use serde_json::Value;
 
@@ -197,6 +197,35 @@ proptest! {
         }
         let whole = monte_carlo(&game, all - 1, 1).expect("all rows");
         prop_assert_eq!(whole.lower, exact.excess);
+    }
+
+    /// Games that are monotone up to a slack, whatever is evaluated side by side.
+    #[test]
+    fn slack_makes_intervals_hold(
+        game in (2usize..7).prop_flat_map(games),
+        eta in prop_oneof![Just(0.0), 0.0f64..0.5],
+        batch in 1usize..5,
+    ) {
+        let mut values = game.values().to_vec();
+        let last = values.len() - 1;
+        values[last] = values[last].abs();
+        let game = Table::new(game.players(), values).expect("a game");
+        let closure = game.closure();
+        let falls = closure.values().iter().zip(game.values()).map(|(most, value)| most - value);
+        // Differences of doubles are rounded; the next one above is enough.
+        let slack = falls.fold(0.0f64, f64::max).next_up();
+        let exact = least_core(&game, Settings { nonnegative: true }).expect("players");
+        let found = search(&game, Search { eta, slack, batch }).expect("an interval");
+        prop_assert!(found.lower <= exact.excess && exact.excess <= found.upper, "{:?} {}", found, exact.excess);
+        prop_assert!(&found.upper - &found.lower <= RBig::try_from(eta).expect("finite"), "{:?}", found);
+        prop_assert_eq!(found.contradiction, None);
+        // Against nobody, who has nothing, no two coalitions are needed.
+        let earning = game.values().iter().all(|value| *value >= 0.0);
+        if slack > 0.1 && earning {
+            let found = search(&game, Search { eta: 0.0, slack: 0.0, batch }).expect("an interval");
+            let all = found.evaluations == (1 << game.players()) - 1;
+            prop_assert!(found.contradiction.is_some() || !all, "{:?}", found);
+        }
     }
 }
 

@@ -76,6 +76,21 @@ impl<'a> Known<'a> {
         Ok(value)
     }
 
+    /// Whether a coalition was evaluated.
+    pub fn knows(&self, coalition: Coalition) -> bool {
+        coalition == Coalition::all(self.players()) || self.values.contains_key(&coalition)
+    }
+
+    /// Evaluates coalitions side by side.
+    ///
+    /// # Errors
+    /// As [`Known::evaluate`].
+    pub fn evaluate_all(&mut self, coalitions: &[Coalition]) -> Result<(), TheoryError> {
+        let new: Vec<Coalition> = coalitions.iter().copied().filter(|coalition| !self.knows(*coalition)).collect();
+        self.game.prepare(&new)?;
+        new.into_iter().try_for_each(|coalition| self.evaluate(coalition).map(|_| ()))
+    }
+
     /// The most that a coalition can have if nobody makes others worth less: the least value of evaluated coalitions that hold
     /// it.
     pub fn ceiling(&self, coalition: Coalition) -> f64 {
@@ -83,12 +98,14 @@ impl<'a> Known<'a> {
         above.map(|(_, value)| *value).fold(self.grand, f64::min)
     }
 
-    /// Two evaluated coalitions of which the smaller one is worth more: the game is not monotone.
-    pub fn contradiction(&self) -> Option<(Coalition, Coalition)> {
+    /// Two evaluated coalitions of which the smaller one is worth more, by more than a slack: the game is not monotone, not even
+    /// up to that.
+    pub fn contradiction(&self, slack: &RBig) -> Option<(Coalition, Coalition)> {
         let all = (Coalition::all(self.players()), self.grand);
         let known = || self.values.iter().map(|(coalition, value)| (*coalition, *value)).chain([all]);
         known().find_map(|(small, value)| {
-            let above = known().find(|(large, worth)| small.0 & !large.0 == 0 && *worth < value);
+            let falls = |worth: f64| worth < value && rational(value) - rational(worth) > *slack;
+            let above = known().find(|(large, worth)| small.0 & !large.0 == 0 && falls(*worth));
             above.map(|(large, _)| (small, large))
         })
     }

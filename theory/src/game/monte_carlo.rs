@@ -5,7 +5,9 @@ use super::known::Known;
 use super::stack::{Found, worst};
 use super::table::Game;
 use crate::error::TheoryError;
+use dashu_ratio::RBig;
 use secateur_linalg::random::Random;
+use std::collections::BTreeSet;
 
 /// Evaluates a number of different proper coalitions, each as likely as any other, and divides $v(N)$ by their rows.
 ///
@@ -21,13 +23,17 @@ pub fn monte_carlo(game: &dyn Game, coalitions: usize, seed: u64) -> Result<Foun
         let expected = "1 to the number of proper coalitions";
         return Err(TheoryError::Range { name: "coalitions", expected, found: coalitions as f64 });
     }
-    let mut random = Random::new(seed);
-    while known.values().len() < coalitions {
+    let (mut random, all) = (Random::new(seed), Coalition::all(n));
+    let mut drawn = BTreeSet::new();
+    while drawn.len() < coalitions {
         let bits = u128::from(random.bits()) << 64 | u128::from(random.bits());
-        let coalition = Coalition(bits & Coalition::all(n).0);
-        known.evaluate(coalition)?;
+        let coalition = Coalition(bits & all.0);
+        if coalition != Coalition::EMPTY && coalition != all {
+            drawn.insert(coalition);
+        }
     }
+    known.evaluate_all(&drawn.into_iter().collect::<Vec<_>>())?;
     let (payoffs, lower) = known.solve();
     let upper = worst(&known, &payoffs);
-    Ok(Found { payoffs, lower, upper, contradiction: known.contradiction(), evaluations: known.evaluations() })
+    Ok(Found { payoffs, lower, upper, contradiction: known.contradiction(&RBig::ZERO), evaluations: known.evaluations() })
 }

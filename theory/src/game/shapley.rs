@@ -53,6 +53,8 @@ fn averaged(game: &Table, share: impl Fn(usize) -> f64) -> Vec<f64> {
 /// A value is not known.
 pub fn leave_one_out(game: &dyn Game) -> Result<Vec<f64>, TheoryError> {
     let all = Coalition::all(game.players());
+    let asked: Vec<Coalition> = (0..game.players()).map(|player| all.without(player)).chain([all]).collect();
+    game.prepare(&asked)?;
     let grand = game.value(all)?;
     (0..game.players()).map(|player| Ok(grand - game.value(all.without(player))?)).collect()
 }

@@ -1,7 +1,7 @@
 //! The least core of games whose values are expensive: which coalitions need not be evaluated.
 //!
 //! [`dispensable`] is the stack of the paper, with rules of thumb for what is not looked at; its excess is that of the rows it
-//! saw. [`certified`] looks at sets of coalitions between $I$ and $I \cup U$ and leaves out only those that a bound excludes, so
+//! saw. [`search`] looks at sets of coalitions between $I$ and $I \cup U$ and leaves out only those that a bound excludes, so
 //! its interval holds for every monotone game.
 
 use super::coalition::Coalition;
@@ -33,9 +33,9 @@ pub struct Found {
     pub payoffs: Vec<RBig>,
     /// The excess of the least core is at least this, for payoffs that are not negative.
     pub lower: RBig,
-    /// No coalition of a monotone game has a greater excess under the division.
+    /// No coalition of a game that is monotone, but for the slack, has a greater excess under the division.
     pub upper: RBig,
-    /// Two evaluated coalitions, the smaller of which is worth more: `upper` then is about no such game.
+    /// Two evaluated coalitions, the smaller of which is worth more, by more than the slack: `upper` then is about no such game.
     pub contradiction: Option<(Coalition, Coalition)>,
     /// Coalitions that were evaluated.
     pub evaluations: usize,
@@ -54,13 +54,11 @@ pub fn dispensable(game: &dyn Game, thresholds: Thresholds) -> Result<Found, The
     let mut seen: BTreeSet<Coalition> = BTreeSet::new();
     while let Some(coalition) = stack.pop() {
         let value = known.evaluate(coalition)?;
-        let mut parts = Vec::new();
-        for player in coalition.members() {
-            let part = coalition.without(player);
-            if part != Coalition::EMPTY && seen.insert(part) {
-                parts.push((known.evaluate(part)?, part));
-            }
-        }
+        let all = coalition.members().map(|player| coalition.without(player));
+        let new: Vec<Coalition> = all.filter(|part| *part != Coalition::EMPTY && seen.insert(*part)).collect();
+        known.evaluate_all(&new)?;
+        let worth = |part: Coalition| known.evaluate(part).map(|worth| (worth, part));
+        let mut parts = new.into_iter().map(worth).collect::<Result<Vec<_>, _>>()?;
         // The player who adds least comes first; the stack takes the last one up first.
         parts.sort_by(|a, b| (value - a.0).total_cmp(&(value - b.0)));
         for (worth, part) in parts {
@@ -72,46 +70,80 @@ pub fn dispensable(game: &dyn Game, thresholds: Thresholds) -> Result<Found, The
     }
     let (payoffs, lower) = known.solve();
     let upper = worst(&known, &payoffs);
-    Ok(Found { payoffs, lower, upper, contradiction: known.contradiction(), evaluations: known.evaluations() })
+    Ok(Found { payoffs, lower, upper, contradiction: known.contradiction(&RBig::ZERO), evaluations: known.evaluations() })
 }
 
-/// The division and interval of a monotone game, with $\text{upper} - \text{lower} \le \eta$.
-///
-/// Sets of coalitions $\{S : I \subseteq S \subseteq I \cup U\}$ are halved. Since $v(S) \le v(T)$ for every evaluated $T \supseteq S$ and
-/// $x \ge 0$, no excess in a set is above $\min_T v(T) - x(I)$; a set whose bound is at most $\underline e + \eta$ is left out. Otherwise
-/// $I \cup U$ is evaluated. A row that is violated changes the division, and the search starts over, without evaluating anything
-/// twice.
-///
-/// # Soundness
-/// `upper` holds for games with $v(S) \le v(T)$ whenever $S \subseteq T$; where the evaluated values show that the game is not one, use
-/// its closure.
+/// How far [`search`] goes, and what it takes for granted.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Search {
+    /// The interval may be so wide.
+    pub eta: f64,
+    /// By how much a coalition may be worth more than one that holds it; 0 for monotone games.
+    pub slack: f64,
+    /// So many coalitions are evaluated side by side. More of them may then be evaluated than one by one.
+    pub batch: usize,
+}
+
+/// [`search`] for monotone games, one coalition at a time.
 ///
 /// # Errors
-/// As [`Known::new`], a negative $\eta$, and a value that is not known.
+/// As [`search`].
 pub fn certified(game: &dyn Game, eta: f64) -> Result<Found, TheoryError> {
-    if !(eta >= 0.0 && eta.is_finite()) {
-        return Err(TheoryError::Range { name: "eta", expected: "0 or more", found: eta });
+    search(game, Search { eta, slack: 0.0, batch: 1 })
+}
+
+/// The division and interval of a game that is monotone up to a slack $\delta$, with $\text{upper} - \text{lower} \le \eta$.
+///
+/// Sets of coalitions $\{S : I \subseteq S \subseteq I \cup U\}$ are halved. Since $v(S) \le v(T) + \delta$ for every evaluated
+/// $T \supseteq S$ and $x \ge 0$, no excess in a set is above $\min_T v(T) + \delta - x(I)$; a set whose bound is at most
+/// $\underline e + \eta$ is left out. Otherwise $I \cup U$ is evaluated. A row that is violated changes the division, and the search
+/// starts over, without evaluating anything twice.
+///
+/// # Soundness
+/// `upper` holds for games with $v(S) \le v(T) + \delta$ whenever $S \subseteq T$.
+///
+/// # Errors
+/// As [`Known::new`], a negative $\eta$ or slack, a batch of nothing, and a value that is not known.
+pub fn search(game: &dyn Game, Search { eta, slack, batch }: Search) -> Result<Found, TheoryError> {
+    for (name, found) in [("eta", eta), ("slack", slack)] {
+        if !(found >= 0.0 && found.is_finite()) {
+            return Err(TheoryError::Range { name, expected: "0 or more", found });
+        }
     }
+    if batch == 0 {
+        return Err(TheoryError::Range { name: "batch", expected: "1 or more", found: 0.0 });
+    }
+    let (eta, slack) = (rational(eta), rational(slack));
     let mut known = Known::new(game)?;
     let (n, all) = (known.players(), Coalition::all(known.players()));
-    for player in 0..n {
-        known.evaluate(all.without(player))?;
-    }
+    known.evaluate_all(&(0..n).map(|player| all.without(player)).collect::<Vec<_>>())?;
     'division: loop {
         let (payoffs, lower) = known.solve();
-        let enough = &lower + rational(eta);
+        let enough = &lower + &eta;
         let mut upper = lower.clone();
         let mut stack = vec![(Coalition::EMPTY, all)];
-        while let Some((inside, open)) = stack.pop() {
+        let mut waiting: Vec<(Coalition, Coalition)> = Vec::new();
+        loop {
+            if waiting.len() == batch || stack.is_empty() && !waiting.is_empty() {
+                let largest: Vec<Coalition> = waiting.iter().map(|(i, u)| Coalition(i.0 | u.0)).collect();
+                known.evaluate_all(&largest)?;
+                stack.extend(waiting.drain(..).rev());
+            }
+            let Some((inside, open)) = stack.pop() else { break };
             let largest = Coalition(inside.0 | open.0);
-            let bound = rational(known.ceiling(largest)) - paid(inside, &payoffs);
+            let proper = largest != all && largest != Coalition::EMPTY;
+            let bound = rational(known.ceiling(largest)) + &slack - paid(inside, &payoffs);
             if bound <= enough {
                 if bound > upper && inside != all && largest != Coalition::EMPTY {
                     upper = bound;
                 }
                 continue;
             }
-            if largest != all && largest != Coalition::EMPTY {
+            if proper && !known.knows(largest) {
+                waiting.push((inside, open));
+                continue;
+            }
+            if proper {
                 let excess = rational(known.evaluate(largest)?) - paid(largest, &payoffs);
                 if excess > enough {
                     continue 'division;
@@ -127,7 +159,7 @@ pub fn certified(game: &dyn Game, eta: f64) -> Result<Found, TheoryError> {
             payoffs,
             lower,
             upper,
-            contradiction: known.contradiction(),
+            contradiction: known.contradiction(&slack),
             evaluations: known.evaluations(),
         });
     }

@@ -17,6 +17,14 @@ pub trait Game: Sync {
     /// # Errors
     /// The value is not known, or no finite number.
     fn value(&self, coalition: Coalition) -> Result<f64, TheoryError>;
+
+    /// Makes values known that will be asked for: games whose values are expensive find them side by side. By default nothing.
+    ///
+    /// # Errors
+    /// A value cannot be found.
+    fn prepare(&self, _coalitions: &[Coalition]) -> Result<(), TheoryError> {
+        Ok(())
+    }
 }
 
 /// A game with a value for every coalition.
@@ -89,7 +97,9 @@ impl Table {
             let found = players as f64;
             return Err(TheoryError::Range { name: "players of a table", expected: "1 to 24", found });
         }
-        let values = (0..1u128 << players).map(|set| game.value(Coalition(set)));
+        let all: Vec<Coalition> = (0..1u128 << players).map(Coalition).collect();
+        game.prepare(&all)?;
+        let values = all.into_iter().map(|set| game.value(set));
         Self::new(players, values.collect::<Result<_, _>>()?)
     }
 

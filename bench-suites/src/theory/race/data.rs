@@ -1,14 +1,12 @@
 //! The two classes: shipped digits, MNIST, CIFAR-10, Gaussian clouds.
 
+use crate::digits as shipped;
 use crate::theory::StudyError;
 use secateur_linalg::random::Random;
 use secateur_nn::data::{DataSet, images};
 use secateur_theory::race::Task;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
-
-/// Threes and eights of the UCI digits, 8 × 8 numbers from 0 to 16; `digits.py` says how the file came about.
-const DIGITS: &str = include_str!("digits_3_8.csv");
 
 /// Numbers of a sample of the mixture.
 const MIXTURE_DIMENSION: usize = 40;
@@ -19,7 +17,7 @@ const MIXTURE_SAMPLES: usize = 1000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Source {
-    /// The shipped threes and eights.
+    /// The shipped digits.
     Digits,
     /// The training images of MNIST.
     Mnist,
@@ -33,8 +31,7 @@ impl Source {
     /// The classes that there are.
     pub fn classes(self) -> &'static [usize] {
         match self {
-            Source::Digits => &[3, 8],
-            Source::Mnist | Source::Cifar => &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9],
+            Source::Digits | Source::Mnist | Source::Cifar => &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9],
             Source::Mixture => &[0, 1],
         }
     }
@@ -98,15 +95,11 @@ impl Pool {
 }
 
 fn digits(classes: &[usize; 2]) -> [Vec<Vec<f64>>; 2] {
-    let mut samples = [Vec::new(), Vec::new()];
-    for line in DIGITS.lines() {
-        let mut numbers = line.split(',').filter_map(|field| field.parse::<u8>().ok());
-        let place = numbers.next().and_then(|digit| classes.iter().position(|class| *class == usize::from(digit)));
-        if let Some(place) = place {
-            samples[place].push(numbers.map(f64::from).collect());
-        }
-    }
-    samples
+    let pictures = |class: usize| {
+        let mine = shipped::digits().filter(move |(digit, _)| *digit == class);
+        mine.map(|(_, pixels)| pixels.into_iter().map(f64::from).collect()).collect()
+    };
+    classes.map(pictures)
 }
 
 fn mixture() -> [Vec<Vec<f64>>; 2] {
@@ -148,7 +141,7 @@ mod tests {
     #[test]
     fn samples_are_drawn_by_the_seed() {
         for source in [Source::Digits, Source::Mixture] {
-            let pool = source.load(if source == Source::Digits { &[3, 8] } else { &[0, 1] }, None).expect("samples");
+            let pool = source.load(&[0, 1], None).expect("samples");
             let inputs = |seed| pool.task(60, seed).expect("a task").inputs().to_vec();
             assert_eq!(inputs(4), inputs(4));
             assert_ne!(inputs(4), inputs(5));

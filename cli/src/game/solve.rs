@@ -1,37 +1,23 @@
-//! `secateur game`: fair shares of what a grand coalition is worth.
+//! `secateur game solve`: a game that is given by its values, or as one of the literature.
 
+use super::given::Given;
+use super::record::Record;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output;
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, ValueEnum};
 use dashu_ratio::RBig;
 use secateur_bench_suites::statistics::student;
 use secateur_check::shares::{Shares, digest};
 use secateur_theory::TheoryError;
 use secateur_theory::game::core::{Membership, membership};
 use secateur_theory::game::excess::Excesses;
-use secateur_theory::game::kinds::Kind;
 use secateur_theory::game::least_core::{LeastCore, Settings, least_core};
 use secateur_theory::game::nucleolus::{nucleolus, prenucleolus};
 use secateur_theory::game::sampled::{Method, sample};
 use secateur_theory::game::shapley::{banzhaf, leave_one_out, shapley};
-use secateur_theory::game::table::MOST;
 use secateur_theory::game::{Coalition, Game, Table};
-use serde::Serialize;
-use std::fmt::Write;
-use std::path::{Path, PathBuf};
-
-/// Cooperative games: who should get what.
-#[derive(Args)]
-pub struct Arguments {
-    #[command(subcommand)]
-    task: Task,
-}
-
-#[derive(Subcommand)]
-enum Task {
-    Solve(SolveArguments),
-}
+use std::path::PathBuf;
 
 /// Solve a game that is given by its values, or as one of the games of the literature.
 ///
@@ -40,7 +26,7 @@ enum Task {
 /// `bankruptcy` (estate, claims), `spanning-tree` (costs, source first). A game in CSV has the columns `coalition,value` with the
 /// bits as a number, or `players,value` with the players' numbers between spaces.
 #[derive(Args)]
-struct SolveArguments {
+pub struct Arguments {
     /// The game (JSON or CSV).
     game: PathBuf,
     /// What is fair.
@@ -102,47 +88,8 @@ impl From<Draw> for Method {
     }
 }
 
-/// What is found.
-#[derive(Default, Serialize)]
-struct Record {
-    concept: String,
-    players: usize,
-    payoffs: Vec<f64>,
-    /// The greatest excess: of the least core, or of these payoffs.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    excess: Option<f64>,
-    /// The same as quotients of whole numbers.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    exact: Option<Exact>,
-    /// Coalitions with that excess.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tight: Option<Vec<Vec<usize>>>,
-    /// Whether the payoffs are in the core, and who would leave.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    in_core: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    blocking: Option<Vec<usize>>,
-    /// Half the 95 % intervals of sampled payoffs.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    half_widths: Option<Vec<f64>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    evaluations: Option<usize>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    seed: Option<u64>,
-    /// What is to be known about the game.
-    notes: Vec<String>,
-}
-
-#[derive(Serialize)]
-struct Exact {
-    payoffs: Vec<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    excess: Option<String>,
-}
-
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
-    let Task::Solve(arguments) = &arguments.task;
     let file =
         std::fs::read(&arguments.game).map_err(|source| CliError::Read { path: arguments.game.clone(), source })?;
     let game = Given::read(&arguments.game, &file)?;
@@ -159,7 +106,7 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
     Ok(Exit::Done)
 }
 
-impl SolveArguments {
+impl Arguments {
     /// Refuses options that would do nothing.
     fn refuse_idle(&self) -> Result<(), CliError> {
         let is = |concept| self.concept == concept;
@@ -179,79 +126,7 @@ impl SolveArguments {
     }
 }
 
-/// A game as it was given.
-enum Given {
-    Table(Table),
-    Kind(Kind),
-}
-
-impl Given {
-    fn read(path: &Path, file: &[u8]) -> Result<Self, CliError> {
-        let fault = |what: String| CliError::Game { path: path.to_owned(), what };
-        let theory = |error: TheoryError| fault(error.to_string());
-        if path.extension().is_some_and(|extension| extension == "csv") {
-            return Ok(Self::Table(from_csv(file).map_err(fault)?));
-        }
-        let json: serde_json::Value = serde_json::from_slice(file).map_err(|error| fault(error.to_string()))?;
-        if json.get("kind").is_some() {
-            let kind: Kind = serde_json::from_value(json).map_err(|error| fault(error.to_string()))?;
-            return Ok(Self::Kind(kind.checked().map_err(theory)?));
-        }
-        // From the text again: errors then have a line.
-        Ok(Self::Table(serde_json::from_slice(file).map_err(|error| fault(error.to_string()))?))
-    }
-
-    fn game(&self) -> &dyn Game {
-        match self {
-            Self::Table(table) => table,
-            Self::Kind(kind) => kind,
-        }
-    }
-}
-
-/// A game with a line for each coalition. Nobody may be left out: that is worth 0.
-fn from_csv(file: &[u8]) -> Result<Table, String> {
-    let mut reader = csv::Reader::from_reader(file);
-    let header = reader.headers().map_err(|error| error.to_string())?.clone();
-    let by_bits = match header.iter().map(str::trim).collect::<Vec<_>>()[..] {
-        ["coalition", "value"] => true,
-        ["players", "value"] => false,
-        _ => return Err("the columns are `coalition,value` or `players,value`".to_owned()),
-    };
-    let mut known: std::collections::BTreeMap<u128, f64> = std::collections::BTreeMap::new();
-    for (index, line) in reader.records().enumerate() {
-        let at = index + 2;
-        let line = line.map_err(|error| error.to_string())?;
-        let number = |text: &str| text.trim().parse::<f64>().map_err(|_| format!("line {at}: `{text}` is no number"));
-        let player = |text: &str| match text.parse::<usize>() {
-            Ok(player) if player < MOST => Ok(player),
-            _ => Err(format!("line {at}: `{text}` is no player from 0 to {}", MOST - 1)),
-        };
-        let set = if by_bits {
-            let bits = line[0].trim().parse::<u128>().ok().filter(|bits| *bits < 1 << MOST);
-            bits.ok_or_else(|| format!("line {at}: `{}` is no coalition of up to {MOST} players", &line[0]))?
-        } else {
-            let mut set = Coalition::EMPTY;
-            for text in line[0].split_whitespace() {
-                set = set.with(player(text)?);
-            }
-            set.0
-        };
-        if known.insert(set, number(&line[1])?).is_some() {
-            return Err(format!("line {at}: coalition {} has a value already", Coalition(set)));
-        }
-    }
-    let players = known.last_key_value().map_or(0, |(set, _)| 128 - set.leading_zeros() as usize);
-    known.entry(0).or_insert(0.0);
-    let value = |set: u128| {
-        let value = known.get(&set).copied();
-        value.ok_or_else(|| TheoryError::CoalitionMissing { coalition: Coalition(set) }.to_string())
-    };
-    let values = (0..1u128 << players).map(value).collect::<Result<Vec<_>, _>>()?;
-    Table::new(players, values).map_err(|error| error.to_string())
-}
-
-fn solved(arguments: &SolveArguments, game: &Given, file: &[u8]) -> Result<Record, CliError> {
+fn solved(arguments: &Arguments, game: &Given, file: &[u8]) -> Result<Record, CliError> {
     let fault = |error: TheoryError| CliError::Game { path: arguments.game.clone(), what: error.to_string() };
     let concept = arguments.concept.to_possible_value().map_or_else(String::new, |name| name.get_name().to_owned());
     let mut record = Record { concept, players: game.game().players(), ..Record::default() };
@@ -361,53 +236,5 @@ fn certificate(found: &LeastCore, game: &[u8], players: usize, nonnegative: bool
         payoffs: found.payoffs.iter().map(RBig::to_string).collect(),
         weights,
         floors: nonnegative.then(|| floors.iter().map(RBig::to_string).collect()),
-    }
-}
-
-impl Record {
-    /// Payoffs that are exact, with the excess that they leave.
-    fn shares(&mut self, table: &Table, payoffs: &[RBig], excess: Option<&RBig>) {
-        let excesses = Excesses::of(table);
-        let worst = excess.cloned().or_else(|| excesses.worst(payoffs, None).map(|(_, worst)| worst));
-        self.payoffs = payoffs.iter().map(|x| x.to_f64().value()).collect();
-        self.excess = worst.as_ref().map(|worst| worst.to_f64().value());
-        if self.players <= 12 {
-            let tight = worst.iter().flat_map(|worst| excesses.tight(payoffs, worst));
-            self.tight = Some(tight.map(|coalition| coalition.members().collect()).collect());
-        }
-        let text = |number: &RBig| number.to_string();
-        self.exact = Some(Exact { payoffs: payoffs.iter().map(text).collect(), excess: worst.as_ref().map(text) });
-    }
-
-    fn text(&self) -> String {
-        let mut text = format!("{}\n", self.concept);
-        for (player, payoff) in self.payoffs.iter().enumerate() {
-            let exact = self.exact.as_ref().map(|exact| &exact.payoffs[player]).filter(|exact| exact.len() < 24);
-            let exact = exact.map_or_else(String::new, |exact| format!("  = {exact}"));
-            let half = self.half_widths.as_ref().map_or_else(String::new, |half| format!(" ± {:.6}", half[player]));
-            let _ = writeln!(text, "player {player}: {payoff}{half}{exact}");
-        }
-        if let Some(excess) = self.excess {
-            let _ = writeln!(text, "greatest excess: {excess}");
-        }
-        let names = |players: &[usize]| players.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
-        if let Some(tight) = &self.tight {
-            let sets: Vec<String> = tight.iter().map(|players| format!("{{{}}}", names(players))).collect();
-            let _ = writeln!(text, "coalitions with it: {}", sets.join(" "));
-        }
-        match (self.in_core, &self.blocking) {
-            (Some(true), _) => text.push_str("in the core\n"),
-            (Some(false), Some(players)) => {
-                let _ = writeln!(text, "not in the core: {{{}}} gains by leaving", names(players));
-            }
-            _ => {}
-        }
-        if let Some(evaluations) = self.evaluations {
-            let _ = writeln!(text, "{evaluations} values asked for");
-        }
-        self.notes.iter().for_each(|note| {
-            let _ = writeln!(text, "note: {note}");
-        });
-        text
     }
 }

@@ -1,0 +1,28 @@
+//! `secateur game`: fair shares of what a grand coalition is worth.
+
+mod given;
+mod record;
+mod solve;
+
+use crate::error::CliError;
+use crate::exit::Exit;
+use clap::{Args, Subcommand};
+
+/// Cooperative games: who should get what.
+#[derive(Args)]
+pub struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    Solve(solve::Arguments),
+}
+
+/// Runs the command.
+pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
+    match &arguments.task {
+        Task::Solve(arguments) => solve::run(arguments),
+    }
+}

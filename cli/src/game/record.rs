@@ -1,0 +1,93 @@
+//! What is found about a game, as JSON and as text.
+
+use dashu_ratio::RBig;
+use secateur_theory::game::Table;
+use secateur_theory::game::excess::Excesses;
+use serde::Serialize;
+use std::fmt::Write;
+
+/// What is found.
+#[derive(Default, Serialize)]
+pub struct Record {
+    pub concept: String,
+    pub players: usize,
+    pub payoffs: Vec<f64>,
+    /// The greatest excess: of the least core, or of these payoffs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub excess: Option<f64>,
+    /// The same as quotients of whole numbers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exact: Option<Exact>,
+    /// Coalitions with that excess.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tight: Option<Vec<Vec<usize>>>,
+    /// Whether the payoffs are in the core, and who would leave.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub in_core: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub blocking: Option<Vec<usize>>,
+    /// Half the 95 % intervals of sampled payoffs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub half_widths: Option<Vec<f64>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub evaluations: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
+    /// What is to be known about the game.
+    pub notes: Vec<String>,
+}
+
+#[derive(Serialize)]
+pub struct Exact {
+    pub payoffs: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub excess: Option<String>,
+}
+
+impl Record {
+    /// Payoffs that are exact, with the excess that they leave.
+    pub fn shares(&mut self, table: &Table, payoffs: &[RBig], excess: Option<&RBig>) {
+        let excesses = Excesses::of(table);
+        let worst = excess.cloned().or_else(|| excesses.worst(payoffs, None).map(|(_, worst)| worst));
+        self.payoffs = payoffs.iter().map(|x| x.to_f64().value()).collect();
+        self.excess = worst.as_ref().map(|worst| worst.to_f64().value());
+        if self.players <= 12 {
+            let tight = worst.iter().flat_map(|worst| excesses.tight(payoffs, worst));
+            self.tight = Some(tight.map(|coalition| coalition.members().collect()).collect());
+        }
+        let text = |number: &RBig| number.to_string();
+        self.exact = Some(Exact { payoffs: payoffs.iter().map(text).collect(), excess: worst.as_ref().map(text) });
+    }
+
+    pub fn text(&self) -> String {
+        let mut text = format!("{}\n", self.concept);
+        for (player, payoff) in self.payoffs.iter().enumerate() {
+            let exact = self.exact.as_ref().map(|exact| &exact.payoffs[player]).filter(|exact| exact.len() < 24);
+            let exact = exact.map_or_else(String::new, |exact| format!("  = {exact}"));
+            let half = self.half_widths.as_ref().map_or_else(String::new, |half| format!(" ± {:.6}", half[player]));
+            let _ = writeln!(text, "player {player}: {payoff}{half}{exact}");
+        }
+        if let Some(excess) = self.excess {
+            let _ = writeln!(text, "greatest excess: {excess}");
+        }
+        let names = |players: &[usize]| players.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
+        if let Some(tight) = &self.tight {
+            let sets: Vec<String> = tight.iter().map(|players| format!("{{{}}}", names(players))).collect();
+            let _ = writeln!(text, "coalitions with it: {}", sets.join(" "));
+        }
+        match (self.in_core, &self.blocking) {
+            (Some(true), _) => text.push_str("in the core\n"),
+            (Some(false), Some(players)) => {
+                let _ = writeln!(text, "not in the core: {{{}}} gains by leaving", names(players));
+            }
+            _ => {}
+        }
+        if let Some(evaluations) = self.evaluations {
+            let _ = writeln!(text, "{evaluations} values asked for");
+        }
+        self.notes.iter().for_each(|note| {
+            let _ = writeln!(text, "note: {note}");
+        });
+        text
+    }
+}
