@@ -75,7 +75,9 @@ impl Kind {
             Self::Airport { costs } => numbers.extend(costs),
             Self::Bankruptcy { estate, claims } => {
                 numbers.extend([*estate].iter().chain(claims));
-                if claims.iter().chain([estate]).all(|number| number.is_finite()) && exact_sum(claims) < rational(*estate) {
+                if claims.iter().chain([estate]).all(|number| number.is_finite())
+                    && exact_sum(claims) < rational(*estate)
+                {
                     let expected = "at most the sum of the claims";
                     return Err(TheoryError::Range { name: "estate", expected, found: *estate });
                 }
@@ -138,7 +140,7 @@ impl Game for Kind {
                 let claimed: f64 = others.map(|player| claims[player]).sum();
                 if coalition == Coalition::EMPTY { 0.0 } else { (estate - claimed).max(0.0) }
             }
-            Self::SpanningTree { costs } => -tree(costs, coalition),
+            Self::SpanningTree { costs } => -prices(costs, coalition).into_iter().sum::<f64>(),
         })
     }
 }
@@ -148,16 +150,16 @@ fn exact_sum(numbers: &[f64]) -> RBig {
     numbers.iter().fold(RBig::ZERO, |sum, number| sum + rational(*number))
 }
 
-/// The cost of the cheapest tree over the source and a coalition (Prim's algorithm).
-fn tree(costs: &[Vec<f64>], coalition: Coalition) -> f64 {
+/// What the edges of the cheapest tree over the source and a coalition cost (Prim's algorithm).
+pub(super) fn prices(costs: &[Vec<f64>], coalition: Coalition) -> Vec<f64> {
     let mut away: Vec<(usize, f64)> = coalition.members().map(|player| (player + 1, costs[0][player + 1])).collect();
-    let mut cost = 0.0;
+    let mut prices = Vec::new();
     while let Some(place) = (0..away.len()).min_by(|a, b| away[*a].1.total_cmp(&away[*b].1)) {
         let (node, price) = away.swap_remove(place);
-        cost += price;
+        prices.push(price);
         away.iter_mut().for_each(|(other, price)| *price = price.min(costs[node][*other]));
     }
-    cost
+    prices
 }
 
 #[cfg(test)]

@@ -12,14 +12,17 @@
 //! | the nucleolus and the prenucleolus, exactly | [`nucleolus`] |
 //! | games of which some values are known, which coalitions need no value, coalitions drawn at random | [`known`], [`stack`], [`monte_carlo`] |
 //! | Shapley and Banzhaf values, leave-one-out | [`shapley`] |
+//! | Shapley and Banzhaf values of games of the literature, exactly and without a table | [`closed_forms`] |
 //! | Shapley values by sampling, with intervals | [`sampled`] |
 //! | the core: a blocking coalition, or none | [`core`] |
 //!
 //! The excess of a coalition is $e(S, x) = v(S) - \sum_{i \in S} x_i$: what it would gain by leaving.
 
 pub mod classes;
+pub mod closed_forms;
 pub mod coalition;
 pub mod core;
+mod counts;
 pub mod excess;
 pub mod kinds;
 pub mod known;

@@ -35,5 +35,11 @@ pub fn monte_carlo(game: &dyn Game, coalitions: usize, seed: u64) -> Result<Foun
     known.evaluate_all(&drawn.into_iter().collect::<Vec<_>>())?;
     let (payoffs, lower) = known.solve();
     let upper = worst(&known, &payoffs);
-    Ok(Found { payoffs, lower, upper, contradiction: known.contradiction(&RBig::ZERO), evaluations: known.evaluations() })
+    Ok(Found {
+        payoffs,
+        lower,
+        upper,
+        contradiction: known.contradiction(&RBig::ZERO),
+        evaluations: known.evaluations(),
+    })
 }

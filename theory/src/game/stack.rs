@@ -70,7 +70,13 @@ pub fn dispensable(game: &dyn Game, thresholds: Thresholds) -> Result<Found, The
     }
     let (payoffs, lower) = known.solve();
     let upper = worst(&known, &payoffs);
-    Ok(Found { payoffs, lower, upper, contradiction: known.contradiction(&RBig::ZERO), evaluations: known.evaluations() })
+    Ok(Found {
+        payoffs,
+        lower,
+        upper,
+        contradiction: known.contradiction(&RBig::ZERO),
+        evaluations: known.evaluations(),
+    })
 }
 
 /// How far [`search`] goes, and what it takes for granted.

@@ -18,6 +18,17 @@ use std::ops::Add;
 /// Most votes that are counted one by one.
 pub const MOST: usize = 1_000_000;
 
+/// Numbers that are not negative as whole multiples of the greatest unit of which they all are; none where all are 0.
+pub(in crate::game) fn whole(numbers: &[f64]) -> Option<(RBig, Vec<UBig>)> {
+    let exact: Vec<RBig> = numbers.iter().map(|number| rational(*number)).collect();
+    let common = common(&exact);
+    let whole = |number: &RBig| number.numerator().unsigned_abs() * (&common / number.denominator());
+    let whole: Vec<UBig> = exact.iter().map(whole).collect();
+    let divisor = whole.iter().filter(|number| !number.is_zero()).cloned().reduce(|a, b| a.gcd(&b))?;
+    let multiples = whole.iter().map(|number| number / &divisor).collect();
+    Some((RBig::from_parts(divisor.into(), common), multiples))
+}
+
 /// Votes as whole multiples of their greatest common divisor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::game) struct Votes {
@@ -30,12 +41,8 @@ pub(in crate::game) struct Votes {
 impl Votes {
     /// From votes that are not negative and a quota above 0.
     pub(in crate::game) fn of(quota: f64, weights: &[f64]) -> Result<Self, TheoryError> {
-        let exact: Vec<RBig> = weights.iter().map(|weight| rational(*weight)).collect();
-        let common = common(&exact);
-        let whole = |weight: &RBig| weight.numerator().unsigned_abs() * (&common / weight.denominator());
-        let whole: Vec<UBig> = exact.iter().map(whole).collect();
-        let unit = whole.iter().filter(|w| !w.is_zero()).cloned().reduce(|a, b| a.gcd(&b)).unwrap_or(UBig::ONE);
-        let total = whole.iter().fold(UBig::ZERO, |sum, weight| sum + weight) / &unit;
+        let (unit, whole) = whole(weights).unwrap_or((RBig::ONE, vec![UBig::ZERO; weights.len()]));
+        let total = whole.iter().fold(UBig::ZERO, |sum, weight| sum + weight);
         let fault = TheoryError::NoMethod {
             what: "counting votes one by one",
             why: "in units of their greatest common divisor they add up to more than a million; give weights as smaller \
@@ -44,8 +51,8 @@ impl Votes {
         let Some(total) = usize::try_from(&total).ok().filter(|total| *total <= MOST) else {
             return Err(fault);
         };
-        let weights: Option<Vec<usize>> = whole.iter().map(|weight| usize::try_from(weight / &unit).ok()).collect();
-        let quota = (rational(quota) * RBig::from(common) / RBig::from(unit)).ceil();
+        let weights: Option<Vec<usize>> = whole.iter().map(|weight| usize::try_from(weight).ok()).collect();
+        let quota = (rational(quota) / unit).ceil();
         let quota = usize::try_from(quota).map_or(total + 1, |quota| quota.min(total + 1));
         Ok(Self { weights: weights.ok_or(fault)?, quota, total })
     }
