@@ -1,13 +1,22 @@
-//! The least core, exactly: by simplex over coalitions that are named when they are violated.
+//! The least core, exactly: over coalitions that are named when they are violated.
 //!
 //! $$\min_{x, e}\; e \quad\text{subject to}\quad \sum_{i \in N} x_i = v(N), \qquad \sum_{i \in S} x_i + e \ge v(S)
 //!   \quad (\emptyset \ne S \subsetneq N).$$
 //!
+//! The division of least norm is sought for a given excess, and the excess is raised by what refutes that there is one. (A
+//! linear program over $(x, e)$ has few rows with multipliers that are not 0, so nearly all of its pivots make no progress: with a
+//! hundred players it does not end in minutes.) The multipliers $\lambda_S \ge 0$ of the last refutation, with $\sum_S \lambda_S = 1$
+//! and $\sum_S \lambda_S 1_S = \mu 1_N$, prove that no division does better: $e \ge \sum_S \lambda_S v(S) - \mu\, v(N)$.
+//!
 //! One procedure serves tables and the games of [`separation`](super::separation), which differ in how the most violated
-//! coalition is found. Players that are interchangeable share a payoff, so the program has a column for each class of them.
-//! Bases consist of rows of small whole numbers, whose determinants are small, so rational pivots are cheap and nothing is
-//! rounded. The multipliers $\lambda_S \ge 0$ of the last basis, with $\sum_S \lambda_S = 1$ and $\sum_S \lambda_S 1_S = \mu 1_N$,
-//! prove that no division does better: $e \ge \sum_S \lambda_S v(S) - \mu\, v(N)$.
+//! coalition is found. Players that are interchangeable share a payoff, so there is a column for each class of them. Numbers are
+//! rational and nothing is rounded.
+//!
+//! The nucleolus needs all coalitions that have the least excess in every division, which the linear program names; tables have
+//! few players, and it is used there.
+//!
+//! # Source
+//! W. Dinkelbach, *On nonlinear fractional programming*, 1967, for raising a level by the ratio that a refutation gives.
 
 use super::classes::Classes;
 use super::coalition::Coalition;
@@ -67,12 +76,10 @@ pub fn least_core_of(game: &dyn ExcessOracle, settings: Settings) -> Result<Leas
         let together = grand.to_f64().value();
         return Err(TheoryError::NoImputation { excess: -together, together });
     }
-    let floors = settings.nonnegative.then(|| vec![RBig::ZERO; classes.count()]);
-    let whole = (classes.counts(Coalition::all(n)), grand);
-    let (simplex, pivots) = least_excess(game, &classes, &[whole], floors.as_deref());
-    let excess = simplex.value().clone();
+    let solved = lowest(game, &classes, settings.nonnegative);
+    let excess = solved.excess;
     let (mut weights, mut floors) = (BTreeMap::new(), Vec::new());
-    for (row, y) in simplex.basis().filter(|(row, y)| !row.equal && !y.is_zero()) {
+    for (row, y) in &solved.proof {
         if let Some(class) = floor_of(row) {
             let each = y / RBig::from(classes.size(class));
             floors.extend(classes.members(class).iter().map(|player| (*player, each.clone())));
@@ -82,38 +89,67 @@ pub fn least_core_of(game: &dyn ExcessOracle, settings: Settings) -> Result<Leas
             }
         }
     }
-    let payoffs = classes.spread(&egalitarian(game, &classes, &simplex, settings.nonnegative));
-    Ok(LeastCore { excess, payoffs, weights: weights.into_iter().collect(), floors, pivots })
+    let (payoffs, weights) = (classes.spread(&solved.payoffs), weights.into_iter().collect());
+    Ok(LeastCore { excess, payoffs, weights, floors, pivots: solved.rows })
 }
 
-/// The payoffs of classes in the division of least norm that attains the least excess.
+/// The least excess, over payoffs of classes.
+struct Lowest {
+    excess: RBig,
+    payoffs: Vec<RBig>,
+    /// Rows of coalitions and least payoffs with multipliers; those of coalitions add up to 1.
+    proof: Vec<(Row, RBig)>,
+    rows: usize,
+}
+
+/// Raises the excess from what a first player and the others may claim until there is a division.
 ///
-/// Rows with positive multipliers hold with equality in all of these divisions.
-fn egalitarian(game: &dyn ExcessOracle, classes: &Classes, simplex: &Simplex, nonnegative: bool) -> Vec<RBig> {
-    let count = classes.count();
-    let excess = simplex.value();
-    let mut program = LeastNorm::weighted((0..count).map(|class| RBig::from(classes.size(class))).collect());
-    for (row, y) in simplex.basis() {
-        if row.equal || !y.is_zero() {
-            let bound = &row.bound - excess * &row.coefficients[count];
-            let coefficients = row.coefficients[..count].to_vec();
-            let met = program.enter(Row { name: row.name, coefficients, bound, equal: true });
-            assert_eq!(met, Met::Yes, "the point of the simplex satisfies them all");
-        }
-    }
+/// At each excess $e$ the division of least norm is sought. Where there is none, some rows $x(S) \ge v(S) - e$ refute it: their
+/// multipliers, scaled to $\sum_S \lambda_S = 1$, prove that the least excess is at least $e + \sum_i \lambda_i b_i$, the next one that is
+/// tried. Excesses that are tried grow, so no refutation comes twice, and the last one proves the excess that a division attains.
+fn lowest(game: &dyn ExcessOracle, classes: &Classes, nonnegative: bool) -> Lowest {
+    let (all, count) = (Coalition::all(game.players()), classes.count());
+    let whole = classes.counts(all);
+    let row = |coalition: Coalition, excess: &RBig| Row {
+        name: coalition.0,
+        coefficients: classes.counts(coalition),
+        bound: game.value(coalition) - excess,
+        equal: false,
+    };
+    let mut program = LeastNorm::weighted(whole.clone());
+    let first = Coalition::one(0);
+    let half = RBig::ONE / RBig::from(2);
+    let pair = [first, Coalition(all.0 & !first.0)];
+    let mut excess = (game.value(pair[0]) + game.value(pair[1]) - game.value(all)) * &half;
+    let mut proof: Vec<(Row, RBig)> = pair.map(|coalition| (row(coalition, &excess), half.clone())).to_vec();
+    let mut met = program.enter(Row { name: 0, coefficients: whole, bound: game.value(all), equal: true });
+    let mut rows = 0;
     loop {
+        if let Met::Never(refutation) = met {
+            let of_coalition = |row: &Row| !row.equal && floor_of(row).is_none();
+            let named = refutation.rows.iter().filter(|(row, _)| of_coalition(row));
+            let total = named.fold(RBig::ZERO, |sum, (_, y)| sum + y);
+            assert!(!total.is_zero(), "the grand coalition can be divided");
+            let gain = refutation.short / &total;
+            excess += &gain;
+            program.rebound(|row| if of_coalition(row) { &row.bound - &gain } else { row.bound.clone() });
+            proof =
+                refutation.rows.into_iter().filter(|(row, _)| !row.equal).map(|(row, y)| (row, y / &total)).collect();
+        }
         let point = program.point();
-        let players = classes.spread(point);
         let poorest = (0..count).min_by(|i, j| point[*i].cmp(&point[*j]));
-        let row = match (game.worst(&players), poorest) {
-            (_, Some(class)) if nonnegative && point[class] < RBig::ZERO => floor(count, class, RBig::ZERO),
-            (Some((coalition, worst)), _) if worst > *excess => {
-                let bound = game.value(coalition) - excess;
-                Row { name: coalition.0, coefficients: classes.counts(coalition), bound, equal: false }
+        let violated = match poorest.filter(|class| nonnegative && point[*class] < RBig::ZERO) {
+            Some(class) => Some(floor(count, class, RBig::ZERO)),
+            None => {
+                let worst = game.worst(&classes.spread(point)).filter(|(_, worst)| *worst > excess);
+                worst.map(|(coalition, _)| row(coalition, &excess))
             }
-            _ => return point.to_vec(),
         };
-        assert_eq!(program.enter(row), Met::Yes, "the least core is not empty");
+        let Some(violated) = violated else {
+            return Lowest { excess, payoffs: program.point().to_vec(), proof, rows };
+        };
+        met = program.enter(violated);
+        rows += 1;
     }
 }
 

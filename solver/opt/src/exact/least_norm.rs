@@ -23,12 +23,21 @@ pub struct LeastNorm {
 }
 
 /// What became of a row that was entered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Met {
     /// The point satisfies it, now or already.
     Yes,
-    /// No point satisfies it and the others.
-    Never,
+    /// No point satisfies it and the active rows.
+    Never(Refutation),
+}
+
+/// Why no point satisfies some rows: $\sum_i \lambda_i a_i = 0$ and $\sum_i \lambda_i b_i > 0$, with $\lambda_i \ge 0$ at inequalities.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Refutation {
+    /// The rows with their multipliers that are not 0.
+    pub rows: Vec<(Row, RBig)>,
+    /// $\sum_i \lambda_i b_i$.
+    pub short: RBig,
 }
 
 impl LeastNorm {
@@ -99,7 +108,7 @@ impl LeastNorm {
                 return Met::Yes;
             }
             let step = match (&full, &blocking) {
-                (None, None) => return Met::Never,
+                (None, None) => return Met::Never(self.refute(row, &shares, short)),
                 (Some(full), Some((_, ratio))) => full.min(ratio).clone(),
                 (Some(step), None) | (None, Some((_, step))) => step.clone(),
             };
@@ -120,6 +129,37 @@ impl LeastNorm {
             }
         }
         Met::Yes
+    }
+
+    /// A row that is its shares of the active ones, but whose bound is not met by theirs.
+    fn refute(&self, row: Row, shares: &[RBig], short: RBig) -> Refutation {
+        let active = self.active.iter().zip(shares).filter(|(_, share)| !share.is_zero());
+        let rows = active.map(|((active, _), share)| (active.clone(), -share.clone()));
+        Refutation { rows: rows.chain([(row, RBig::ONE)]).collect(), short }
+    }
+
+    /// Gives the active rows other bounds. Those that the point of least norm then does not need are dropped.
+    pub fn rebound(&mut self, bound: impl Fn(&Row) -> RBig) {
+        for (row, _) in &mut self.active {
+            row.bound = bound(row);
+        }
+        loop {
+            let bounds: Vec<RBig> = self.active.iter().map(|(row, _)| row.bound.clone()).collect();
+            for ((_, y), row) in self.active.iter_mut().zip(&self.inverse) {
+                *y = dot(row, &bounds);
+            }
+            let negative = self.active.iter().enumerate().filter(|(_, (row, y))| !row.equal && *y < RBig::ZERO);
+            let Some(index) = negative.min_by(|a, b| a.1.1.cmp(&b.1.1)).map(|(index, _)| index) else {
+                break;
+            };
+            self.active.remove(index);
+            self.unborder(index);
+        }
+        self.point = vec![RBig::ZERO; self.scale.len()];
+        for (row, y) in &self.active {
+            super::subtract(&mut self.point, &-y.clone(), &row.coefficients);
+        }
+        self.point.iter_mut().zip(&self.scale).filter(|(_, m)| !m.is_one()).for_each(|(x, m)| *x *= m);
     }
 
     /// The active rows' combination that is nearest to a vector.
@@ -175,7 +215,7 @@ mod tests {
         assert_eq!(program.point(), [4, 1, 1].map(RBig::from));
         assert_eq!(program.enter(row(&[0, 1, 0], 3, false)), Met::Yes);
         assert_eq!(program.point(), [4, 3, -1].map(RBig::from));
-        assert_eq!(program.enter(row(&[0, 0, 1], 0, false)), Met::Never);
+        assert!(matches!(program.enter(row(&[0, 0, 1], 0, false)), Met::Never(_)));
     }
 
     #[test]
@@ -185,7 +225,7 @@ mod tests {
         assert_eq!(program.enter(row(&[2, 2], 0, true)), Met::Yes);
         assert_eq!(program.enter(row(&[1, 0], 3, false)), Met::Yes);
         assert_eq!(program.point(), [3, -3].map(RBig::from));
-        assert_eq!(program.enter(row(&[1, 1], 1, true)), Met::Never);
+        assert!(matches!(program.enter(row(&[1, 1], 1, true)), Met::Never(_)));
     }
 
     #[test]
