@@ -22,11 +22,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let sparse = dense.iter().filter(|(a, b, w)| b - a == 1 || *w > 8.0).copied().collect();
         let loops = some(200.0).into_iter().enumerate().map(|(player, w)| (player, player, 100.0 - w));
         let dense = dense.iter().copied().chain(loops).collect();
+        let most = (n * (n + 1) / 4 + 1) as f64;
+        let different = Kind::WeightedVoting { quota: most, weights: (1..=n).map(|w| w as f64).collect() };
         let kinds = [
             ("airport", Kind::Airport { costs }),
             ("bankruptcy", Kind::Bankruptcy { estate, claims }),
             ("voting", Kind::WeightedVoting { quota, weights }),
             ("voting, two thirds", Kind::WeightedVoting { quota: (quota * 4.0 / 3.0).floor(), weights: some(50.0) }),
+            ("voting, all different", different),
             ("sparse graph", Kind::InducedSubgraph { n, edges: sparse }),
             ("dense graph", Kind::InducedSubgraph { n, edges: dense }),
         ];
@@ -41,7 +44,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             let excess = core.excess.to_f64().value();
             let pivots = core.pivots;
             println!(
-                "{n:4} {name:20} {classes:4} classes {pivots:6} pivots {seconds:9.3} s, excess {excess:.6}; Shapley {values:.3} s"
+                "{n:4} {name:22} {classes:4} classes {pivots:6} pivots {seconds:9.3} s, excess {excess:.6}; Shapley {values:.3} s"
             );
         }
     }

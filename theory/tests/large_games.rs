@@ -235,13 +235,17 @@ fn what_cannot_be_found_is_said() {
 }
 
 #[test]
-fn the_least_core_of_a_hundred_players() {
+fn least_cores_of_many_players() {
     let game = Separable::of(&runway()).expect("a method");
     assert_eq!(game.classes().count(), 10);
     let core = least_core_of(&game, Settings::default()).expect("a least core");
     proved(&game, &core);
-    let votes = (1..=100).map(f64::from).collect();
-    let game = Separable::of(&Kind::WeightedVoting { quota: 2526.0, weights: votes }).expect("a method");
-    let settings = Settings { nonnegative: true };
-    proved(&game, &least_core_of(&game, settings).expect("a least core"));
+    let votes = (1..=40).map(f64::from).collect();
+    let edges = (0..100).flat_map(|i| [(i, (i + 1) % 100, f64::from(1 + i as u8 % 7)), (i, i * i % 100, 2.0)]).collect();
+    for kind in [Kind::WeightedVoting { quota: 411.0, weights: votes }, Kind::InducedSubgraph { n: 100, edges }] {
+        let game = Separable::of(&kind).expect("a method");
+        for nonnegative in [true, false] {
+            proved(&game, &least_core_of(&game, Settings { nonnegative }).expect("a least core"));
+        }
+    }
 }

@@ -3,22 +3,30 @@
 //! $$\min_x\; \tfrac12 \sum_j m_j x_j^2 \quad\text{subject to}\quad a_i^\top x \ge b_i \text{ or } = b_i .$$
 //!
 //! Rows enter as they are found violated; the point is always the least one under the active rows, and the norm only grows.
-//! The matrix $(a_i^\top M^{-1} a_k)_{ik}$ of the active rows is kept inverted: a row that enters or leaves costs its square.
+//! The matrix $G = (a_i^\top M^{-1} a_k)_{ik}$ of the active rows is kept inverted: a row that enters or leaves costs its square. The
+//! inverse is kept as $\operatorname{adj} G$ and $\det G$, whole numbers, which change by products and divisions without rest; quotients
+//! would be reduced at every step, which takes most of the time.
 //!
 //! # Source
 //! D. Goldfarb and A. Idnani, *A numerically stable dual method for solving strictly convex quadratic programs*, 1983.
 
-use super::{Row, dot};
+use super::Row;
+use dashu_base::Gcd;
+use dashu_int::{IBig, UBig};
 use dashu_ratio::RBig;
 
 /// Active rows with their multipliers, and the point of least norm under them.
 #[derive(Clone, Debug)]
 pub struct LeastNorm {
-    /// $1 / m_j$.
-    scale: Vec<RBig>,
+    /// $1 / m_j$, in units of `1 / unit`.
+    scale: Vec<IBig>,
+    unit: UBig,
     active: Vec<(Row, RBig)>,
-    /// The inverse of the active rows' inner products.
-    inverse: Vec<Vec<RBig>>,
+    /// The coefficients of active rows.
+    whole: Vec<Vec<IBig>>,
+    /// The adjugate of the active rows' inner products, times `unit` each, and their determinant: the inverse, times it.
+    adjugate: Vec<Vec<IBig>>,
+    determinant: IBig,
     point: Vec<RBig>,
 }
 
@@ -54,8 +62,10 @@ impl LeastNorm {
     pub fn weighted(weights: Vec<RBig>) -> Self {
         assert!(weights.iter().all(|weight| *weight > RBig::ZERO), "a norm has positive weights");
         let point = vec![RBig::ZERO; weights.len()];
-        let scale = weights.into_iter().map(|weight| RBig::ONE / weight).collect();
-        Self { scale, active: Vec::new(), inverse: Vec::new(), point }
+        let inverse: Vec<RBig> = weights.into_iter().map(|weight| RBig::ONE / weight).collect();
+        let unit = common(&inverse);
+        let (scale, empty) = (times(&inverse, &unit), Vec::new());
+        Self { scale, unit, active: Vec::new(), whole: Vec::new(), adjugate: empty, determinant: IBig::ONE, point }
     }
 
     /// The point.
@@ -68,12 +78,14 @@ impl LeastNorm {
         &self.active
     }
 
-    /// Enters a row: moves the point until it satisfies it, and drops rows that are no longer needed.
+    /// Enters a row: moves the point until it satisfies it, and drops rows that are no longer needed. The row is kept as a multiple
+    /// with whole coefficients.
     ///
     /// # Panics
     /// The row has another number of coefficients.
     #[track_caller]
-    pub fn enter(&mut self, mut row: Row) -> Met {
+    pub fn enter(&mut self, row: Row) -> Met {
+        let mut row = scaled(row);
         let mut short = &row.bound - row.at(&self.point);
         if row.equal && short < RBig::ZERO {
             // An equation is one from either side.
@@ -81,29 +93,14 @@ impl LeastNorm {
             row.bound = -row.bound;
             short = -short;
         }
+        let whole = times(&row.coefficients, &UBig::ONE);
         let mut multiplier = RBig::ZERO;
         // An equation is active also where the point satisfies it.
         while short > RBig::ZERO || row.equal {
-            let shares = self.shares(&row.coefficients);
-            let mut direction = row.coefficients.clone();
-            for ((active, _), share) in self.active.iter().zip(&shares) {
-                if !share.is_zero() {
-                    super::subtract(&mut direction, share, &active.coefficients);
-                }
-            }
-            direction.iter_mut().zip(&self.scale).filter(|(_, m)| !m.is_one()).for_each(|(d, m)| *d *= m);
-            let gain = dot(&direction, &row.coefficients);
+            let Part { shares, determinant } = self.part(&whole);
+            let gain = RBig::from(determinant.clone()) / RBig::from(&self.determinant * IBig::from(self.unit.clone()));
             let full = (!gain.is_zero()).then(|| &short / &gain);
-            let mut blocking: Option<(usize, RBig)> = None;
-            for (index, ((active, y), share)) in self.active.iter().zip(&shares).enumerate() {
-                if active.equal || *share <= RBig::ZERO {
-                    continue;
-                }
-                let ratio = y / share;
-                if blocking.as_ref().is_none_or(|(_, least)| ratio < *least) {
-                    blocking = Some((index, ratio));
-                }
-            }
+            let blocking = self.blocking(&shares);
             if gain.is_zero() && short.is_zero() {
                 return Met::Yes;
             }
@@ -112,29 +109,58 @@ impl LeastNorm {
                 (Some(full), Some((_, ratio))) => full.min(ratio).clone(),
                 (Some(step), None) | (None, Some((_, step))) => step.clone(),
             };
-            for ((_, y), share) in self.active.iter_mut().zip(&shares) {
-                *y -= &step * share;
-            }
+            self.walk(&whole, &shares, &step);
             multiplier += &step;
-            self.point.iter_mut().zip(&direction).for_each(|(x, d)| *x += &step * d);
             short -= &step * &gain;
             if full.as_ref() == Some(&step) {
-                self.border(&shares, &gain);
+                self.border(&shares, determinant);
                 self.active.push((row, multiplier));
+                self.whole.push(whole);
                 return Met::Yes;
             }
             if let Some((index, _)) = blocking {
-                self.active.remove(index);
-                self.unborder(index);
+                self.drop(index);
             }
         }
         Met::Yes
     }
 
+    /// The inequality whose multiplier is the first to reach 0 where the row takes over its share, and the step to there.
+    fn blocking(&self, shares: &[IBig]) -> Option<(usize, RBig)> {
+        let mut first: Option<(usize, RBig)> = None;
+        for (index, ((active, y), share)) in self.active.iter().zip(shares).enumerate() {
+            if active.equal || *share <= IBig::ZERO {
+                continue;
+            }
+            let ratio = y * RBig::from(self.determinant.clone()) / RBig::from(share.clone());
+            if first.as_ref().is_none_or(|(_, least)| ratio < *least) {
+                first = Some((index, ratio));
+            }
+        }
+        first
+    }
+
+    /// Moves the point, and the multipliers with it: $x \leftarrow x + t M^{-1} (a - \sum_i r_i a_i)$, $y_i \leftarrow y_i - t r_i$.
+    fn walk(&mut self, whole: &[IBig], shares: &[IBig], step: &RBig) {
+        let step = step / RBig::from(self.determinant.clone());
+        let mut direction: Vec<IBig> = whole.iter().map(|a| a * &self.determinant).collect();
+        for (active, share) in self.whole.iter().zip(shares).filter(|(_, share)| !share.is_zero()) {
+            direction.iter_mut().zip(active).filter(|(_, a)| !a.is_zero()).for_each(|(d, a)| *d -= share * a);
+        }
+        for ((_, y), share) in self.active.iter_mut().zip(shares).filter(|(_, share)| !share.is_zero()) {
+            *y -= &step * RBig::from(share.clone());
+        }
+        let step = step / RBig::from(self.unit.clone());
+        for ((x, d), m) in self.point.iter_mut().zip(direction).zip(&self.scale).filter(|((_, d), _)| !d.is_zero()) {
+            *x += &step * RBig::from(d * m);
+        }
+    }
+
     /// A row that is its shares of the active ones, but whose bound is not met by theirs.
-    fn refute(&self, row: Row, shares: &[RBig], short: RBig) -> Refutation {
+    fn refute(&self, row: Row, shares: &[IBig], short: RBig) -> Refutation {
         let active = self.active.iter().zip(shares).filter(|(_, share)| !share.is_zero());
-        let rows = active.map(|((active, _), share)| (active.clone(), -share.clone()));
+        let multiplier = |share: &IBig| RBig::from(-share.clone()) / RBig::from(self.determinant.clone());
+        let rows = active.map(|((active, _), share)| (active.clone(), multiplier(share)));
         Refutation { rows: rows.chain([(row, RBig::ONE)]).collect(), short }
     }
 
@@ -143,58 +169,100 @@ impl LeastNorm {
         for (row, _) in &mut self.active {
             row.bound = bound(row);
         }
-        loop {
+        // The multipliers, in units of `unit / (determinant * common)`.
+        let (common, multipliers) = loop {
             let bounds: Vec<RBig> = self.active.iter().map(|(row, _)| row.bound.clone()).collect();
-            for ((_, y), row) in self.active.iter_mut().zip(&self.inverse) {
-                *y = dot(row, &bounds);
+            let common = common(&bounds);
+            let bounds = times(&bounds, &common);
+            let multipliers: Vec<IBig> = self.adjugate.iter().map(|row| dot(row, &bounds)).collect();
+            let negative = (0..multipliers.len()).filter(|i| !self.active[*i].0.equal && multipliers[*i] < IBig::ZERO);
+            match negative.min_by(|i, j| multipliers[*i].cmp(&multipliers[*j])) {
+                Some(index) => self.drop(index),
+                None => break (common, multipliers),
             }
-            let negative = self.active.iter().enumerate().filter(|(_, (row, y))| !row.equal && *y < RBig::ZERO);
-            let Some(index) = negative.min_by(|a, b| a.1.1.cmp(&b.1.1)).map(|(index, _)| index) else {
-                break;
-            };
-            self.active.remove(index);
-            self.unborder(index);
+        };
+        let below = RBig::from(&self.determinant * IBig::from(common));
+        let mut sums = vec![IBig::ZERO; self.scale.len()];
+        for ((whole, (_, y)), multiplier) in self.whole.iter().zip(&mut self.active).zip(multipliers) {
+            sums.iter_mut().zip(whole).filter(|(_, a)| !a.is_zero()).for_each(|(sum, a)| *sum += &multiplier * a);
+            *y = RBig::from(multiplier * IBig::from(self.unit.clone())) / &below;
         }
-        self.point = vec![RBig::ZERO; self.scale.len()];
-        for (row, y) in &self.active {
-            super::subtract(&mut self.point, &-y.clone(), &row.coefficients);
-        }
-        self.point.iter_mut().zip(&self.scale).filter(|(_, m)| !m.is_one()).for_each(|(x, m)| *x *= m);
+        self.point = sums.into_iter().zip(&self.scale).map(|(sum, m)| RBig::from(sum * m) / &below).collect();
     }
 
-    /// The active rows' combination that is nearest to a vector.
-    fn shares(&self, vector: &[RBig]) -> Vec<RBig> {
-        let scaled: Vec<RBig> =
-            vector.iter().zip(&self.scale).map(|(v, m)| if m.is_one() { v.clone() } else { v * m }).collect();
-        let right: Vec<RBig> = self.active.iter().map(|(row, _)| row.at(&scaled)).collect();
-        self.inverse.iter().map(|row| dot(row, &right)).collect()
+    /// What a row has in common with the active ones.
+    fn part(&self, whole: &[IBig]) -> Part {
+        let weighted: Vec<IBig> = whole.iter().zip(&self.scale).map(|(a, m)| a * m).collect();
+        let products: Vec<IBig> = self.whole.iter().map(|active| dot(active, &weighted)).collect();
+        let shares: Vec<IBig> = self.adjugate.iter().map(|row| dot(row, &products)).collect();
+        let determinant = dot(whole, &weighted) * &self.determinant - dot(&products, &shares);
+        Part { shares, determinant }
     }
 
-    /// The inverse with a row that enters: its shares $r$ of the active rows leave a part of squared norm $g$, and
-    /// $\begin{pmatrix} P & p \\ p^\top & q \end{pmatrix}^{-1} = \begin{pmatrix} P^{-1} + r r^\top / g & -r / g \\ -r^\top / g & 1 / g \end{pmatrix}$.
-    fn border(&mut self, shares: &[RBig], gain: &RBig) {
-        let mut last: Vec<RBig> = shares.iter().map(|share| -(share / gain)).collect();
-        for ((row, share), entry) in self.inverse.iter_mut().zip(shares).zip(&last) {
-            if !share.is_zero() {
-                super::subtract(row, share, &last);
+    /// The adjugate with a row that enters. For products $p$ with the active rows, shares $r = \operatorname{adj}(G)\, p$ and the new
+    /// determinant $\delta$ it is
+    /// $$\begin{pmatrix} (\delta \operatorname{adj} G + r r^\top) / \det G & -r \\ -r^\top & \det G \end{pmatrix} .$$
+    fn border(&mut self, shares: &[IBig], determinant: IBig) {
+        let divisor = std::mem::replace(&mut self.determinant, determinant);
+        for (row, share) in self.adjugate.iter_mut().zip(shares) {
+            for (entry, other) in row.iter_mut().zip(shares) {
+                *entry = (&*entry * &self.determinant + share * other) / &divisor;
             }
-            row.push(entry.clone());
+            row.push(-share.clone());
         }
-        last.push(RBig::ONE / gain);
-        self.inverse.push(last);
+        self.adjugate.push(shares.iter().map(|share| -share.clone()).chain([divisor]).collect());
     }
 
-    /// The inverse without a row that leaves.
-    fn unborder(&mut self, index: usize) {
-        let mut out = self.inverse.remove(index);
+    /// Drops a row. Its entry on the diagonal is the determinant of the others, whose adjugate is
+    /// $(P_{jj} P_{ik} - P_{ij} P_{jk}) / \det G$.
+    fn drop(&mut self, index: usize) {
+        self.active.remove(index);
+        self.whole.remove(index);
+        let mut out = self.adjugate.remove(index);
         let pivot = out.remove(index);
-        for row in &mut self.inverse {
-            let factor = row.remove(index) / &pivot;
-            if !factor.is_zero() {
-                super::subtract(row, &factor, &out);
+        for row in &mut self.adjugate {
+            let factor = row.remove(index);
+            for (entry, other) in row.iter_mut().zip(&out) {
+                *entry = (&pivot * &*entry - &factor * other) / &self.determinant;
             }
         }
+        self.determinant = pivot;
     }
+}
+
+/// A row's shares of the active rows that are nearest to it, times the determinant, and the determinant with it.
+struct Part {
+    shares: Vec<IBig>,
+    determinant: IBig,
+}
+
+/// $\sum_i a_i b_i$.
+fn dot(a: &[IBig], b: &[IBig]) -> IBig {
+    let pairs = a.iter().zip(b).filter(|(a, b)| !a.is_zero() && !b.is_zero());
+    pairs.fold(IBig::ZERO, |sum, (a, b)| sum + a * b)
+}
+
+/// The least common denominator.
+fn common(numbers: &[RBig]) -> UBig {
+    numbers.iter().fold(UBig::ONE, |common, number| {
+        let shared = (&common).gcd(number.denominator());
+        common / shared * number.denominator()
+    })
+}
+
+/// Numbers with a common denominator, times it.
+fn times(numbers: &[RBig], common: &UBig) -> Vec<IBig> {
+    numbers.iter().map(|number| number.numerator() * IBig::from(common / number.denominator())).collect()
+}
+
+/// A row with whole coefficients.
+fn scaled(mut row: Row) -> Row {
+    let factor = RBig::from(common(&row.coefficients));
+    if !factor.is_one() {
+        row.coefficients.iter_mut().for_each(|a| *a *= &factor);
+        row.bound *= factor;
+    }
+    row
 }
 
 #[cfg(test)]
