@@ -241,7 +241,8 @@ fn least_cores_of_many_players() {
     let core = least_core_of(&game, Settings::default()).expect("a least core");
     proved(&game, &core);
     let votes = (1..=40).map(f64::from).collect();
-    let edges = (0..100).flat_map(|i| [(i, (i + 1) % 100, f64::from(1 + i as u8 % 7)), (i, i * i % 100, 2.0)]).collect();
+    let edges =
+        (0..100).flat_map(|i| [(i, (i + 1) % 100, f64::from(1 + i as u8 % 7)), (i, i * i % 100, 2.0)]).collect();
     for kind in [Kind::WeightedVoting { quota: 411.0, weights: votes }, Kind::InducedSubgraph { n: 100, edges }] {
         let game = Separable::of(&kind).expect("a method");
         for nonnegative in [true, false] {
