@@ -26,8 +26,10 @@ pub mod digits;
 pub mod error;
 #[cfg(feature = "full")]
 pub mod experiment;
+pub mod federated;
 pub mod journal;
 pub mod local;
+pub mod oracle;
 pub mod page;
 pub mod plot;
 pub mod pruning;

@@ -252,6 +252,17 @@ pub enum CliError {
     /// Payoffs that cannot be compared.
     #[error("--payoffs: expected a number for each player, between commas")]
     Payoffs,
+    /// A game with a command and nowhere to keep what it measures.
+    #[error("--out: name a directory to keep measured values in")]
+    NoCache,
+    /// Ctrl-C during measurements.
+    #[error("stopped; {measured} values are kept in {}: run again to go on", .out.display())]
+    Measuring {
+        /// Values that are kept.
+        measured: usize,
+        /// Where.
+        out: PathBuf,
+    },
     /// A study of a theory did not come to its end.
     #[error(transparent)]
     Theory(#[from] secateur_bench_suites::theory::StudyError),

@@ -48,8 +48,10 @@ impl ValueFormatter<f64> for Names {
 /// There is no bar, or one has no finite height.
 pub fn bars(title: &str, y: &str, groups: &[String], series: &[Bars]) -> Result<String, PlotError> {
     let all = || series.iter().flat_map(|bars| bars.heights.iter().flatten());
-    let most = all().map(|(height, half)| height + half).fold(f64::NEG_INFINITY, f64::max);
-    if !(most > 0.0 && all().all(|(height, half)| (height + half).is_finite())) {
+    let most = all().map(|(height, half)| height + half).fold(0.0, f64::max);
+    // Whiskers end at 0 where no bar goes below.
+    let least = all().filter(|(height, _)| *height < 0.0).map(|(height, half)| height - half).fold(0.0, f64::min);
+    if !(most > least && all().all(|(height, half)| (height + half).is_finite())) {
         return Err(PlotError("there is no bar to draw".to_owned()));
     }
     let letters = series.iter().map(|bars| bars.label.chars().count()).max().unwrap_or(0) as f64;
@@ -63,7 +65,7 @@ pub fn bars(title: &str, y: &str, groups: &[String], series: &[Bars]) -> Result<
             .margin(14)
             .x_label_area_size(42)
             .y_label_area_size(72)
-            .build_cartesian_2d(Names { axis: (0.0..wide).into(), names: groups.len() }, 0.0..1.05 * most)
+            .build_cartesian_2d(Names { axis: (0.0..wide).into(), names: groups.len() }, 1.05 * least..1.05 * most)
             .map_err(PlotError::new)?;
         let name = |v: &f64| groups.get(*v as usize).cloned().unwrap_or_default();
         chart
@@ -89,7 +91,7 @@ pub fn bars(title: &str, y: &str, groups: &[String], series: &[Bars]) -> Result<
                 .legend(move |(x, y)| Rectangle::new([(x, y - 4), (x + 12, y + 4)], colour.filled()));
             let whiskers = found().filter(|(_, (_, half))| *half > 0.0).map(|(x, (height, half))| {
                 let middle = x + 0.46 * width;
-                let ends = [(middle, (height - half).max(0.0)), (middle, height + half)];
+                let ends = [(middle, (height - half).max(1.05 * least)), (middle, height + half)];
                 PathElement::new(ends, BLACK.stroke_width(1))
             });
             chart.draw_series(whiskers).map_err(PlotError::new)?;
@@ -115,5 +117,7 @@ mod tests {
             assert!(svg.contains(text), "{text} is missing in {svg}");
         }
         assert!(bars("none", "loss", &[], &[]).is_err());
+        let below = [Bars { label: "a".to_owned(), heights: vec![Some((-0.5, 0.0)), Some((0.1, 0.0))] }];
+        assert!(bars("signs", "payoff", &["0".to_owned(), "1".to_owned()], &below).expect("bars").contains("-0.5"));
     }
 }

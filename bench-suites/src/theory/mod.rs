@@ -26,7 +26,7 @@ pub use error::StudyError;
 use statement::Statement;
 
 /// Whether no two values are equal.
-fn distinct<T: PartialEq>(values: &[T]) -> bool {
+pub(crate) fn distinct<T: PartialEq>(values: &[T]) -> bool {
     values.iter().enumerate().all(|(k, value)| !values[..k].contains(value))
 }
 

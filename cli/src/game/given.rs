@@ -1,6 +1,7 @@
 //! Games as they are written in files.
 
 use crate::error::CliError;
+use secateur_bench_suites::oracle::command::Program;
 use secateur_theory::TheoryError;
 use secateur_theory::game::kinds::Kind;
 use secateur_theory::game::table::MOST;
@@ -13,7 +14,19 @@ pub enum Given {
     Kind(Kind),
 }
 
+/// A file's content.
+pub fn bytes(path: &Path) -> Result<Vec<u8>, CliError> {
+    std::fs::read(path).map_err(|source| CliError::Read { path: path.to_owned(), source })
+}
+
 impl Given {
+    /// A game whose values a program measures, where it is one.
+    pub fn program(file: &[u8]) -> Option<Result<Program, serde_json::Error>> {
+        let json: serde_json::Value = serde_json::from_slice(file).ok()?;
+        json.get("command")?;
+        Some(serde_json::from_slice(file))
+    }
+
     /// Reads a game.
     pub fn read(path: &Path, file: &[u8]) -> Result<Self, CliError> {
         let fault = |what: String| CliError::Game { path: path.to_owned(), what };

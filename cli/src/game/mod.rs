@@ -1,7 +1,9 @@
 //! `secateur game`: fair shares of what a grand coalition is worth.
 
+mod federated;
 mod given;
 mod record;
+mod search;
 mod solve;
 
 use crate::error::CliError;
@@ -18,11 +20,15 @@ pub struct Arguments {
 #[derive(Subcommand)]
 enum Task {
     Solve(solve::Arguments),
+    Search(search::Arguments),
+    Federated(federated::Arguments),
 }
 
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
     match &arguments.task {
         Task::Solve(arguments) => solve::run(arguments),
+        Task::Search(arguments) => search::run(arguments),
+        Task::Federated(arguments) => federated::run(arguments),
     }
 }

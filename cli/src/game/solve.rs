@@ -1,6 +1,6 @@
 //! `secateur game solve`: a game that is given by its values, or as one of the literature.
 
-use super::given::Given;
+use super::given::{self, Given};
 use super::record::Record;
 use crate::error::CliError;
 use crate::exit::Exit;
@@ -90,8 +90,7 @@ impl From<Draw> for Method {
 
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
-    let file =
-        std::fs::read(&arguments.game).map_err(|source| CliError::Read { path: arguments.game.clone(), source })?;
+    let file = given::bytes(&arguments.game)?;
     let game = Given::read(&arguments.game, &file)?;
     arguments.refuse_idle()?;
     let record = solved(arguments, &game, &file)?;

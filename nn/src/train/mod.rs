@@ -43,4 +43,4 @@ pub use optimiser::Optimiser;
 pub use parameters::parameters;
 pub use schedule::{Decay, Schedule};
 pub use settings::Settings;
-pub use trainer::{Epoch, Observer, Progress, Report, Silent, StopReason, train};
+pub use trainer::{Epoch, Observer, Progress, Report, Silent, StopReason, train, train_within};

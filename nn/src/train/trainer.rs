@@ -136,7 +136,22 @@ pub fn train(
 ) -> Result<Report, NnError> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(settings.threads).build();
     let pool = pool.map_err(|error| TrainFault::Threads(error.to_string()))?;
-    pool.install(|| Session::new(graph, data, validation, masks, settings)?.run(observer))
+    pool.install(|| train_within(graph, data, validation, masks, settings, observer))
+}
+
+/// The same in the threads that the caller is in, for callers that train many networks.
+///
+/// # Errors
+/// As [`train`].
+pub fn train_within(
+    graph: &Graph,
+    data: &Dataset,
+    validation: Option<&Dataset>,
+    masks: &Masks,
+    settings: &Settings,
+    observer: &dyn Observer,
+) -> Result<Report, NnError> {
+    Session::new(graph, data, validation, masks, settings)?.run(observer)
 }
 
 impl<'a> Session<'a> {

@@ -1,0 +1,211 @@
+//! Shares of those who train a model together: the least core and other concepts on games whose values are trainings.
+//!
+//! | step | file |
+//! |---|---|
+//! | what is to be measured: a TOML file | [`Config`] in `config.rs` |
+//! | samples: flows of NSL-KDD, or digits | `source.rs`, `flows.rs` |
+//! | who holds what | `players.rs` |
+//! | train a coalition's model | `average.rs` |
+//! | what a model is worth | `score.rs` |
+//! | each coalition and seed once, side by side, on disk | [`crate::oracle`] |
+//! | every concept on the values, and what searches would have saved | `shares.rs` |
+//! | noise in the values | `noise.rs` |
+//! | the page and its figures | `page.rs` |
+//!
+//! # Source
+//! arXiv 2602.03387, with NSL-KDD in place of its data.
+
+mod average;
+mod config;
+mod flows;
+mod noise;
+mod page;
+mod players;
+mod score;
+mod shares;
+mod source;
+
+pub use config::Config;
+pub use noise::{Noise, Spread};
+pub use shares::{Concept, Drawn, Interval, Shares, Stack};
+pub use source::Source;
+
+use crate::journal::{self, JournalError};
+use crate::oracle::{Expensive, Fault, Measured, Oracle};
+use crate::theory::StudyError;
+use crate::watcher::Watcher;
+use players::Players;
+use secateur_theory::game::stack::{Found, Search, search};
+use secateur_theory::game::{Coalition, Game, Table};
+use serde::{Deserialize, Serialize};
+use source::Samples;
+use std::path::Path;
+
+/// A study: its configuration, its trainings, and what follows.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Record {
+    /// The program's version.
+    pub version: String,
+    /// What was asked.
+    pub config: Config,
+    /// The players.
+    pub players: Vec<Player>,
+    /// Every training.
+    pub measured: Vec<Measured>,
+    /// What follows from all coalitions, where all were trained.
+    pub shares: Option<Shares>,
+    /// What a certified search found, where one was asked for.
+    pub found: Option<Certified>,
+}
+
+/// A player.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Player {
+    /// Its name.
+    pub name: String,
+    /// Samples that it has or claims; entries of an input that it has.
+    pub volume: usize,
+    /// Its samples of each class.
+    pub classes: Option<Vec<usize>>,
+}
+
+/// What a certified search found.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Certified {
+    /// The division.
+    pub payoffs: Vec<f64>,
+    /// The excess of the least core is at least this.
+    pub lower: f64,
+    /// No coalition has more under the division.
+    pub upper: f64,
+    /// The same as quotients of whole numbers.
+    pub exact: [String; 2],
+    /// Two evaluated coalitions that contradict the slack.
+    pub contradiction: Option<[Vec<usize>; 2]>,
+    /// Coalitions that were evaluated.
+    pub evaluations: usize,
+}
+
+/// Runs the study of a configuration file into a directory; its page in Markdown.
+///
+/// # Errors
+/// See [`StudyError`].
+pub fn study(
+    path: &Path,
+    data: Option<&Path>,
+    directory: &Path,
+    threads: usize,
+    watcher: &dyn Watcher,
+) -> Result<String, StudyError> {
+    run(&Config::read(path)?, data, directory, threads, watcher)?;
+    let page = directory.join("report.md");
+    std::fs::read_to_string(&page).map_err(|source| StudyError::Io { path: page, source })
+}
+
+/// Runs a study; writes `measurements.jsonl`, `record.json`, `game.json` where all coalitions were trained, and the page with its
+/// figures into a directory. Trainings that are there already are not run again; so many run side by side, 0 for every core.
+///
+/// # Errors
+/// See [`StudyError`].
+pub fn run(
+    config: &Config,
+    data: Option<&Path>,
+    directory: &Path,
+    threads: usize,
+    watcher: &dyn Watcher,
+) -> Result<Record, StudyError> {
+    let samples = Samples::load(config.data, &config.classes(), config.test, config.data_seed, data)?;
+    let learning = Learning { config, players: Players::draw(config, &samples)?, samples: &samples };
+    let game = Expensive::open(&learning, &config.seeds, directory, config, threads, watcher)?;
+    let result = evaluated(config, &learning.players, &game, directory);
+    if watcher.stop() && result.is_err() {
+        let all = config.seeds.len() * ((1u128 << learning.players().min(64)) - 1) as usize;
+        return Err(StudyError::Stopped { done: game.count().1, all });
+    }
+    let (shares, found) = result?;
+    let names = config.players().into_iter().zip(learning.players.volumes()).enumerate();
+    let classes = |player| learning.players.classes(player, config.classes().len());
+    let players = names.map(|(player, (name, volume))| Player { name, volume, classes: classes(player) }).collect();
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    let record = Record { version, config: config.clone(), players, measured: game.all(), shares, found };
+    let text = serde_json::to_string(&record).map_err(JournalError::Json)?;
+    journal::write(&directory.join("record.json"), &text)?;
+    page::report(&record)?.write(directory)?;
+    Ok(record)
+}
+
+type Results = (Option<Shares>, Option<Certified>);
+
+/// Trains what is asked for.
+fn evaluated(
+    config: &Config,
+    players: &Players,
+    game: &Expensive<'_>,
+    directory: &Path,
+) -> Result<Results, StudyError> {
+    if let Some(asked) = config.search {
+        let found = search(game, Search { eta: asked.eta, slack: asked.slack, batch: asked.batch })?;
+        return Ok((None, Some(Certified::of(&found))));
+    }
+    let table = Table::of(game)?;
+    let text = serde_json::to_string(&table).map_err(JournalError::Json)?;
+    journal::write(&directory.join("game.json"), &text)?;
+    let seeds = (0..game.seeds().len()).map(|seed| by_seed(game, seed)).collect::<Result<Vec<_>, _>>()?;
+    Ok((Some(shares::shares(config, players, &table, &seeds)?), None))
+}
+
+/// The game of one seed.
+fn by_seed(game: &Expensive<'_>, seed: usize) -> Result<Table, StudyError> {
+    let value = |set: u128| match set {
+        0 => Ok(0.0),
+        _ => game.measurements(Coalition(set)).map(|values| values[seed]),
+    };
+    let values = (0..1u128 << game.players()).map(value).collect::<Result<Vec<_>, _>>()?;
+    Ok(Table::new(game.players(), values)?)
+}
+
+impl Certified {
+    fn of(found: &Found) -> Self {
+        let members = |coalition: Coalition| coalition.members().collect();
+        Self {
+            payoffs: found.payoffs.iter().map(|x| x.to_f64().value()).collect(),
+            lower: found.lower.to_f64().value(),
+            upper: found.upper.to_f64().value(),
+            exact: [found.lower.to_string(), found.upper.to_string()],
+            contradiction: found.contradiction.map(|(small, large)| [members(small), members(large)]),
+            evaluations: found.evaluations,
+        }
+    }
+}
+
+/// Values by training.
+struct Learning<'a> {
+    config: &'a Config,
+    samples: &'a Samples,
+    players: Players,
+}
+
+impl Oracle for Learning<'_> {
+    fn players(&self) -> usize {
+        self.players.count()
+    }
+
+    fn measure(&self, coalition: Coalition, seed: u64) -> Result<f64, Fault> {
+        let (training, test) = (&self.config.training, &self.samples.test);
+        let start = average::start(training, test.input_size(), test.output_size(), seed)?;
+        Ok(match &self.players {
+            Players::Clients(clients) => {
+                let members: Vec<_> = coalition.members().map(|player| (player, &clients[player])).collect();
+                score::worth(&average::federated(&start, &members, training, seed)?, test)?
+            }
+            Players::Parties { samples, entries } => {
+                // What nobody in the coalition holds is 0, the mean: its weights do not move.
+                let mut seen = vec![false; test.input_size()];
+                coalition.members().flat_map(|player| &entries[player]).for_each(|entry| seen[*entry] = true);
+                let hidden = |entry: usize, value: f32| if seen[entry] { value } else { 0.0 };
+                let model = average::descended(&start, &samples.map_inputs(hidden), training, training.rounds, seed)?;
+                score::worth(&model, &test.map_inputs(hidden))?
+            }
+        })
+    }
+}
