@@ -66,8 +66,8 @@ impl Separable {
             Kind::SpanningTree { .. } => {
                 return Err(TheoryError::NoMethod {
                     what: "the greatest excess of a spanning tree game",
-                    why: "it is NP-hard to find; up to 24 players it is looked up in a table, beyond that only the Shapley \
-                          value can be sampled",
+                    why: "it is NP-hard to find; up to 24 players it is looked up in a table, beyond that the Shapley value \
+                          can be sampled",
                 });
             }
         };
