@@ -250,7 +250,7 @@ pub enum CliError {
     #[error("--certificate: the game is no table in JSON: add --table FILE, which the proof is then about")]
     NoTable,
     /// What cannot be found from a game's few numbers.
-    #[error("{}: {what}: {why}; `--concept shapley --units N` samples the Shapley value", .path.display())]
+    #[error("{}: {what}: {why} (to sample the Shapley value: --concept shapley --units N)", .path.display())]
     NoMethod {
         /// The game.
         path: PathBuf,

@@ -4,8 +4,8 @@
 //!
 //! | kind | method |
 //! |---|---|
-//! | weighted voting | a dynamic program over whole sums of votes: [`votes`] |
-//! | induced subgraph, no negative weight between two players | least cuts: [`cut`] |
+//! | weighted voting | a dynamic program over whole sums of votes: `votes.rs` |
+//! | induced subgraph, no negative weight between two players | least cuts: `cut.rs` |
 //! | airport, bankruptcy | the greatest of a few sums: here |
 //!
 //! With a negative weight between players the subgraph's greatest excess is a maximum cut, and for a spanning tree it is that of a
@@ -51,7 +51,7 @@ impl Separable {
     ///
     /// # Errors
     /// As [`Kind::checked`]; a spanning tree; a subgraph with a negative weight between players; votes that add up to more than
-    /// [`votes::MOST`] of their greatest common divisor.
+    /// a million times their greatest common divisor.
     pub fn of(kind: &Kind) -> Result<Self, TheoryError> {
         let kind = kind.clone().checked()?;
         let players = kind.players();
