@@ -27,7 +27,7 @@ mod source;
 
 pub use config::Config;
 pub use noise::{Noise, Spread};
-pub use shares::{Concept, Drawn, Interval, Shares, Stack};
+pub use shares::{Alliance, Concept, Drawn, Interval, Shares, Stack};
 pub use source::Source;
 
 use crate::journal::{self, JournalError};

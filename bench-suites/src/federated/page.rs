@@ -1,7 +1,7 @@
 //! The page of a study.
 
 use super::config::Config;
-use super::shares::{Concept, Shares};
+use super::shares::{Alliance, Concept, Shares};
 use super::{Certified, Record};
 use crate::plot::Axes;
 use crate::plot::bars::{Bars, bars};
@@ -43,7 +43,10 @@ fn setting(record: &Record) -> String {
     };
     let how = match config.vertical {
         Some(_) => format!("{} epochs on the columns of a coalition", training.rounds),
-        None => format!("{} rounds of federated averaging, {} epochs a round", training.rounds, training.epochs),
+        None => {
+            let epochs = if training.epochs == 1 { "epoch" } else { "epochs" };
+            format!("{} rounds of federated averaging, {} {epochs} a round", training.rounds, training.epochs)
+        }
     };
     let seconds: f64 = record.measured.iter().map(|measured| measured.seconds).sum();
     format!(
@@ -199,7 +202,6 @@ fn divisions(page: &mut Report, record: &Record, shares: &Shares) -> Result<(), 
 
 fn alliances(page: &mut Report, record: &Record, shares: &Shares) {
     let all = shares.values.len() - 1;
-    let value = |players: &[usize]| shares.values[players.iter().map(|player| 1usize << player).sum::<usize>()];
     page.text(
         "## Pivotal players and alliances\n\nA player is pivotal by what all lose without it. An alliance is a coalition whose excess is that of the \
          least core: what it gets could not be less.",
@@ -215,9 +217,12 @@ fn alliances(page: &mut Report, record: &Record, shares: &Shares) {
         })
         .collect();
     page.table(&["player", "all lose without it", "alone it has"], &rows);
-    let rows: Vec<Vec<String>> =
-        shares.tight.iter().map(|players| vec![names(record, players), short(value(players))]).collect();
-    page.table(&["alliance", "is worth"], &rows);
+    let row =
+        |alliance: &Alliance| vec![names(record, &alliance.players), short(alliance.value), short(alliance.weight)];
+    page.table(&["alliance", "is worth", "weight in the proof"], &shares.tight.iter().map(row).collect::<Vec<_>>());
+    page.text(
+        "With the weights the excess follows: $e = \\sum_S \\lambda_S v(S) - \\mu v(N)$, so these coalitions are why it is not less.",
+    );
 }
 
 fn savings(page: &mut Report, record: &Record, shares: &Shares) -> Result<(), StudyError> {

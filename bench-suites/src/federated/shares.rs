@@ -34,7 +34,7 @@ pub struct Shares {
     /// The same as a quotient of whole numbers.
     pub exact: String,
     /// Coalitions with that excess.
-    pub tight: Vec<Vec<usize>>,
+    pub tight: Vec<Alliance>,
     /// Each concept's division.
     pub concepts: Vec<Concept>,
     /// Certified searches.
@@ -45,6 +45,17 @@ pub struct Shares {
     pub drawn: Vec<Drawn>,
     /// What noise in the values does.
     pub noise: Option<Noise>,
+}
+
+/// A coalition whose excess is that of the least core.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Alliance {
+    /// Who is in it.
+    pub players: Vec<usize>,
+    /// What it is worth.
+    pub value: f64,
+    /// Its weight $\lambda_S$ in the proof of that excess.
+    pub weight: f64,
 }
 
 /// A division by a concept.
@@ -126,7 +137,7 @@ pub(super) fn shares(config: &Config, players: &Players, table: &Table, seeds: &
         slack,
         excess: core.excess.to_f64().value(),
         exact: core.excess.to_string(),
-        tight: Excesses::of(table).tight(&core.payoffs, &core.excess).into_iter().map(members).collect(),
+        tight: alliances(table, &core),
         concepts: concepts(config, players, table, &core)?,
         searches: searches(config, table, &closure, slack, &core)?,
         stack: stack(table)?,
@@ -134,6 +145,16 @@ pub(super) fn shares(config: &Config, players: &Players, table: &Table, seeds: &
         noise: noise(config, table, errors.as_deref(), seeds)?,
         errors,
     })
+}
+
+fn alliances(table: &Table, core: &LeastCore) -> Vec<Alliance> {
+    let weight = |coalition: Coalition| {
+        let found = core.weights.iter().find(|(other, _)| *other == coalition);
+        found.map_or(0.0, |(_, weight)| weight.to_f64().value())
+    };
+    let tight = Excesses::of(table).tight(&core.payoffs, &core.excess).into_iter();
+    let value = |coalition: Coalition| table.values()[coalition.0 as usize];
+    tight.map(|c| Alliance { players: members(c), value: value(c), weight: weight(c) }).collect()
 }
 
 fn members(coalition: Coalition) -> Vec<usize> {

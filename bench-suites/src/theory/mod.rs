@@ -7,6 +7,7 @@
 //! | the notes on statements | [`note`] |
 //! | the same as pages | [`book`], [`markdown`] |
 //! | what a study writes | [`report`] |
+//! | divisions of cooperative games | [`game`] |
 //! | masks beside their limit graphons | [`graphon`] |
 //! | tangent kernels of pruned networks | [`mod@ntk`] |
 //! | the neuron race | [`race`] |
@@ -14,6 +15,7 @@
 pub mod book;
 pub mod check;
 pub mod error;
+pub mod game;
 pub mod graphon;
 pub mod markdown;
 pub mod note;
@@ -32,6 +34,7 @@ pub(crate) fn distinct<T: PartialEq>(values: &[T]) -> bool {
 
 /// Every statement that `secateur theory check` checks.
 pub fn statements() -> Vec<Statement> {
-    let systems: [&[Statement]; 3] = [graphon::checks::STATEMENTS, ntk::checks::STATEMENTS, race::STATEMENTS];
+    let systems: [&[Statement]; 4] =
+        [graphon::checks::STATEMENTS, ntk::checks::STATEMENTS, race::STATEMENTS, game::STATEMENTS];
     systems.concat()
 }

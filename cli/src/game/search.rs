@@ -30,19 +30,19 @@ pub struct Arguments {
     #[arg(long, value_enum, default_value = "certified")]
     mode: Mode,
     /// How wide the interval of the excess may be (certified).
-    #[arg(long, value_name = "X", default_value_t = 0.0)]
+    #[arg(long, value_name = "X", default_value_t = 0.0, allow_hyphen_values = true)]
     eta: f64,
     /// By how much a coalition may be worth more than one that holds it (certified).
-    #[arg(long, value_name = "X", default_value_t = 0.0)]
+    #[arg(long, value_name = "X", default_value_t = 0.0, allow_hyphen_values = true)]
     slack: f64,
     /// Coalitions that are evaluated side by side (certified). More may then be evaluated than one by one.
     #[arg(long, value_name = "N", default_value_t = 1)]
     batch: usize,
     /// A player whose loss costs at most this share of what all have is dispensable (stack).
-    #[arg(long, value_name = "SHARE", default_value_t = Thresholds::default().dispensable)]
+    #[arg(long, value_name = "SHARE", default_value_t = Thresholds::default().dispensable, allow_hyphen_values = true)]
     dispensable: f64,
     /// A coalition with at most this share of what all have is too weak to leave (stack).
-    #[arg(long, value_name = "SHARE", default_value_t = Thresholds::default().weak)]
+    #[arg(long, value_name = "SHARE", default_value_t = Thresholds::default().weak, allow_hyphen_values = true)]
     weak: f64,
     /// Coalitions that are drawn (drawn).
     #[arg(long, value_name = "N", default_value_t = 100)]

@@ -47,8 +47,13 @@ pub struct Found {
 /// arXiv 2602.03387, with the order of players (by what they add, least first) and the test of each threshold chosen here.
 ///
 /// # Errors
-/// As [`Known::new`], and a value that is not known.
+/// As [`Known::new`], a threshold that is no number, and a value that is not known.
 pub fn dispensable(game: &dyn Game, thresholds: Thresholds) -> Result<Found, TheoryError> {
+    for (name, found) in [("dispensable", thresholds.dispensable), ("weak", thresholds.weak)] {
+        if !found.is_finite() {
+            return Err(TheoryError::Range { name, expected: "a finite share", found });
+        }
+    }
     let mut known = Known::new(game)?;
     let mut stack = vec![Coalition::all(known.players())];
     let mut seen: BTreeSet<Coalition> = BTreeSet::new();
