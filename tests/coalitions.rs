@@ -186,3 +186,76 @@ fn configurations_that_make_no_sense_are_refused() {
     let config = file(place.path(), "flows.toml", &flows);
     assert!(refused(&["federated", &config]).contains("no directory of data sets"));
 }
+
+#[test]
+fn every_concept_asks_a_program() {
+    let place = tempfile::tempdir().expect("a directory");
+    file(place.path(), "game.json", SQUARES);
+    // A bare name is a file of the working directory.
+    let run_there = |arguments: &[&str]| -> Value {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_secateur"));
+        command.stdin(Stdio::null()).current_dir(place.path()).arg("game").args(arguments);
+        let output = command.output().expect("the program runs");
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).expect("JSON")
+    };
+    let solve = |concept: &str, more: &[&str]| {
+        let arguments = ["solve", "game.json", "--concept", concept, "--out", "values", "--json", "-"];
+        run_there(&[&arguments, more].concat())
+    };
+    assert_eq!(solve("leave-one-out", &[])["payoffs"], serde_json::json!([9.0, 9.0, 9.0, 9.0, 9.0]));
+    let sampled = solve("shapley", &["--units", "4"]);
+    assert!(
+        sampled["payoffs"].as_array().expect("payoffs").iter().all(|x| (3.0..7.0).contains(&x.as_f64().expect("one")))
+    );
+    for concept in ["least-core", "nucleolus", "shapley"] {
+        assert_eq!(solve(concept, &[])["payoffs"], serde_json::json!([5.0, 5.0, 5.0, 5.0, 5.0]), "{concept}");
+    }
+    assert_eq!(run_there(&["search", "game.json", "--out", "values", "--json", "-"])["measured"][0], 0);
+    // Values of another program are not taken.
+    std::fs::remove_file(place.path().join("values").join("config.json")).expect("removed");
+    let game = place.path().join("game.json");
+    let out = place.path().join("values");
+    let (game, out) = (game.to_str().expect("UTF-8"), out.to_str().expect("UTF-8"));
+    assert!(refused(&["solve", game, "--concept", "shapley", "--out", out]).contains("config.json"));
+}
+
+#[test]
+fn what_is_known_bounds_what_is_not() {
+    let place = tempfile::tempdir().expect("a directory");
+    // Not monotone: a coalition that no stack looks at.
+    let game = file(place.path(), "game.json", r#"{"n": 3, "values": [0, 5, 0, 0, 0, 0, 0, 1]}"#);
+    let worst = |record: &Value| record["worst"].as_f64().expect("a number");
+    for mode in ["stack", "drawn"] {
+        let coalitions: &[&str] = if mode == "drawn" { &["--coalitions", "1", "--seed", "2"] } else { &[] };
+        let plain = record(&[&["search", &game, "--mode", mode, "--json", "-"], coalitions].concat());
+        let slack = record(&[&["search", &game, "--mode", mode, "--slack", "5", "--json", "-"], coalitions].concat());
+        assert!(worst(&plain) >= 4.0 && slack["upper"].as_f64() >= Some(worst(&slack)), "{plain} {slack}");
+    }
+    for options in [
+        &["--mode", "stack", "--eta", "0"][..],
+        &["--seed", "1"],
+        &["--mode", "drawn", "--weak", "0.5"],
+        &["--threads", "2"],
+    ] {
+        let error = refused(&[&["search", &game], options].concat());
+        assert!(error.contains(options[options.len() - 2]), "{error}");
+    }
+}
+
+#[test]
+fn models_that_learn_nothing_are_worth_nothing() {
+    let place = tempfile::tempdir().expect("a directory");
+    let clients = DIGITS.find("[[client]]").expect("clients");
+    let idle = "[[client]]\nname = \"a\"\nidle = 5\n[[client]]\nname = \"b\"\nsamples = { 0 = 5 }\n";
+    let text = DIGITS[..clients].replace("rate = 0.5", "rate = 1e-9").to_owned() + idle;
+    let config = file(place.path(), "nothing.toml", &text);
+    let output = run(&["federated", &config]);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    // A line that is none of this game is refused.
+    let lines = place.path().join("nothing").join("measurements.jsonl");
+    let mut text = std::fs::read_to_string(&lines).expect("lines");
+    text.push_str("{\"players\":[130],\"seed\":1,\"value\":9.0,\"seconds\":0.0}\n");
+    std::fs::write(&lines, text).expect("written");
+    assert!(refused(&["federated", &config]).contains("line 7"), "{}", refused(&["federated", &config]));
+}

@@ -155,3 +155,46 @@ fn numbers_beyond_doubles_are_never_null() {
     let text = refusal(directory.path(), &game, &["--concept", "least-core"]);
     assert!(text.contains("the greatest excess is beyond the range of doubles"), "{text}");
 }
+
+#[test]
+fn games_that_are_none_are_explained() {
+    let place = tempfile::tempdir().expect("a directory");
+    let refused = |text: &str, arguments: &[&str]| {
+        let path = place.path().join("game.json");
+        std::fs::write(&path, text).expect("written");
+        let output = run(&[&["game", "solve", path.to_str().expect("UTF-8")], arguments].concat());
+        assert_eq!(output.status.code(), Some(2), "{text}");
+        String::from_utf8(output.stderr).expect("UTF-8")
+    };
+    let concept = ["--concept", "shapley"];
+    for (text, what) in [
+        (r#"{"n": 1, "values": [0, NaN]}"#, "values are finite numbers, which `NaN` is not"),
+        (r#"{"n": 1, "values": [0, null]}"#, "values are finite numbers, which `null` is not"),
+        (r#"{"n": 2, "values": [0, 1, 2]}"#, "a game of 2 players has 4 values"),
+        (r#"{"n": 1, "values": [1, 2]}"#, "nobody earns nothing"),
+        (r#"{"n": 1, "n": 2, "values": [0, 1]}"#, "duplicate field"),
+        (r#"{"kind": "airport", "costs": [1, 2], "costs": [3]}"#, "duplicate field"),
+        (r#"{"kind": "airport", "cost": [1]}"#, "unknown field `cost`"),
+        ("[2, [0, 1, 2, 4]]", "a game in JSON is an object"),
+        ("", "a game in JSON is an object"),
+        (r#"{"n": 0, "values": [0]}"#, "players of a table"),
+    ] {
+        let error = refused(text, &concept);
+        assert!(error.contains(what), "{text}: {error}");
+    }
+    let two = r#"{"n": 2, "values": [0, 1, 2, 4]}"#;
+    assert!(refused(two, &["--concept", "shapley", "--seed", "3"]).contains("--seed"));
+    assert!(refused(two, &["--concept", "shapley", "--out", "x"]).contains("--out"));
+    assert!(refused(two, &["--concept", "shapley", "--units", "1"]).contains("units"));
+    let alone = refused(r#"{"n": 1, "values": [0, 1]}"#, &["--concept", "least-core"]);
+    assert!(alone.contains("no proper coalition"), "{alone}");
+    let costs = refused(r#"{"kind": "airport", "costs": [7, 7]}"#, &["--concept", "least-core", "--nonnegative"]);
+    assert!(costs.contains("payoffs from 0 cannot add up to the -7"), "{costs}");
+}
+
+#[test]
+fn votes_are_decimals() {
+    let place = tempfile::tempdir().expect("a directory");
+    let game = json!({"kind": "weighted-voting", "quota": 0.8, "weights": [0.1, 0.7]});
+    assert_eq!(numbers(&record(place.path(), &game, &["--concept", "shapley"])["payoffs"]), [0.5, 0.5]);
+}

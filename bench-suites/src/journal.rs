@@ -5,7 +5,7 @@
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use thiserror::Error;
@@ -36,6 +36,28 @@ pub enum JournalError {
     #[error("{}: holds measurements of another configuration: name another directory", .path.display())]
     OtherConfig {
         /// The directory's copy of the configuration.
+        path: PathBuf,
+    },
+    /// Measurements without the configuration that they are of.
+    #[error("{}: measurements without their config.json: name another directory", .path.display())]
+    NoConfig {
+        /// The file of measurements.
+        path: PathBuf,
+    },
+    /// A measurement that is none of this run.
+    #[error("{}, line {line}: {what}", .path.display())]
+    Measurement {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong.
+        what: String,
+    },
+    /// Another run writes there.
+    #[error("{}: another run writes here: wait for it, or name another directory", .path.display())]
+    Busy {
+        /// The file of measurements.
         path: PathBuf,
     },
     /// A configuration, measurement or record that cannot be written.
@@ -69,7 +91,14 @@ impl Journal {
         match std::fs::read_to_string(&copy) {
             Ok(found) if found == text => {}
             Ok(_) => return Err(JournalError::OtherConfig { path: copy }),
+            Err(_) if path.exists() => return Err(JournalError::NoConfig { path }),
             Err(_) => write(&copy, &text)?,
+        }
+        let file = OpenOptions::new().create(true).append(true).open(&path).map_err(io(&path))?;
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => return Err(JournalError::Busy { path }),
+            // File systems without locks.
+            Ok(()) | Err(TryLockError::Error(_)) => {}
         }
         let mut measurements = Vec::new();
         let mut whole = 0u64;
@@ -84,9 +113,13 @@ impl Journal {
                 line.clear();
             }
         }
-        let file = OpenOptions::new().create(true).append(true).open(&path).map_err(io(&path))?;
         file.set_len(whole).map_err(io(&path))?;
         Ok((Self { file, path }, measurements))
+    }
+
+    /// Where the measurements are.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Writes a measurement, and waits until it is on disk.
@@ -123,12 +156,17 @@ mod tests {
         let mut text = std::fs::read_to_string(&path).expect("lines");
         text.push_str("[3");
         std::fs::write(&path, text).expect("written");
+        drop(journal);
         let (mut journal, found) = Journal::open::<u32>(place.path(), &"a").expect("the same configuration");
         assert_eq!(found, [1, 2]);
         journal.append(&3).expect("written");
+        assert!(matches!(Journal::open::<u32>(place.path(), &"a"), Err(JournalError::Busy { .. })));
+        drop(journal);
         assert_eq!(Journal::open::<u32>(place.path(), &"a").expect("lines").1, [1, 2, 3]);
         assert!(matches!(Journal::open::<u32>(place.path(), &"b"), Err(JournalError::OtherConfig { .. })));
         std::fs::write(&path, "1\nx\n").expect("written");
         assert!(matches!(Journal::open::<u32>(place.path(), &"a"), Err(JournalError::Line { line: 2, .. })));
+        std::fs::remove_file(place.path().join("config.json")).expect("removed");
+        assert!(matches!(Journal::open::<u32>(place.path(), &"b"), Err(JournalError::NoConfig { .. })));
     }
 }

@@ -109,6 +109,15 @@ pub enum TheoryError {
         /// $v(N)$.
         together: f64,
     },
+    /// A sum that is below 0 has no division into payoffs from 0.
+    #[error("payoffs from 0 cannot add up to the {together} of the grand coalition")]
+    NoDivision {
+        /// $v(N)$.
+        together: f64,
+    },
+    /// A game of one player.
+    #[error("a game of one player has no proper coalition: the player gets all there is")]
+    Alone,
     /// Payoffs that are not a division of $v(N)$.
     #[error("the payoffs add up to {excess:e} more than the {grand} of the grand coalition (values are doubles)")]
     NotEfficient {

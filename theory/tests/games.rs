@@ -190,12 +190,12 @@ proptest! {
         if eta == 0.0 {
             prop_assert_eq!(&found.lower, &exact.excess);
         }
-        for found in [found, dispensable(&game, Thresholds::default()).expect("rows"), monte_carlo(&game, 2, 1).expect("rows")] {
+        for found in [found, dispensable(&game, Thresholds::default(), 0.0).expect("rows"), monte_carlo(&game, 2, 1, 0.0).expect("rows")] {
             prop_assert!(found.lower <= exact.excess && found.contradiction.is_none());
             prop_assert!(excesses.worst(&found.payoffs, None).expect("coalitions").1 <= found.upper);
             prop_assert!(found.payoffs.iter().all(|x| *x >= RBig::ZERO));
         }
-        let whole = monte_carlo(&game, all - 1, 1).expect("all rows");
+        let whole = monte_carlo(&game, all - 1, 1, 0.0).expect("all rows");
         prop_assert_eq!(whole.lower, exact.excess);
     }
 
@@ -219,6 +219,12 @@ proptest! {
         prop_assert!(found.lower <= exact.excess && exact.excess <= found.upper, "{:?} {}", found, exact.excess);
         prop_assert!(&found.upper - &found.lower <= RBig::try_from(eta).expect("finite"), "{:?}", found);
         prop_assert_eq!(found.contradiction, None);
+        // What is not evaluated is bounded too, whatever was.
+        for found in [dispensable(&game, Thresholds::default(), slack), monte_carlo(&game, 2, 1, slack)] {
+            let found = found.expect("rows");
+            let worst = Excesses::of(&game).worst(&found.payoffs, None).expect("coalitions").1;
+            prop_assert!(worst <= found.upper, "{:?} {}", found, worst);
+        }
         // Against nobody, who has nothing, no two coalitions are needed.
         let earning = game.values().iter().all(|value| *value >= 0.0);
         if slack > 0.1 && earning {

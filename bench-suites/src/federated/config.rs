@@ -186,6 +186,11 @@ impl Config {
         if self.classes.is_empty() { self.data.classes() } else { self.classes.clone() }
     }
 
+    /// What a training depends on, besides its seed: studies that differ in the rest share trainings.
+    pub(super) fn trainings(&self) -> Self {
+        Self { title: String::new(), seeds: Vec::new(), search: None, compare: Compare::default(), ..self.clone() }
+    }
+
     /// The players' names.
     pub fn players(&self) -> Vec<String> {
         if let Some(vertical) = &self.vertical {
@@ -205,6 +210,10 @@ impl Config {
         rule(!self.seeds.is_empty() && distinct(&self.seeds), "seeds", "at least one, all different", &self.seeds)?;
         let names = self.players();
         rule(distinct(&names), "name", "names that are all different", &names)?;
+        // They stand in tables and pages.
+        let plain = |text: &String| !text.is_empty() && !text.contains(['<', '>', '&', '|', '`', '\n']);
+        rule(names.iter().all(plain), "name", "text without < > & | ` and line ends", &names)?;
+        rule(plain(&self.title), "title", "text without < > & | ` and line ends", &self.title)?;
         let most = if self.search.is_some() { 127 } else { 16 };
         let expected = "2 to 16 (to 127 with `search`)";
         rule((2..=most).contains(&names.len()), "players", expected, &names.len())?;
@@ -251,7 +260,8 @@ impl Config {
             let exists = names[..drawn].contains(other) || self.clients.iter().any(|c| whole(&c));
             rule(exists, "same-as", "a client with samples of its own", other)?;
         }
-        rule(client.idle != Some(0), "idle", "at least one sample that it claims", &client.idle)?;
+        let claims = client.idle.is_none_or(|idle| (1..=1_000_000_000).contains(&idle));
+        rule(claims, "idle", "1 to 1000000000 samples that it claims", &client.idle)?;
         rule(!(client.shuffled_labels && client.idle.is_some()), "shuffled-labels", "samples to shuffle", &client.name)
     }
 }

@@ -27,7 +27,7 @@ pub(super) fn report(record: &Record) -> Result<Report, StudyError> {
     Ok(page)
 }
 
-/// Three digits.
+/// Four digits.
 fn short(value: f64) -> String {
     format!("{value:.4}")
 }
@@ -126,7 +126,8 @@ fn searched(page: &mut Report, record: &Record, found: &Certified) {
 
 fn names(record: &Record, players: &[usize]) -> String {
     let names: Vec<&str> = players.iter().map(|player| record.players[*player].name.as_str()).collect();
-    format!("{{{}}}", names.join(", "))
+    // Names may have commas.
+    format!("{{{}}}", names.join(" · "))
 }
 
 fn divisions(page: &mut Report, record: &Record, shares: &Shares) -> Result<(), StudyError> {
@@ -143,6 +144,15 @@ fn divisions(page: &mut Report, record: &Record, shares: &Shares) -> Result<(), 
         short(shares.slack),
         short(shares.excess),
     ));
+    let best = (1..=all).fold(all, |best, set| if shares.values[set] > shares.values[best] { set } else { best });
+    if best != all {
+        let players: Vec<usize> = (0..record.players.len()).filter(|player| best >> player & 1 == 1).collect();
+        page.text(&format!(
+            "All together are not the best: {} are worth {}. Averaging over all dilutes what few have learned.",
+            names(record, &players),
+            short(shares.values[best])
+        ));
+    }
     let mut header: Vec<&str> = vec!["concept"];
     header.extend(record.players.iter().map(|player| player.name.as_str()));
     let row = |concept: &Concept| {
@@ -173,7 +183,9 @@ fn divisions(page: &mut Report, record: &Record, shares: &Shares) -> Result<(), 
             ]
         })
         .collect();
-    page.text("The same by what coalitions would gain by leaving:");
+    page.text(
+        "Shifted: what is left of $v(N)$, or is missing, is shared equally. The same by what coalitions would gain by leaving:",
+    );
     page.table(
         &[
             "concept",
@@ -187,7 +199,7 @@ fn divisions(page: &mut Report, record: &Record, shares: &Shares) -> Result<(), 
         &rows,
     );
     let groups: Vec<String> = record.players.iter().map(|player| player.name.clone()).collect();
-    let shown = ["least core", "nucleolus", "prenucleolus", "Shapley", "leave-one-out, scaled", "volume of data"];
+    let shown = ["least core", "nucleolus", "prenucleolus", "Shapley", "leave-one-out, shifted", "volume of data"];
     let series: Vec<Bars> = shares
         .concepts
         .iter()

@@ -118,7 +118,7 @@ fn brought(client: &Client, number: usize, known: &BTreeMap<String, Dataset>, se
         return Ok(Brings::Nothing(claimed));
     }
     let name = client.same_as.as_ref().unwrap_or(&client.name);
-    let samples = known.get(name).ok_or_else(|| StudyError::NoData { what: format!("the samples of {name}") })?;
+    let samples = known.get(name).expect("the configuration was checked");
     if !client.shuffled_labels {
         return Ok(Brings::Samples(samples.clone()));
     }
@@ -138,7 +138,7 @@ fn entries(columns: &[String], samples: &Samples) -> Result<Vec<usize>, StudyErr
     let mut entries = Vec::new();
     for name in columns {
         let found = samples.columns.iter().find(|(column, _)| column == name);
-        let (_, range) = found.ok_or_else(|| StudyError::NoData { what: format!("the column {name}") })?;
+        let (_, range) = found.ok_or_else(|| StudyError::NoColumn { name: name.clone() })?;
         entries.extend(range.clone());
     }
     entries.sort_unstable();

@@ -227,9 +227,10 @@ fn concepts(config: &Config, volumes: &[usize], table: &Table, core: &LeastCore)
             distance,
         }
     };
-    let scaled = |weights: Vec<f64>| {
-        let sum: f64 = weights.iter().sum();
-        (sum != 0.0).then(|| weights.iter().map(|w| w / sum * table.grand()).collect::<Vec<f64>>())
+    // What is left of v(N), or is missing, is shared equally: quotients by a sum that may be negative would turn signs around.
+    let shifted = |weights: Vec<f64>| {
+        let share = (table.grand() - weights.iter().sum::<f64>()) / n as f64;
+        weights.iter().map(|w| w + share).collect::<Vec<f64>>()
     };
     let nucleolus = match nucleolus(table) {
         Ok(found) => ("nucleolus", found),
@@ -252,15 +253,11 @@ fn concepts(config: &Config, volumes: &[usize], table: &Table, core: &LeastCore)
         let halves = estimate.errors.iter().map(|error| quantile * error).collect();
         found.push(Concept { halves: Some(halves), ..concept(name, estimate.payoffs, counted.count()) });
     }
-    if let Some(payoffs) = scaled(banzhaf(table)) {
-        found.push(concept("Banzhaf, scaled", payoffs, all));
-    }
-    if let Some(payoffs) = scaled(leave_one_out(table)?) {
-        found.push(concept("leave-one-out, scaled", payoffs, n + 1));
-    }
-    if let Some(payoffs) = scaled(volumes.iter().map(|volume| *volume as f64).collect()) {
-        found.push(concept("volume of data", payoffs, 1));
-    }
+    found.push(concept("Banzhaf, shifted", shifted(banzhaf(table)), all));
+    found.push(concept("leave-one-out, shifted", shifted(leave_one_out(table)?), n + 1));
+    let volume: f64 = volumes.iter().map(|volume| *volume as f64).sum();
+    let by_volume = volumes.iter().map(|own| *own as f64 / volume * table.grand()).collect();
+    found.push(concept("volume of data", by_volume, 1));
     Ok(found)
 }
 
@@ -286,7 +283,7 @@ fn searches(
 }
 
 fn stack(table: &Table) -> Result<Stack, StudyError> {
-    let found = dispensable(table, Thresholds::default())?;
+    let found = dispensable(table, Thresholds::default(), 0.0)?;
     let worst = worst(table, &found.payoffs);
     Ok(Stack { evaluations: found.evaluations, reported: found.lower.to_f64().value(), worst })
 }
@@ -303,7 +300,7 @@ fn drawn(config: &Config, table: &Table, core: &LeastCore) -> Result<Vec<Drawn>,
         let coalitions = ((share * proper as f64).round() as usize).clamp(1, proper);
         let (mut reported, mut truly, mut below) = (0.0, 0.0, 0);
         for draw in 0..config.compare.draws {
-            let drawn = monte_carlo(table, coalitions, config.data_seed.wrapping_add(draw))?;
+            let drawn = monte_carlo(table, coalitions, config.data_seed.wrapping_add(draw), 0.0)?;
             reported += drawn.lower.to_f64().value();
             truly += worst(table, &drawn.payoffs);
             below += u64::from(drawn.lower < core.excess);

@@ -85,8 +85,10 @@ impl Samples {
             }
         };
         let found = rest.labels.len();
-        if found < test || (source == Source::Digits && found == test) {
-            return Err(StudyError::TooFewSamples { key: "test", asked: test, found });
+        // Digits that are not in the test are trained on: at least one.
+        let asked = if source == Source::Digits { test + 1 } else { test };
+        if found < asked {
+            return Err(StudyError::TooFewSamples { key: "test", asked, found });
         }
         let mut random = Random::stream(seed, 0);
         let order = random.permutation(found);

@@ -1,10 +1,14 @@
 //! An oracle that is another program.
 
 use super::{Fault, Oracle};
+use crate::watcher::Watcher;
 use secateur_theory::game::Coalition;
 use serde::{Deserialize, Serialize};
+use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+use wait_timeout::ChildExt;
 
 /// A game whose values another program measures: `PROGRAM ARGUMENT… SEED PLAYER…` writes $v(S)$ to standard output.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -17,8 +21,11 @@ pub struct Program {
     /// The seeds; a value is the mean over them.
     #[serde(default = "one_seed")]
     pub seeds: Vec<u64>,
+    /// A measurement that takes more seconds is an error.
+    #[serde(default)]
+    pub timeout: Option<f64>,
     /// Where it runs.
-    #[serde(skip)]
+    #[serde(skip_deserializing)]
     pub directory: PathBuf,
 }
 
@@ -36,13 +43,28 @@ impl Program {
         match () {
             () if self.command.is_empty() => Err("`command` names no program".to_owned()),
             () if !(1..=127).contains(&self.n) => Err(format!("expected 1 to 127 players, found {}", self.n)),
+            () if self.timeout.is_some_and(|limit| limit.is_nan() || limit <= 0.0) => {
+                Err("`timeout` is a number of seconds above 0".to_owned())
+            }
             () if self.seeds.is_empty() || twice => Err("`seeds` are at least one, and all different".to_owned()),
             () => {
-                let directory = std::path::absolute(directory).map_err(|error| error.to_string())?;
+                // A file without a directory is in this one.
+                let here = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
+                let directory = std::path::absolute(here).map_err(|error| error.to_string())?;
                 Ok(Self { directory, ..self })
             }
         }
     }
+}
+
+/// How often a program that runs is looked at; its end is noticed at once.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// All that a program writes.
+fn written(pipe: Option<impl Read>) -> String {
+    let mut bytes = Vec::new();
+    pipe.map(|mut pipe| pipe.read_to_end(&mut bytes));
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 impl Oracle for Program {
@@ -50,19 +72,39 @@ impl Oracle for Program {
         self.n
     }
 
-    fn measure(&self, coalition: Coalition, seed: u64) -> Result<f64, Fault> {
+    fn measure(&self, coalition: Coalition, seed: u64, watcher: &dyn Watcher) -> Result<f64, Fault> {
         let (program, arguments) = self.command.split_first().ok_or("no program")?;
         // A program beside the game's file is meant where there is one.
         let beside = self.directory.join(program);
         let mut command = Command::new(if beside.is_file() { beside.as_path() } else { Path::new(program) });
         command.args(arguments).arg(seed.to_string()).args(coalition.members().map(|player| player.to_string()));
         command.current_dir(&self.directory);
-        let output = command.output().map_err(|error| format!("`{program}` cannot be started: {error}"))?;
-        let text = String::from_utf8_lossy(&output.stdout);
-        if !output.status.success() {
-            let said = String::from_utf8_lossy(&output.stderr);
-            return Err(format!("`{program}`: {}: {}", output.status, said.trim()).into());
-        }
+        let start = |error| format!("`{program}` cannot be started: {error}");
+        let mut child =
+            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(start)?;
+        let (out, err) = (child.stdout.take(), child.stderr.take());
+        let (text, said) = std::thread::scope(|scope| -> Result<(String, String), Fault> {
+            let (out, err) = (scope.spawn(move || written(out)), scope.spawn(move || written(err)));
+            let begin = Instant::now();
+            let status = loop {
+                if let Some(status) = child.wait_timeout(LOOK)? {
+                    break status;
+                }
+                let late = self.timeout.is_some_and(|limit| begin.elapsed().as_secs_f64() > limit);
+                if late || watcher.stop() {
+                    child.kill()?;
+                    child.wait()?;
+                    let why = if late { "took longer than its timeout" } else { "was stopped" };
+                    return Err(format!("`{program}` {why}").into());
+                }
+            };
+            let (text, said) = (out.join().unwrap_or_default(), err.join().unwrap_or_default());
+            match status.success() {
+                true => Ok((text, said)),
+                false => Err(format!("`{program}`: {status}: {}", said.trim()).into()),
+            }
+        })?;
+        drop(said);
         let number = text.trim().parse::<f64>();
         Ok(number.map_err(|_| format!("`{program}` wrote `{}`, which is no number", text.trim()))?)
     }
@@ -71,25 +113,32 @@ impl Oracle for Program {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::watcher::Silent;
 
     fn shell(script: &str) -> Program {
         let command = ["sh", "-c", script, "value"].map(str::to_owned).to_vec();
-        let game = Program { n: 4, command, seeds: vec![1], directory: PathBuf::new() };
+        let game = Program { n: 4, command, seeds: vec![1], timeout: None, directory: PathBuf::new() };
         game.within(&std::env::temp_dir()).expect("a game")
     }
 
     #[test]
     fn a_program_is_told_the_seed_and_the_players() {
         let game = shell("echo $(($1 * 100 + $# * 10 + $3))");
-        assert_eq!(game.measure(Coalition(0b1010), 7).expect("a number"), 733.0);
+        assert_eq!(game.measure(Coalition(0b1010), 7, &Silent).expect("a number"), 733.0);
         for (script, what) in [("echo x", "`x`, which is no number"), ("echo gone >&2; exit 3", "exit status: 3: gone")]
         {
-            let error = shell(script).measure(Coalition(1), 1).expect_err("no value").to_string();
+            let error = shell(script).measure(Coalition(1), 1, &Silent).expect_err("no value").to_string();
             assert!(error.contains(what), "{error}");
         }
         let missing = Program { command: vec!["no-such-program".to_owned()], ..shell("") };
-        assert!(missing.measure(Coalition(1), 1).is_err());
-        assert!(Program { seeds: vec![1, 1], ..shell("") }.within(Path::new("")).is_err());
-        assert!(Program { n: 0, ..shell("") }.within(Path::new("")).is_err());
+        assert!(missing.measure(Coalition(1), 1, &Silent).is_err());
+        let slow = Program { timeout: Some(0.2), ..shell("sleep 60") };
+        let error = slow.measure(Coalition(1), 1, &Silent).expect_err("too slow").to_string();
+        assert!(error.contains("timeout"), "{error}");
+        let refused = |program: Program| program.within(Path::new("")).expect_err("no game");
+        assert!(refused(Program { seeds: vec![1, 1], ..shell("") }).contains("seeds"));
+        assert!(refused(Program { n: 0, ..shell("") }).contains("players"));
+        assert!(refused(Program { timeout: Some(f64::NAN), ..shell("") }).contains("timeout"));
+        assert!(shell("").within(Path::new("")).expect("this directory").directory.is_absolute());
     }
 }

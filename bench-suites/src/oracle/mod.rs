@@ -12,7 +12,7 @@ use crate::watcher::Watcher;
 use secateur_theory::TheoryError;
 use secateur_theory::game::{Coalition, Game};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -26,11 +26,12 @@ pub trait Oracle: Sync {
     /// How many players there are.
     fn players(&self) -> usize;
 
-    /// One measurement of $v(S)$, $S \ne \emptyset$. The same seed gives the same number.
+    /// One measurement of $v(S)$, $S \ne \emptyset$. The same seed gives the same number. A long one asks now and then whether to
+    /// stop.
     ///
     /// # Errors
     /// The value cannot be measured.
-    fn measure(&self, coalition: Coalition, seed: u64) -> Result<f64, Fault>;
+    fn measure(&self, coalition: Coalition, seed: u64, watcher: &dyn Watcher) -> Result<f64, Fault>;
 }
 
 /// A measurement.
@@ -65,6 +66,8 @@ pub struct Expensive<'a> {
 struct Kept {
     journal: Journal,
     values: BTreeMap<(Coalition, u64), Measured>,
+    /// What this run asked for.
+    asked: BTreeSet<(Coalition, u64)>,
     /// Measurements of this run.
     new: usize,
 }
@@ -84,11 +87,25 @@ impl<'a> Expensive<'a> {
         watcher: &'a dyn Watcher,
     ) -> Result<Self, JournalError> {
         let (journal, found) = Journal::open::<Measured>(directory, config)?;
-        let key = |m: &Measured| (m.players.iter().copied().fold(Coalition::EMPTY, Coalition::with), m.seed);
-        let values = found.into_iter().map(|measured| (key(&measured), measured)).collect();
+        let mut values: BTreeMap<(Coalition, u64), Measured> = BTreeMap::new();
+        for (index, measured) in found.into_iter().enumerate() {
+            let fault = |what: &str| {
+                let (path, what) = (journal.path().to_owned(), what.to_owned());
+                JournalError::Measurement { path, line: index + 1, what }
+            };
+            let ascending = measured.players.windows(2).all(|pair| pair[0] < pair[1]);
+            let last = *measured.players.last().ok_or_else(|| fault("a coalition of nobody"))?;
+            if !ascending || last >= oracle.players() || !measured.value.is_finite() {
+                return Err(fault("no coalition of this game, or no number"));
+            }
+            let coalition = measured.players.iter().copied().fold(Coalition::EMPTY, Coalition::with);
+            if values.insert((coalition, measured.seed), measured).is_some() {
+                return Err(fault("this coalition has a value of this seed already"));
+            }
+        }
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         let threads = if threads == 0 { cores() } else { threads };
-        let kept = Mutex::new(Kept { journal, values, new: 0 });
+        let kept = Mutex::new(Kept { journal, values, asked: BTreeSet::new(), new: 0 });
         Ok(Self { oracle, seeds: seeds.to_vec(), threads, watcher, kept })
     }
 
@@ -107,9 +124,11 @@ impl<'a> Expensive<'a> {
         Ok(self.seeds.iter().filter_map(|seed| kept.values.get(&(coalition, *seed))).map(|m| m.value).collect())
     }
 
-    /// All measurements so far, by coalition and seed.
-    pub fn all(&self) -> Vec<Measured> {
-        self.kept().values.values().cloned().collect()
+    /// The measurements that this run asked for, by coalition and seed.
+    pub fn asked(&self) -> Vec<Measured> {
+        let kept = self.kept();
+        let asked = kept.values.iter().filter(|(unit, _)| kept.asked.contains(unit));
+        asked.map(|(_, measured)| measured.clone()).collect()
     }
 
     /// How many measurements were made in this run, and how many there are.
@@ -130,7 +149,7 @@ impl<'a> Expensive<'a> {
         }
         self.watcher.measuring(self.count().1, all, &format!("{coalition}, seed {seed}"));
         let start = Instant::now();
-        let value = self.oracle.measure(coalition, seed).map_err(fault)?;
+        let value = self.oracle.measure(coalition, seed, self.watcher).map_err(fault)?;
         if !value.is_finite() {
             return Err(TheoryError::CoalitionValue { coalition, value, expected: "a finite number" });
         }
@@ -159,10 +178,12 @@ impl Game for Expensive<'_> {
 
     fn prepare(&self, coalitions: &[Coalition]) -> Result<(), TheoryError> {
         let (missing, known): (Vec<(Coalition, u64)>, usize) = {
-            let kept = self.kept();
+            let mut kept = self.kept();
             let some = coalitions.iter().filter(|coalition| **coalition != Coalition::EMPTY);
             let units = some.flat_map(|coalition| self.seeds.iter().map(|seed| (*coalition, *seed)));
-            (units.filter(|unit| !kept.values.contains_key(unit)).collect(), kept.values.len())
+            let units: Vec<(Coalition, u64)> = units.collect();
+            kept.asked.extend(units.iter().copied());
+            (units.into_iter().filter(|unit| !kept.values.contains_key(unit)).collect(), kept.values.len())
         };
         let all = known + missing.len();
         let next = AtomicUsize::new(0);
@@ -207,7 +228,7 @@ mod tests {
             3
         }
 
-        fn measure(&self, coalition: Coalition, seed: u64) -> Result<f64, Fault> {
+        fn measure(&self, coalition: Coalition, seed: u64, _: &dyn Watcher) -> Result<f64, Fault> {
             self.0.fetch_add(1, Ordering::Relaxed);
             if self.1 && coalition == Coalition::all(3) {
                 return Err("too many".into());
@@ -226,12 +247,24 @@ mod tests {
         assert_eq!((game.count(), failing.0.load(Ordering::Relaxed)), ((2, 2), 2));
         let error = Table::of(&game).expect_err("the oracle fails").to_string();
         assert_eq!(error, "the value of coalition {0, 1, 2}: too many");
+        drop(game);
         let oracle = Sizes(AtomicUsize::new(0), false);
         let game = Expensive::open(&oracle, &[1, 3], place.path(), &"sizes", 2, &Silent).expect("the same directory");
         let before = game.count().1;
         assert_eq!(Table::of(&game).expect("values").values(), [0.0, 3.0, 3.0, 4.0, 3.0, 4.0, 4.0, 5.0]);
         assert_eq!((game.count(), oracle.0.load(Ordering::Relaxed)), ((14 - before, 14), 14 - before));
+        drop(game);
         assert!(Expensive::open(&oracle, &[1], place.path(), &"other", 2, &Silent).is_err());
+        let path = place.path().join("measurements.jsonl");
+        let good = std::fs::read_to_string(&path).expect("lines");
+        for (players, what) in
+            [("[]", "nobody"), ("[128]", "no coalition"), ("[1,0]", "no coalition"), ("[0]", "already")]
+        {
+            let line = format!("{{\"players\":{players},\"seed\":1,\"value\":9.0,\"seconds\":0.0}}\n");
+            std::fs::write(&path, good.clone() + &line).expect("written");
+            let error = Expensive::open(&oracle, &[1], place.path(), &"sizes", 2, &Silent).err().expect("a bad line");
+            assert!(error.to_string().contains("line 15: ") && error.to_string().contains(what), "{error}");
+        }
     }
 
     /// Stops at once.

@@ -51,7 +51,9 @@ pub fn bars(title: &str, y: &str, groups: &[String], series: &[Bars]) -> Result<
     let most = all().map(|(height, half)| height + half).fold(0.0, f64::max);
     // Whiskers end at 0 where no bar goes below.
     let least = all().filter(|(height, _)| *height < 0.0).map(|(height, half)| height - half).fold(0.0, f64::min);
-    if !(most > least && all().all(|(height, half)| (height + half).is_finite())) {
+    // Bars of nothing have an axis too.
+    let most = if most > least { most } else { 1.0 };
+    if all().next().is_none() || !all().all(|(height, half)| (height + half).is_finite()) {
         return Err(PlotError("there is no bar to draw".to_owned()));
     }
     let letters = series.iter().map(|bars| bars.label.chars().count()).max().unwrap_or(0) as f64;
@@ -117,6 +119,8 @@ mod tests {
             assert!(svg.contains(text), "{text} is missing in {svg}");
         }
         assert!(bars("none", "loss", &[], &[]).is_err());
+        let nothing = [Bars { label: "a".to_owned(), heights: vec![Some((0.0, 0.0))] }];
+        assert!(bars("nothing", "payoff", &["0".to_owned()], &nothing).is_ok());
         let below = [Bars { label: "a".to_owned(), heights: vec![Some((-0.5, 0.0)), Some((0.1, 0.0))] }];
         assert!(bars("signs", "payoff", &["0".to_owned(), "1".to_owned()], &below).expect("bars").contains("-0.5"));
     }

@@ -46,6 +46,12 @@ pub enum StudyError {
         /// What needs it.
         what: String,
     },
+    /// A column that the data do not have.
+    #[error("the data have no column `{name}`")]
+    NoColumn {
+        /// Its name.
+        name: String,
+    },
     /// More samples are asked for than there are.
     #[error("{key}: {asked} samples are asked for, {found} are left of these classes")]
     TooFewSamples {

@@ -1,54 +1,98 @@
 //! Games as they are written in files.
 
 use crate::error::CliError;
+use crate::progress::Steps;
+use secateur_bench_suites::oracle::Expensive;
 use secateur_bench_suites::oracle::command::Program;
+use secateur_bench_suites::watcher::Watcher;
 use secateur_theory::TheoryError;
 use secateur_theory::game::kinds::Kind;
 use secateur_theory::game::table::MOST;
-use secateur_theory::game::{Coalition, Game, Table};
+use secateur_theory::game::{Coalition, Table};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 use std::path::Path;
 
 /// A game as it was given.
 pub enum Given {
     Table(Table),
     Kind(Kind),
+    /// Its values are measured by a program.
+    Program(Program),
 }
 
-/// A file's content.
-pub fn bytes(path: &Path) -> Result<Vec<u8>, CliError> {
-    std::fs::read(path).map_err(|source| CliError::Read { path: path.to_owned(), source })
+/// What a game in JSON has, which says how it is given.
+#[derive(Deserialize)]
+struct Marks {
+    kind: Option<IgnoredAny>,
+    command: Option<IgnoredAny>,
 }
 
 impl Given {
-    /// A game whose values a program measures, where it is one.
-    pub fn program(file: &[u8]) -> Option<Result<Program, serde_json::Error>> {
-        let json: serde_json::Value = serde_json::from_slice(file).ok()?;
-        json.get("command")?;
-        Some(serde_json::from_slice(file))
-    }
-
     /// Reads a game.
-    pub fn read(path: &Path, file: &[u8]) -> Result<Self, CliError> {
+    pub fn read(path: &Path) -> Result<(Self, Vec<u8>), CliError> {
+        let file = std::fs::read(path).map_err(|source| CliError::Read { path: path.to_owned(), source })?;
         let fault = |what: String| CliError::Game { path: path.to_owned(), what };
-        let theory = |error: TheoryError| fault(error.to_string());
-        if path.extension().is_some_and(|extension| extension == "csv") {
-            return Ok(Self::Table(from_csv(file).map_err(fault)?));
-        }
-        let json: serde_json::Value = serde_json::from_slice(file).map_err(|error| fault(error.to_string()))?;
-        if json.get("kind").is_some() {
-            let kind: Kind = serde_json::from_value(json).map_err(|error| fault(error.to_string()))?;
-            return Ok(Self::Kind(kind.checked().map_err(theory)?));
-        }
-        // From the text again: errors then have a line.
-        Ok(Self::Table(serde_json::from_slice(file).map_err(|error| fault(error.to_string()))?))
+        let csv = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"));
+        let game = if csv { from_csv(&file).map(Self::Table) } else { from_json(path, &file) };
+        Ok((game.map_err(fault)?, file))
     }
+}
 
-    /// As any game.
-    pub fn game(&self) -> &dyn Game {
-        match self {
-            Self::Table(table) => table,
-            Self::Kind(kind) => kind,
+fn from_json(path: &Path, file: &[u8]) -> Result<Given, String> {
+    if file.trim_ascii_start().first() != Some(&b'{') {
+        return Err("a game in JSON is an object: {\"n\": 2, \"values\": [0, 1, 1, 3]}".to_owned());
+    }
+    let fault = |error: serde_json::Error| {
+        let text = String::from_utf8_lossy(file);
+        let word = ["NaN", "Infinity", "null", "inf"].into_iter().find(|word| text.contains(word));
+        let hint = word.map_or_else(String::new, |word| format!("; values are finite numbers, which `{word}` is not"));
+        format!("{error}{hint}")
+    };
+    let Marks { kind, command } = serde_json::from_slice(file).map_err(fault)?;
+    match (kind, command) {
+        (Some(_), _) => {
+            let kind: Kind = serde_json::from_slice(file).map_err(fault)?;
+            kind.checked().map(Given::Kind).map_err(|error| error.to_string())
         }
+        (None, Some(_)) => {
+            let program: Program = serde_json::from_slice(file).map_err(fault)?;
+            program.within(path.parent().unwrap_or("".as_ref())).map(Given::Program)
+        }
+        (None, None) => serde_json::from_slice(file).map(Given::Table).map_err(fault),
+    }
+}
+
+/// A game of a program, with its values in a directory.
+pub struct Asked<'a> {
+    /// The program.
+    pub program: &'a Program,
+    /// Where its values are.
+    pub out: &'a Path,
+    /// Measurements side by side.
+    pub threads: usize,
+    /// Whether progress is shown.
+    pub quiet: bool,
+}
+
+impl Asked<'_> {
+    /// Runs something on the game. Ctrl-C ends it; what was measured is kept.
+    pub fn run<T>(
+        &self,
+        path: &Path,
+        work: impl FnOnce(&Expensive<'_>) -> Result<T, TheoryError>,
+    ) -> Result<(T, (usize, usize)), CliError> {
+        let display = Steps::new(self.quiet)?;
+        let Self { program, out, threads, .. } = *self;
+        let game = Expensive::open(program, &program.seeds, out, program, threads, &display);
+        let game = game.map_err(|error| CliError::Theory(error.into()))?;
+        let found = work(&game);
+        display.clear();
+        let found = found.map_err(|error| match display.stop() {
+            true => CliError::Measuring { measured: game.count().1, out: out.to_owned() },
+            false => CliError::Game { path: path.to_owned(), what: error.to_string() },
+        })?;
+        Ok((found, game.count()))
     }
 }
 

@@ -1,16 +1,14 @@
 //! `secateur game search`: the least core of games whose values are expensive.
 
-use super::given::{self, Given};
+use super::given::{Asked, Given};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output;
-use crate::progress::Steps;
 use clap::{Args, ValueEnum};
-use secateur_bench_suites::oracle::Expensive;
-use secateur_bench_suites::oracle::command::Program;
-use secateur_bench_suites::watcher::Watcher;
 use secateur_theory::TheoryError;
+use secateur_theory::game::excess::{ExcessOracle, Excesses};
 use secateur_theory::game::monte_carlo::monte_carlo;
+use secateur_theory::game::separation::Separable;
 use secateur_theory::game::stack::{Found, Search, Thresholds, dispensable, search};
 use secateur_theory::game::{Coalition, Game};
 use serde::Serialize;
@@ -21,6 +19,7 @@ use std::path::PathBuf;
 ///
 /// Besides the games that `solve` takes: `{"n": 6, "command": ["PROGRAM", …], "seeds": [1, 2, 3]}`, whose values a program measures. It
 /// is called with a seed and the players of a coalition as its last arguments and writes a number; a value is the mean over seeds.
+/// With `"timeout": SECONDS` a measurement that takes longer is an error.
 /// Every value is kept in a directory as soon as it is known, and not measured again.
 #[derive(Args)]
 pub struct Arguments {
@@ -29,33 +28,33 @@ pub struct Arguments {
     /// Which coalitions are evaluated.
     #[arg(long, value_enum, default_value = "certified")]
     mode: Mode,
-    /// How wide the interval of the excess may be (certified).
-    #[arg(long, value_name = "X", default_value_t = 0.0, allow_hyphen_values = true)]
-    eta: f64,
-    /// By how much a coalition may be worth more than one that holds it (certified).
+    /// By how much a coalition may be worth more than one that holds it.
     #[arg(long, value_name = "X", default_value_t = 0.0, allow_hyphen_values = true)]
     slack: f64,
-    /// Coalitions that are evaluated side by side (certified). More may then be evaluated than one by one.
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    batch: usize,
-    /// A player whose loss costs at most this share of what all have is dispensable (stack).
-    #[arg(long, value_name = "SHARE", default_value_t = Thresholds::default().dispensable, allow_hyphen_values = true)]
-    dispensable: f64,
-    /// A coalition with at most this share of what all have is too weak to leave (stack).
-    #[arg(long, value_name = "SHARE", default_value_t = Thresholds::default().weak, allow_hyphen_values = true)]
-    weak: f64,
-    /// Coalitions that are drawn (drawn).
-    #[arg(long, value_name = "N", default_value_t = 100)]
-    coalitions: usize,
-    /// The seed of draws.
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
+    /// How wide the interval of the excess may be (certified; 0 by default).
+    #[arg(long, value_name = "X", allow_hyphen_values = true)]
+    eta: Option<f64>,
+    /// Coalitions that are evaluated side by side (certified; 1 by default). More may then be evaluated than one by one.
+    #[arg(long, value_name = "N")]
+    batch: Option<usize>,
+    /// A player whose loss costs at most this share of what all have is dispensable (stack; .005 by default).
+    #[arg(long, value_name = "SHARE", allow_hyphen_values = true)]
+    dispensable: Option<f64>,
+    /// A coalition with at most this share of what all have is too weak to leave (stack; .5 by default).
+    #[arg(long, value_name = "SHARE", allow_hyphen_values = true)]
+    weak: Option<f64>,
+    /// Coalitions that are drawn (drawn; 100 by default, or all).
+    #[arg(long, value_name = "N")]
+    coalitions: Option<usize>,
+    /// The seed of draws (drawn; 1 by default).
+    #[arg(long)]
+    seed: Option<u64>,
     /// The directory of measured values, for a game with a command.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Values that are measured side by side; 0 for every core.
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    threads: usize,
+    /// Values that are measured side by side, for a game with a command; every core by default.
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
     /// Write the record as JSON to a file, or to standard output with `-` instead of the text.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -74,6 +73,9 @@ enum Mode {
     Drawn,
 }
 
+/// Coalitions that are drawn where nobody says how many.
+const DRAWN: usize = 100;
+
 /// What is found.
 #[derive(Serialize)]
 struct Record {
@@ -84,6 +86,9 @@ struct Record {
     lower: f64,
     /// No coalition has more under the division.
     upper: f64,
+    /// The greatest excess under the division, where it can be found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    worst: Option<f64>,
     exact: Exact,
     /// Coalitions that were evaluated, $N$ included.
     evaluations: usize,
@@ -106,31 +111,31 @@ struct Exact {
 
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
-    let file = given::bytes(&arguments.game)?;
-    let fault = |what: String| CliError::Game { path: arguments.game.clone(), what };
-    let record = match Given::program(&file) {
-        Some(program) => {
-            let program: Program = program.map_err(|error| fault(error.to_string()))?;
-            let program = program.within(arguments.game.parent().unwrap_or("".as_ref())).map_err(fault)?;
+    arguments.refuse_idle()?;
+    let (game, _) = Given::read(&arguments.game)?;
+    let fault = |error: TheoryError| CliError::Game { path: arguments.game.clone(), what: error.to_string() };
+    if let (Given::Table(_) | Given::Kind(_), true) = (&game, arguments.out.is_some() || arguments.threads.is_some()) {
+        let option = if arguments.out.is_some() { "--out" } else { "--threads" };
+        return Err(CliError::Idle { option, why: "is for a game with a command" });
+    }
+    let record = match &game {
+        Given::Program(program) => {
             let out = arguments.out.as_ref().ok_or(CliError::NoCache)?;
-            let display = Steps::new(arguments.quiet)?;
-            let game = Expensive::open(&program, &program.seeds, out, &program, arguments.threads, &display);
-            let game = game.map_err(|error| CliError::Theory(error.into()))?;
-            let found = arguments.found(&game);
-            display.clear();
-            let found = found.map_err(|error| match display.stop() {
-                true => CliError::Measuring { measured: game.count().1, out: out.clone() },
-                false => fault(error.to_string()),
-            })?;
-            Record { measured: Some(game.count()), ..arguments.record(&found, game.players()) }
+            let asked = Asked { program, out, threads: arguments.threads.unwrap_or(0), quiet: arguments.quiet };
+            let (found, measured) = asked.run(&arguments.game, |game| arguments.found(game))?;
+            Record { measured: Some(measured), ..arguments.record(&found, program.n) }
         }
-        None => {
-            if arguments.out.is_some() {
-                return Err(CliError::Idle { option: "--out", why: "holds the values of a game with a command" });
-            }
-            let game = Given::read(&arguments.game, &file)?;
-            let found = arguments.found(game.game()).map_err(|error| fault(error.to_string()))?;
-            arguments.record(&found, game.game().players())
+        Given::Table(table) => {
+            let found = arguments.found(table).map_err(fault)?;
+            let worst = Excesses::of(table).worst(&found.payoffs, None).map(|(_, worst)| worst.to_f64().value());
+            Record { worst, ..arguments.record(&found, table.players()) }
+        }
+        Given::Kind(kind) => {
+            let found = arguments.found(kind).map_err(fault)?;
+            // Where there is no method to find it the bound has to do.
+            let worst = Separable::of(kind).ok().and_then(|game| game.worst(&found.payoffs));
+            let worst = worst.map(|(_, worst)| worst.to_f64().value());
+            Record { worst, ..arguments.record(&found, kind.players()) }
         }
     };
     match &arguments.json {
@@ -145,18 +150,45 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
 }
 
 impl Arguments {
+    /// Refuses options that would do nothing.
+    fn refuse_idle(&self) -> Result<(), CliError> {
+        let is = |mode| self.mode == mode;
+        let idle = [
+            (self.eta.is_some() && !is(Mode::Certified), "--eta", "is of --mode certified"),
+            (self.batch.is_some() && !is(Mode::Certified), "--batch", "is of --mode certified"),
+            (self.dispensable.is_some() && !is(Mode::Stack), "--dispensable", "is of --mode stack"),
+            (self.weak.is_some() && !is(Mode::Stack), "--weak", "is of --mode stack"),
+            (self.coalitions.is_some() && !is(Mode::Drawn), "--coalitions", "are drawn by --mode drawn"),
+            (self.seed.is_some() && !is(Mode::Drawn), "--seed", "is of --mode drawn"),
+        ];
+        match idle.into_iter().find(|(idle, ..)| *idle) {
+            Some((_, option, why)) => Err(CliError::Idle { option, why }),
+            None => Ok(()),
+        }
+    }
+
     fn found(&self, game: &dyn Game) -> Result<Found, TheoryError> {
-        let Self { eta, slack, batch, dispensable: idle, weak, .. } = *self;
+        let (slack, usual) = (self.slack, Thresholds::default());
         match self.mode {
-            Mode::Certified => search(game, Search { eta, slack, batch }),
-            Mode::Stack => dispensable(game, Thresholds { dispensable: idle, weak }),
-            Mode::Drawn => monte_carlo(game, self.coalitions, self.seed),
+            Mode::Certified => {
+                search(game, Search { eta: self.eta.unwrap_or(0.0), slack, batch: self.batch.unwrap_or(1) })
+            }
+            Mode::Stack => {
+                let (idle, weak) = (self.dispensable.unwrap_or(usual.dispensable), self.weak.unwrap_or(usual.weak));
+                dispensable(game, Thresholds { dispensable: idle, weak }, slack)
+            }
+            Mode::Drawn => {
+                let n = game.players();
+                let proper = if n < 63 { (1usize << n).saturating_sub(2) } else { usize::MAX };
+                let coalitions = self.coalitions.unwrap_or(proper.min(DRAWN));
+                monte_carlo(game, coalitions, self.seed.unwrap_or(1), slack)
+            }
         }
     }
 
     fn record(&self, found: &Found, players: usize) -> Record {
         let members = |coalition: Coalition| coalition.members().collect::<Vec<usize>>();
-        let slack = if self.mode == Mode::Certified { self.slack } else { 0.0 };
+        let slack = self.slack;
         let mut notes = vec![match slack {
             0.0 => "the upper end holds if nobody's arrival makes a coalition worth less".to_owned(),
             _ => format!("the upper end holds if no coalition is worth more than {slack} above one that holds it"),
@@ -176,9 +208,10 @@ impl Arguments {
                 upper: found.upper.to_string(),
             },
             evaluations: found.evaluations,
+            worst: None,
             measured: None,
             contradiction: found.contradiction.map(|(small, large)| [members(small), members(large)]),
-            seed: (self.mode == Mode::Drawn).then_some(self.seed),
+            seed: (self.mode == Mode::Drawn).then(|| self.seed.unwrap_or(1)),
             notes,
         }
     }
@@ -190,7 +223,11 @@ impl Record {
         for (player, payoff) in self.payoffs.iter().enumerate() {
             let _ = writeln!(text, "player {player}: {payoff}");
         }
-        let _ = writeln!(text, "the least excess is from {}; no coalition has more than {}", self.lower, self.upper);
+        let _ = writeln!(text, "the excess of the least core is at least {}", self.lower);
+        let _ = writeln!(text, "no coalition has more than {} under this division", self.upper);
+        if let Some(worst) = self.worst {
+            let _ = writeln!(text, "the greatest excess under it is {worst}");
+        }
         let _ = writeln!(text, "{} coalitions evaluated", self.evaluations);
         if let Some((new, all)) = self.measured {
             let _ = writeln!(text, "{new} values measured now, {all} in all");

@@ -1,6 +1,6 @@
 //! `secateur game solve`: a game that is given by its values, or as one of the literature.
 
-use super::given::{self, Given};
+use super::given::{Asked, Given};
 use super::record::Record;
 use super::{sampled, whole};
 use crate::error::CliError;
@@ -10,13 +10,16 @@ use clap::{Args, ValueEnum};
 use dashu_base::Abs;
 use dashu_int::UBig;
 use dashu_ratio::RBig;
+use secateur_bench_suites::oracle::Expensive;
+use secateur_bench_suites::oracle::command::Program;
 use secateur_check::shares::{Shares, digest};
 use secateur_theory::TheoryError;
 use secateur_theory::game::core::{Membership, membership_of};
 use secateur_theory::game::excess::{ExcessOracle, Excesses};
+use secateur_theory::game::kinds::Kind;
 use secateur_theory::game::least_core::{LeastCore, Settings, least_core_of};
 use secateur_theory::game::nucleolus::{nucleolus, prenucleolus};
-use secateur_theory::game::sampled::{Method, sample};
+use secateur_theory::game::sampled::{Method, coalitions, sample};
 use secateur_theory::game::shapley::{banzhaf, leave_one_out, shapley};
 use secateur_theory::game::table::MOST;
 use secateur_theory::game::{Coalition, Game, Table};
@@ -31,6 +34,8 @@ use std::path::PathBuf;
 /// `{"kind": "airport", "costs": […]}` and likewise `weighted-voting` (quota, weights), `induced-subgraph` (n, edges),
 /// `bankruptcy` (estate, claims), `spanning-tree` (costs, source first). A game in CSV has the columns `coalition,value` with the
 /// bits as a number, or `players,value` with the players' numbers between spaces.
+///
+/// Values may also be measured by a program, `{"n": 6, "command": […], "seeds": […]}`, as `game search --help` says; they are kept in --out.
 #[derive(Args)]
 pub struct Arguments {
     /// The game (JSON or CSV).
@@ -47,16 +52,25 @@ pub struct Arguments {
     /// Draw this many units instead of going through all coalitions (Shapley).
     #[arg(long, value_name = "N")]
     units: Option<usize>,
-    /// How units are drawn.
-    #[arg(long, value_enum, default_value = "antithetic")]
-    method: Draw,
-    /// The seed of draws.
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
+    /// How units are drawn; antithetic by default.
+    #[arg(long, value_enum)]
+    method: Option<Draw>,
+    /// The seed of draws; 1 by default.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// The directory of measured values, for a game with a command.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Values that are measured side by side, for a game with a command; every core by default.
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+    /// No progress on standard error.
+    #[arg(long)]
+    quiet: bool,
     /// Write the record as JSON to a file, or to standard output with `-` instead of the text.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Write a proof of the least core, for `secateur-check --least-core GAME FILE`.
+    /// Write a proof of the least core, for `secateur-check --least-core GAME FILE`; with --table it is about that file.
     #[arg(long, value_name = "FILE")]
     certificate: Option<PathBuf>,
     /// Write the game with all its values.
@@ -102,10 +116,16 @@ impl From<Draw> for Method {
 
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
-    let file = given::bytes(&arguments.game)?;
-    let game = Given::read(&arguments.game, &file)?;
-    arguments.refuse_idle()?;
-    let record = solved(arguments, &game, &file)?;
+    let (game, file) = Given::read(&arguments.game)?;
+    arguments.refuse_idle(&game)?;
+    let record = match &game {
+        Given::Table(table) => {
+            let csv = arguments.game.extension().is_some_and(|e| e.eq_ignore_ascii_case("csv"));
+            by_table(arguments, table, (!csv).then_some(file.as_slice()))?
+        }
+        Given::Kind(kind) => by_kind(arguments, kind)?,
+        Given::Program(program) => by_program(arguments, program)?,
+    };
     if let Some(what) = record.overflow() {
         return Err(CliError::TooLarge { path: arguments.game.clone(), what });
     }
@@ -122,7 +142,8 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
 
 impl Arguments {
     /// Refuses options that would do nothing.
-    fn refuse_idle(&self) -> Result<(), CliError> {
+    fn refuse_idle(&self, game: &Given) -> Result<(), CliError> {
+        let measured = matches!(game, Given::Program(_));
         let is = |concept| self.concept == concept;
         let sampled = self.units.is_some();
         let whole = !sampled && !is(Concept::LeaveOneOut);
@@ -131,6 +152,10 @@ impl Arguments {
             (self.nonnegative && !is(Concept::LeastCore), "--nonnegative", "is about the least core"),
             (!self.payoffs.is_empty() && !is(Concept::Core), "--payoffs", "are compared by --concept core"),
             (sampled && !is(Concept::Shapley), "--units", "are drawn for --concept shapley"),
+            (self.method.is_some() && !sampled, "--method", "is how --units are drawn"),
+            (self.seed.is_some() && !sampled, "--seed", "is of draws of --units"),
+            (self.out.is_some() && !measured, "--out", "is for a game with a command"),
+            (self.threads.is_some() && !measured, "--threads", "is for a game with a command"),
             (self.table.is_some() && !whole, "--table", "is written where all values are evaluated"),
         ];
         match idle.into_iter().find(|(idle, ..)| *idle) {
@@ -140,46 +165,90 @@ impl Arguments {
     }
 }
 
-fn solved(arguments: &Arguments, game: &Given, file: &[u8]) -> Result<Record, CliError> {
-    let fault = |error: TheoryError| CliError::Game { path: arguments.game.clone(), what: error.to_string() };
-    let mut record = Record { concept: arguments.concept.name(), players: game.game().players(), ..Record::default() };
-    if arguments.concept == Concept::LeaveOneOut {
-        record.payoffs = leave_one_out(game.game()).map_err(fault)?;
-        record.notes.push(unshared(game.game(), &record.payoffs).map_err(fault)?);
+fn empty(arguments: &Arguments, players: usize) -> Record {
+    Record { concept: arguments.concept.name(), players, ..Record::default() }
+}
+
+fn fault(arguments: &Arguments) -> impl Fn(TheoryError) -> CliError {
+    let path = arguments.game.clone();
+    move |error| CliError::Game { path: path.clone(), what: error.to_string() }
+}
+
+/// What needs few values: leave-one-out, and Shapley values by sampling. None where all are needed.
+fn by_few(arguments: &Arguments, game: &dyn Game) -> Result<Option<Record>, TheoryError> {
+    let mut record = empty(arguments, game.players());
+    match (arguments.concept, arguments.units) {
+        (Concept::LeaveOneOut, _) => {
+            record.payoffs = leave_one_out(game)?;
+            record.notes.push(unshared(game, &record.payoffs)?);
+        }
+        (Concept::Shapley, Some(units)) => {
+            let method = arguments.method.unwrap_or(Draw::Antithetic).into();
+            let seed = arguments.seed.unwrap_or(1);
+            sampled::record(&mut record, sample(game, method, units, seed)?, seed);
+        }
+        _ => return Ok(None),
+    }
+    Ok(Some(record))
+}
+
+fn by_kind(arguments: &Arguments, kind: &Kind) -> Result<Record, CliError> {
+    if let Some(record) = by_few(arguments, kind).map_err(fault(arguments))? {
         return Ok(record);
     }
-    if let (Concept::Shapley, Some(units)) = (arguments.concept, arguments.units) {
-        let found = sample(game.game(), arguments.method.into(), units, arguments.seed).map_err(fault)?;
-        sampled::record(&mut record, found, arguments.seed);
+    let mut record = empty(arguments, kind.players());
+    if arguments.table.is_none() && arguments.certificate.is_none() && whole::solved(arguments, kind, &mut record)? {
         return Ok(record);
     }
-    if let (Given::Kind(kind), None, None) = (game, &arguments.table, &arguments.certificate)
-        && whole::solved(arguments, kind, &mut record)?
-    {
-        return Ok(record);
+    if kind.players() > MOST {
+        return Err(beyond(arguments, kind.players()));
     }
-    let table = match game {
-        Given::Table(table) => table.clone(),
-        Given::Kind(kind) if kind.players() > MOST => return Err(beyond(arguments, kind.players())),
-        Given::Kind(kind) => Table::of(kind).map_err(fault)?,
+    by_table(arguments, &Table::of(kind).map_err(fault(arguments))?, None)
+}
+
+fn by_program(arguments: &Arguments, program: &Program) -> Result<Record, CliError> {
+    let out = arguments.out.as_ref().ok_or(CliError::NoCache)?;
+    let asked = Asked { program, out, threads: arguments.threads.unwrap_or(0), quiet: arguments.quiet };
+    let work = |game: &Expensive<'_>| -> Result<_, TheoryError> {
+        if let (Concept::Shapley, Some(units)) = (arguments.concept, arguments.units) {
+            let method = arguments.method.unwrap_or(Draw::Antithetic).into();
+            let drawn = coalitions(game.players(), method, units, arguments.seed.unwrap_or(1))?;
+            game.prepare(&drawn.into_iter().collect::<Vec<_>>())?;
+        }
+        match by_few(arguments, game)? {
+            Some(record) => Ok((Some(record), None)),
+            None => Ok((None, Some(Table::of(game)?))),
+        }
     };
+    let ((few, table), (new, all)) = asked.run(&arguments.game, work)?;
+    let mut record = match (few, table) {
+        (Some(record), _) => record,
+        (None, Some(table)) => by_table(arguments, &table, None)?,
+        (None, None) => empty(arguments, program.n),
+    };
+    record.notes.push(format!("{new} values measured now, {all} in all"));
+    Ok(record)
+}
+
+/// By the values of all coalitions; a proof is about the file with them.
+fn by_table(arguments: &Arguments, table: &Table, file: Option<&[u8]>) -> Result<Record, CliError> {
+    if let Some(record) = by_few(arguments, table).map_err(fault(arguments))? {
+        return Ok(record);
+    }
+    let (mut record, fault) = (empty(arguments, table.players()), fault(arguments));
     let written = arguments.table.as_ref().map(|path| -> Result<Vec<u8>, CliError> {
-        let text = output::json(&table)?;
+        let text = output::json(table)?;
         output::write(path, &text)?;
         Ok(text.into_bytes())
     });
     let written = written.transpose()?;
-    record.notes = notes(&table);
-    let excesses = Excesses::of(&table);
+    record.notes = notes(table);
+    let excesses = Excesses::of(table);
     match arguments.concept {
         Concept::LeastCore => {
-            let found = least_core_of(&excesses, Settings { nonnegative: arguments.nonnegative }).map_err(fault)?;
+            let found = least_core_of(&excesses, Settings { nonnegative: arguments.nonnegative }).map_err(&fault)?;
             if let Some(path) = &arguments.certificate {
-                let about = match (game, &written) {
-                    (_, Some(written)) => written.as_slice(),
-                    (Given::Table(_), None) if arguments.game.extension().is_none_or(|e| e != "csv") => file,
-                    _ => return Err(CliError::NoTable),
-                };
+                let about = written.as_deref().or(file).ok_or(CliError::NoTable)?;
                 output::write(
                     path,
                     &output::json(&certificate(&found, about, record.players, arguments.nonnegative))?,
@@ -187,12 +256,12 @@ fn solved(arguments: &Arguments, game: &Given, file: &[u8]) -> Result<Record, Cl
             }
             record.shares(&excesses, &found.payoffs, Some(&found.excess));
         }
-        Concept::Nucleolus => record.shares(&excesses, &nucleolus(&table).map_err(fault)?.payoffs, None),
-        Concept::Prenucleolus => record.shares(&excesses, &prenucleolus(&table).payoffs, None),
-        Concept::Shapley => record.payoffs = shapley(&table),
+        Concept::Nucleolus => record.shares(&excesses, &nucleolus(table).map_err(fault)?.payoffs, None),
+        Concept::Prenucleolus => record.shares(&excesses, &prenucleolus(table).payoffs, None),
+        Concept::Shapley => record.payoffs = shapley(table),
         Concept::Banzhaf => {
-            record.payoffs = banzhaf(&table);
-            record.notes.push(unshared(&table, &record.payoffs).map_err(fault)?);
+            record.payoffs = banzhaf(table);
+            record.notes.push(unshared(table, &record.payoffs).map_err(fault)?);
         }
         Concept::Core => compared(arguments, &excesses, &mut record)?,
         Concept::LeaveOneOut => {}
@@ -224,10 +293,11 @@ fn rounded(game: &dyn ExcessOracle, payoffs: &mut [RBig]) -> Option<String> {
     if left.is_zero() || payoffs.is_empty() || left.clone().abs() > most {
         return None;
     }
-    let difference = left.to_f64().value();
+    let difference: f64 = left.to_f64().value();
     let share = left / RBig::from(payoffs.len());
     payoffs.iter_mut().for_each(|x| *x += &share);
-    Some(format!("the payoffs were {difference:e} short of the grand coalition's value, which they share"))
+    let (size, side) = (difference.abs(), if difference > 0.0 { "below" } else { "above" });
+    Some(format!("the payoffs add up to {size:e} {side} the grand coalition's value; the difference is shared equally"))
 }
 
 /// What is not found for so many players.

@@ -104,7 +104,24 @@ impl Kind {
                 Err(TheoryError::Range { name: "a number of the game", expected: "finite and not negative", found })
             }
             Some(found) => Err(TheoryError::Range { name: "a number of the game", expected: "finite", found }),
-            None => Ok(self),
+            None => Ok(self.whole_votes()),
+        }
+    }
+
+    /// Votes and quota in whole numbers where their decimals have few digits. Multiplied by the same number, they decide the same:
+    /// .1 and .7 votes then reach a quota of .8, as their doubles do not.
+    fn whole_votes(self) -> Self {
+        let Self::WeightedVoting { quota, weights } = self else { return self };
+        let places = |number: &f64| number.to_string().split_once('.').map_or(0, |(_, digits)| digits.len());
+        let digits = weights.iter().chain([&quota]).map(places).max().unwrap_or(0);
+        let whole = |number: &f64| {
+            let text = number.to_string();
+            let (front, back) = text.split_once('.').unwrap_or((&text, ""));
+            format!("{front}{back:0<digits$}").parse::<u64>().ok().filter(|whole| *whole < 1 << 53).map(|w| w as f64)
+        };
+        match (whole(&quota), weights.iter().map(whole).collect::<Option<Vec<f64>>>()) {
+            (Some(quota), Some(weights)) if digits > 0 => Self::WeightedVoting { quota, weights },
+            _ => Self::WeightedVoting { quota, weights },
         }
     }
 }
@@ -182,6 +199,17 @@ mod tests {
         assert_eq!(values(&estate), [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 100.0, 200.0]);
         let costs = vec![vec![0.0, 4.0, 9.0], vec![4.0, 0.0, 2.0], vec![9.0, 2.0, 0.0]];
         assert_eq!(values(&Kind::SpanningTree { costs }), [0.0, -4.0, -9.0, -6.0]);
+    }
+
+    #[test]
+    fn votes_are_counted_as_decimals() {
+        let votes = Kind::WeightedVoting { quota: 0.8, weights: vec![0.1, 0.7] }.checked().expect("a game");
+        assert_eq!(votes, Kind::WeightedVoting { quota: 8.0, weights: vec![1.0, 7.0] });
+        assert_eq!(values(&votes), [0.0, 0.0, 0.0, 1.0]);
+        let whole = Kind::WeightedVoting { quota: 3.0, weights: vec![2.0, 1.0] };
+        assert_eq!(whole.clone().checked().expect("a game"), whole);
+        let long = Kind::WeightedVoting { quota: 1.0 / 3.0, weights: vec![1e-20, 1.0] };
+        assert_eq!(long.clone().checked().expect("a game"), long);
     }
 
     #[test]

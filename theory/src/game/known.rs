@@ -27,12 +27,15 @@ impl<'a> Known<'a> {
     /// Fewer than two players or more than 127, $v(N) < 0$, or the value is not known.
     pub fn new(game: &'a dyn Game) -> Result<Self, TheoryError> {
         let n = game.players();
+        if n == 1 {
+            return Err(TheoryError::Alone);
+        }
         if !(2..=127).contains(&n) {
             return Err(TheoryError::Range { name: "players", expected: "2 to 127", found: n as f64 });
         }
         let grand = finite(game, Coalition::all(n))?;
         if grand < 0.0 {
-            return Err(TheoryError::NoImputation { excess: -grand, together: grand });
+            return Err(TheoryError::NoDivision { together: grand });
         }
         Ok(Self { game, values: BTreeMap::new(), grand, simplex: None })
     }

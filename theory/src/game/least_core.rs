@@ -68,13 +68,15 @@ pub fn least_core(game: &Table, settings: Settings) -> Result<LeastCore, TheoryE
 /// A game of one player, which has no proper coalition, or of more than 127; with `nonnegative`, $v(N) < 0$.
 pub fn least_core_of(game: &dyn ExcessOracle, settings: Settings) -> Result<LeastCore, TheoryError> {
     let (n, classes) = (game.players(), game.classes());
+    if n == 1 {
+        return Err(TheoryError::Alone);
+    }
     if !(2..=127).contains(&n) {
         return Err(TheoryError::Range { name: "players", expected: "2 to 127", found: n as f64 });
     }
     let grand = game.value(Coalition::all(n));
     if settings.nonnegative && grand < RBig::ZERO {
-        let together = grand.to_f64().value();
-        return Err(TheoryError::NoImputation { excess: -together, together });
+        return Err(TheoryError::NoDivision { together: grand.to_f64().value() });
     }
     let solved = lowest(game, &classes, settings.nonnegative);
     let excess = solved.excess;

@@ -2,20 +2,21 @@
 
 use super::coalition::Coalition;
 use super::known::Known;
-use super::stack::{Found, worst};
+use super::stack::{Found, checked, worst};
 use super::table::Game;
 use crate::error::TheoryError;
-use dashu_ratio::RBig;
 use secateur_linalg::random::Random;
 use std::collections::BTreeSet;
 
 /// Evaluates a number of different proper coalitions, each as likely as any other, and divides $v(N)$ by their rows.
 ///
-/// The excess of the rows says little about coalitions that were not drawn: `upper` bounds these too, for monotone games.
+/// The excess of the rows says little about coalitions that were not drawn: `upper` bounds these too, for games that are
+/// monotone up to the slack.
 ///
 /// # Errors
 /// As [`Known::new`]; no coalition asked for, or more than there are; a value is not known.
-pub fn monte_carlo(game: &dyn Game, coalitions: usize, seed: u64) -> Result<Found, TheoryError> {
+pub fn monte_carlo(game: &dyn Game, coalitions: usize, seed: u64, slack: f64) -> Result<Found, TheoryError> {
+    let slack = checked(slack)?;
     let mut known = Known::new(game)?;
     let n = known.players();
     let proper = if n < 63 { (1usize << n) - 2 } else { usize::MAX };
@@ -34,12 +35,6 @@ pub fn monte_carlo(game: &dyn Game, coalitions: usize, seed: u64) -> Result<Foun
     }
     known.evaluate_all(&drawn.into_iter().collect::<Vec<_>>())?;
     let (payoffs, lower) = known.solve();
-    let upper = worst(&known, &payoffs);
-    Ok(Found {
-        payoffs,
-        lower,
-        upper,
-        contradiction: known.contradiction(&RBig::ZERO),
-        evaluations: known.evaluations(),
-    })
+    let upper = worst(&known, &payoffs, &slack);
+    Ok(Found { payoffs, lower, upper, contradiction: known.contradiction(&slack), evaluations: known.evaluations() })
 }

@@ -8,6 +8,8 @@ use super::table::Game;
 use crate::error::TheoryError;
 use secateur_linalg::random::Random;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
 
 /// How coalitions are drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,6 +103,33 @@ pub fn sample(game: &dyn Game, method: Method, units: usize, seed: u64) -> Resul
     }
     let errors = trace.last().map_or_else(Vec::new, |stage| stage.errors.clone());
     Ok(Estimate { payoffs: sum, errors, units, evaluations, trace })
+}
+
+/// The coalitions that [`sample`] asks for, which do not depend on values: games whose values are expensive prepare them.
+///
+/// # Errors
+/// As [`sample`].
+pub fn coalitions(players: usize, method: Method, units: usize, seed: u64) -> Result<BTreeSet<Coalition>, TheoryError> {
+    let asked = Asked { players, coalitions: Mutex::default() };
+    sample(&asked, method, units, seed)?;
+    Ok(asked.coalitions.into_inner().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Remembers what it is asked for.
+struct Asked {
+    players: usize,
+    coalitions: Mutex<BTreeSet<Coalition>>,
+}
+
+impl Game for Asked {
+    fn players(&self) -> usize {
+        self.players
+    }
+
+    fn value(&self, coalition: Coalition) -> Result<f64, TheoryError> {
+        self.coalitions.lock().unwrap_or_else(PoisonError::into_inner).insert(coalition);
+        Ok(0.0)
+    }
 }
 
 /// What players add when they arrive in an order.

@@ -48,7 +48,8 @@ pub struct Found {
 ///
 /// # Errors
 /// As [`Known::new`], a threshold that is no number, and a value that is not known.
-pub fn dispensable(game: &dyn Game, thresholds: Thresholds) -> Result<Found, TheoryError> {
+pub fn dispensable(game: &dyn Game, thresholds: Thresholds, slack: f64) -> Result<Found, TheoryError> {
+    let slack = checked(slack)?;
     for (name, found) in [("dispensable", thresholds.dispensable), ("weak", thresholds.weak)] {
         if !found.is_finite() {
             return Err(TheoryError::Range { name, expected: "a finite share", found });
@@ -74,14 +75,8 @@ pub fn dispensable(game: &dyn Game, thresholds: Thresholds) -> Result<Found, The
         }
     }
     let (payoffs, lower) = known.solve();
-    let upper = worst(&known, &payoffs);
-    Ok(Found {
-        payoffs,
-        lower,
-        upper,
-        contradiction: known.contradiction(&RBig::ZERO),
-        evaluations: known.evaluations(),
-    })
+    let upper = worst(&known, &payoffs, &slack);
+    Ok(Found { payoffs, lower, upper, contradiction: known.contradiction(&slack), evaluations: known.evaluations() })
 }
 
 /// How far [`search`] goes, and what it takes for granted.
@@ -116,15 +111,13 @@ pub fn certified(game: &dyn Game, eta: f64) -> Result<Found, TheoryError> {
 /// # Errors
 /// As [`Known::new`], a negative $\eta$ or slack, a batch of nothing, and a value that is not known.
 pub fn search(game: &dyn Game, Search { eta, slack, batch }: Search) -> Result<Found, TheoryError> {
-    for (name, found) in [("eta", eta), ("slack", slack)] {
-        if !(found >= 0.0 && found.is_finite()) {
-            return Err(TheoryError::Range { name, expected: "0 or more", found });
-        }
+    if !(eta >= 0.0 && eta.is_finite()) {
+        return Err(TheoryError::Range { name: "eta", expected: "0 or more", found: eta });
     }
     if batch == 0 {
         return Err(TheoryError::Range { name: "batch", expected: "1 or more", found: 0.0 });
     }
-    let (eta, slack) = (rational(eta), rational(slack));
+    let (eta, slack) = (rational(eta), checked(slack)?);
     let mut known = Known::new(game)?;
     let (n, all) = (known.players(), Coalition::all(known.players()));
     known.evaluate_all(&(0..n).map(|player| all.without(player)).collect::<Vec<_>>())?;
@@ -176,15 +169,26 @@ pub fn search(game: &dyn Game, Search { eta, slack, batch }: Search) -> Result<F
     }
 }
 
-/// A bound of the greatest excess of a monotone game of which some values are known, without evaluating more.
-pub fn worst(known: &Known<'_>, payoffs: &[RBig]) -> RBig {
+/// By how much a coalition may be worth more than one that holds it.
+pub(super) fn checked(slack: f64) -> Result<RBig, TheoryError> {
+    let fault = TheoryError::Range { name: "slack", expected: "0 or more", found: slack };
+    if slack >= 0.0 && slack.is_finite() { Ok(rational(slack)) } else { Err(fault) }
+}
+
+/// A bound of the greatest excess of a game of which some values are known, and which is monotone up to a slack, without
+/// evaluating more.
+pub fn worst(known: &Known<'_>, payoffs: &[RBig], slack: &RBig) -> RBig {
     let all = Coalition::all(known.players());
     let known_excess = |(coalition, value): (&Coalition, &f64)| rational(*value) - paid(*coalition, payoffs);
     let mut worst = known.values().iter().map(known_excess).max().unwrap_or(RBig::ZERO);
     let mut stack = vec![(Coalition::EMPTY, all)];
     while let Some((inside, open)) = stack.pop() {
         let largest = Coalition(inside.0 | open.0);
-        let bound = rational(known.ceiling(largest)) - paid(inside, payoffs);
+        // What was evaluated is known, whatever the slack.
+        if open == Coalition::EMPTY && known.knows(largest) {
+            continue;
+        }
+        let bound = rational(known.ceiling(largest)) + slack - paid(inside, payoffs);
         if bound <= worst {
             continue;
         }

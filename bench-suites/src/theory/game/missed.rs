@@ -80,7 +80,7 @@ pub fn drawn_rows(context: &Context<'_>) -> Result<Finding, StudyError> {
     let one = |index: u64| {
         let mut random = Random::stream(context.seed, 100 + index);
         let game = draw::Labels::draw(PLAYERS, &mut random).game(&mut random)?;
-        Said::of(&game, monte_carlo(&game, rows, random.bits())?)
+        Said::of(&game, monte_carlo(&game, rows, random.bits(), 0.0)?)
     };
     let said = (0..GAMES).into_par_iter().map(one).collect::<Result<Vec<_>, StudyError>>()?;
     let ordered: Vec<bool> = said.iter().map(Said::ordered).collect();
@@ -109,7 +109,8 @@ pub fn thresholds(context: &Context<'_>) -> Result<Finding, StudyError> {
     let one = |index: u64| {
         let mut random = Random::stream(context.seed, 200 + index);
         let game = draw::Labels::draw(PLAYERS, &mut random).game(&mut random)?;
-        let found = [dispensable(&game, floor)?, dispensable(&game, Thresholds::default())?, certified(&game, 0.05)?];
+        let found =
+            [dispensable(&game, floor, 0.0)?, dispensable(&game, Thresholds::default(), 0.0)?, certified(&game, 0.05)?];
         let [floor, both, bound] = found.map(|found| Said::of(&game, found));
         Ok([floor?, both?, bound?])
     };
