@@ -83,28 +83,25 @@ impl Oracle for Program {
         let mut child =
             command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(start)?;
         let (out, err) = (child.stdout.take(), child.stderr.take());
-        let (text, said) = std::thread::scope(|scope| -> Result<(String, String), Fault> {
-            let (out, err) = (scope.spawn(move || written(out)), scope.spawn(move || written(err)));
-            let begin = Instant::now();
-            let status = loop {
-                if let Some(status) = child.wait_timeout(LOOK)? {
-                    break status;
-                }
-                let late = self.timeout.is_some_and(|limit| begin.elapsed().as_secs_f64() > limit);
-                if late || watcher.stop() {
-                    child.kill()?;
-                    child.wait()?;
-                    let why = if late { "took longer than its timeout" } else { "was stopped" };
-                    return Err(format!("`{program}` {why}").into());
-                }
-            };
-            let (text, said) = (out.join().unwrap_or_default(), err.join().unwrap_or_default());
-            match status.success() {
-                true => Ok((text, said)),
-                false => Err(format!("`{program}`: {status}: {}", said.trim()).into()),
+        // Not joined where the program is killed: what it started may hold the pipes for long.
+        let (out, err) = (std::thread::spawn(move || written(out)), std::thread::spawn(move || written(err)));
+        let begin = Instant::now();
+        let status = loop {
+            if let Some(status) = child.wait_timeout(LOOK)? {
+                break status;
             }
-        })?;
-        drop(said);
+            let late = self.timeout.is_some_and(|limit| begin.elapsed().as_secs_f64() > limit);
+            if late || watcher.stop() {
+                child.kill()?;
+                child.wait()?;
+                let why = if late { "took longer than its timeout" } else { "was stopped" };
+                return Err(format!("`{program}` {why}").into());
+            }
+        };
+        let (text, said) = (out.join().unwrap_or_default(), err.join().unwrap_or_default());
+        if !status.success() {
+            return Err(format!("`{program}`: {status}: {}", said.trim()).into());
+        }
         let number = text.trim().parse::<f64>();
         Ok(number.map_err(|_| format!("`{program}` wrote `{}`, which is no number", text.trim()))?)
     }
@@ -132,7 +129,7 @@ mod tests {
         }
         let missing = Program { command: vec!["no-such-program".to_owned()], ..shell("") };
         assert!(missing.measure(Coalition(1), 1, &Silent).is_err());
-        let slow = Program { timeout: Some(0.2), ..shell("sleep 60") };
+        let slow = Program { timeout: Some(0.2), ..shell("sleep 9") };
         let error = slow.measure(Coalition(1), 1, &Silent).expect_err("too slow").to_string();
         assert!(error.contains("timeout"), "{error}");
         let refused = |program: Program| program.within(Path::new("")).expect_err("no game");
