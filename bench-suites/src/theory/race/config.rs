@@ -234,7 +234,7 @@ window = 0.05
             ("[1e-3]", "[1e-3, 0.001]", "norms"),
             ("\"descent\", ", "\"flow\", ", "integrators"),
             ("[0.0, 4.0]", "[4.0, 4.0]", "overlays"),
-            ("\"mixture\"\nclasses = [0, 1]", "\"digits\"\nclasses = [3, 5]", "classes"),
+            ("\"mixture\"\nclasses = [0, 1]", "\"digits\"\nclasses = [3, 12]", "classes"),
             ("tolerance = 1e-6", "tolerance = 1e-14", "tolerance"),
             ("tolerance = 1e-6", "tolerance = 0.1", "tolerance"),
             ("window = 0.05", "window = -1.0", "window"),
