@@ -221,7 +221,7 @@ fn what_cannot_be_found_is_said() {
     let kinds = [
         ring(),
         Kind::InducedSubgraph { n: 2, edges: vec![(0, 1, -1.0)] },
-        Kind::WeightedVoting { quota: 1.0, weights: vec![0.1, 1.0] },
+        Kind::WeightedVoting { quota: 1.0, weights: vec![1.0 / 3.0, 1.0] },
         Kind::WeightedVoting { quota: 1.0, weights: vec![1e6, 1.0] },
     ];
     for kind in kinds {
