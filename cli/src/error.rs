@@ -324,6 +324,14 @@ pub enum CliError {
 }
 
 impl CliError {
+    /// Refuses the first option that would do nothing: whether it is given and idle, its name, what it is for.
+    pub fn refuse_idle<const N: usize>(options: [(bool, &'static str, &'static str); N]) -> Result<(), Self> {
+        match options.into_iter().find(|(idle, ..)| *idle) {
+            Some((_, option, why)) => Err(Self::Idle { option, why }),
+            None => Ok(()),
+        }
+    }
+
     /// The exit code that goes with it.
     pub fn exit(&self) -> Exit {
         match self {

@@ -31,6 +31,18 @@ pub fn check_writable(path: &Path) -> Result<(), CliError> {
     Ok(())
 }
 
+/// A record as text on standard output, and as JSON in a file; with `-` as JSON on standard output instead.
+pub fn record(json_to: Option<&Path>, record: &impl Serialize, text: &str) -> Result<(), CliError> {
+    match json_to {
+        Some(path) if path.as_os_str() == "-" => print(&json(record)?),
+        Some(path) => {
+            write(path, &json(record)?)?;
+            print(text)
+        }
+        None => print(text),
+    }
+}
+
 /// A record as one indented JSON text.
 pub fn json(record: &impl Serialize) -> Result<String, CliError> {
     let mut text = serde_json::to_string_pretty(record).map_err(|error| CliError::Output(error.into()))?;

@@ -126,14 +126,7 @@ fn checked(arguments: &CheckArguments) -> Result<Exit, CliError> {
     let record = check::check(&statements, &context);
     display.clear();
     let record = record?;
-    match &arguments.json {
-        Some(path) if path.as_os_str() == "-" => output::print(&output::json(&record)?)?,
-        Some(path) => {
-            output::write(path, &output::json(&record)?)?;
-            output::print(&record.table())?;
-        }
-        None => output::print(&record.table())?,
-    }
+    output::record(arguments.json.as_deref(), &record, &record.table())?;
     Ok(if record.holds() { Exit::Done } else { Exit::Fault })
 }
 

@@ -1,10 +1,10 @@
 //! What is to be measured: a TOML file.
 
 use super::source::Source;
+use crate::theory::configuration::{self, Fault, rule};
 use crate::theory::{StudyError, distinct};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::Path;
 
 /// A study of who should get what for training together.
@@ -164,21 +164,13 @@ impl Default for Compare {
     }
 }
 
-/// A fault of a configuration: key, what belongs there, what is there.
-type Wrong = (&'static str, &'static str, String);
-
 impl Config {
     /// Reads a configuration.
     ///
     /// # Errors
     /// The file cannot be read, has unknown keys, or a value makes no sense.
     pub fn read(path: &Path) -> Result<Self, StudyError> {
-        let text = std::fs::read_to_string(path).map_err(|source| StudyError::Io { path: path.to_owned(), source })?;
-        let fault = |source| StudyError::Config { path: path.to_owned(), source: Box::new(source) };
-        let config: Self = toml::from_str(&text).map_err(fault)?;
-        let fault = |(key, expected, found)| StudyError::Value { path: path.to_owned(), key, expected, found };
-        config.check().map_err(fault)?;
-        Ok(config)
+        configuration::read(path, Self::check)
     }
 
     /// The classes that are told apart.
@@ -201,7 +193,7 @@ impl Config {
     }
 
     /// Whether the values make sense.
-    pub(super) fn check(&self) -> Result<(), Wrong> {
+    pub(super) fn check(&self) -> Result<(), Fault> {
         let all = self.data.classes();
         let classes = self.classes();
         let known = classes.iter().all(|class| all.contains(class)) && classes.len() >= 2 && distinct(&classes);
@@ -247,7 +239,7 @@ impl Config {
         self.compare.check()
     }
 
-    fn check_client(&self, client: &Client, names: &[String], classes: &[String]) -> Result<(), Wrong> {
+    fn check_client(&self, client: &Client, names: &[String], classes: &[String]) -> Result<(), Fault> {
         let own = client.samples.values().sum::<usize>() > 0;
         let ways = [own, client.same_as.is_some(), client.idle.is_some()];
         let expected = "one of `samples` (not all 0), `same-as` and `idle`";
@@ -267,7 +259,7 @@ impl Config {
 }
 
 impl Training {
-    fn check(&self) -> Result<(), Wrong> {
+    fn check(&self) -> Result<(), Fault> {
         rule(self.hidden.iter().all(|width| *width > 0), "training.hidden", "positive widths", &self.hidden)?;
         for (key, found) in
             [("training.rounds", self.rounds), ("training.epochs", self.epochs), ("training.batch", self.batch)]
@@ -280,7 +272,7 @@ impl Training {
 }
 
 impl Compare {
-    fn check(&self) -> Result<(), Wrong> {
+    fn check(&self) -> Result<(), Fault> {
         let etas = self.eta.iter().all(|eta| *eta >= 0.0 && eta.is_finite());
         rule(etas, "compare.eta", "numbers from 0", &self.eta)?;
         let shares = self.drawn.iter().all(|share| *share > 0.0 && *share <= 1.0);
@@ -289,8 +281,4 @@ impl Compare {
         rule(self.permutations >= 2, "compare.permutations", "at least 2", &self.permutations)?;
         rule(self.noise != 1, "compare.noise", "0, or at least 2", &self.noise)
     }
-}
-
-fn rule(holds: bool, key: &'static str, expected: &'static str, found: &dyn fmt::Debug) -> Result<(), Wrong> {
-    if holds { Ok(()) } else { Err((key, expected, format!("{found:?}"))) }
 }

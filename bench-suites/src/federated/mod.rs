@@ -32,7 +32,7 @@ pub use source::Source;
 
 use crate::journal::{self, JournalError};
 use crate::oracle::{Expensive, Fault, Measured, Oracle};
-use crate::theory::StudyError;
+use crate::theory::{StudyError, report};
 use crate::watcher::Watcher;
 use players::Players;
 use secateur_theory::game::stack::{Found, Search, search};
@@ -98,8 +98,7 @@ pub fn study(
     watcher: &dyn Watcher,
 ) -> Result<String, StudyError> {
     run(&Config::read(path)?, data, directory, threads, watcher)?;
-    let page = directory.join("report.md");
-    std::fs::read_to_string(&page).map_err(|source| StudyError::Io { path: page, source })
+    report::read(directory)
 }
 
 /// Runs a study; writes `measurements.jsonl`, `record.json`, `game.json` where all coalitions were trained, and the page with its

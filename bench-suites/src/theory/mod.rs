@@ -6,6 +6,7 @@
 //! | run checks, and put them in a table | [`check`] |
 //! | the notes on statements | [`note`] |
 //! | the same as pages | [`book`], [`markdown`] |
+//! | what a study is told | [`mod@configuration`] |
 //! | what a study writes | [`report`] |
 //! | divisions of cooperative games | [`game`] |
 //! | masks beside their limit graphons | [`graphon`] |
@@ -14,6 +15,7 @@
 
 pub mod book;
 pub mod check;
+pub mod configuration;
 pub mod error;
 pub mod game;
 pub mod graphon;

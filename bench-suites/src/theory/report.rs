@@ -103,6 +103,15 @@ impl Report {
     }
 }
 
+/// The text in Markdown that [`Report::write`] left in a directory.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn read(directory: &Path) -> Result<String, StudyError> {
+    let path = directory.join("report.md");
+    std::fs::read_to_string(&path).map_err(|source| StudyError::Io { path, source })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

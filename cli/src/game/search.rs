@@ -138,14 +138,7 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
             Record { worst, ..arguments.record(&found, kind.players()) }
         }
     };
-    match &arguments.json {
-        Some(path) if path.as_os_str() == "-" => output::print(&output::json(&record)?)?,
-        Some(path) => {
-            output::write(path, &output::json(&record)?)?;
-            output::print(&record.text())?;
-        }
-        None => output::print(&record.text())?,
-    }
+    output::record(arguments.json.as_deref(), &record, &record.text())?;
     Ok(Exit::Done)
 }
 
@@ -153,18 +146,14 @@ impl Arguments {
     /// Refuses options that would do nothing.
     fn refuse_idle(&self) -> Result<(), CliError> {
         let is = |mode| self.mode == mode;
-        let idle = [
+        CliError::refuse_idle([
             (self.eta.is_some() && !is(Mode::Certified), "--eta", "is of --mode certified"),
             (self.batch.is_some() && !is(Mode::Certified), "--batch", "is of --mode certified"),
             (self.dispensable.is_some() && !is(Mode::Stack), "--dispensable", "is of --mode stack"),
             (self.weak.is_some() && !is(Mode::Stack), "--weak", "is of --mode stack"),
             (self.coalitions.is_some() && !is(Mode::Drawn), "--coalitions", "are drawn by --mode drawn"),
             (self.seed.is_some() && !is(Mode::Drawn), "--seed", "is of --mode drawn"),
-        ];
-        match idle.into_iter().find(|(idle, ..)| *idle) {
-            Some((_, option, why)) => Err(CliError::Idle { option, why }),
-            None => Ok(()),
-        }
+        ])
     }
 
     fn found(&self, game: &dyn Game) -> Result<Found, TheoryError> {

@@ -129,14 +129,7 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
     if let Some(what) = record.overflow() {
         return Err(CliError::TooLarge { path: arguments.game.clone(), what });
     }
-    match &arguments.json {
-        Some(path) if path.as_os_str() == "-" => output::print(&output::json(&record)?)?,
-        Some(path) => {
-            output::write(path, &output::json(&record)?)?;
-            output::print(&record.text())?;
-        }
-        None => output::print(&record.text())?,
-    }
+    output::record(arguments.json.as_deref(), &record, &record.text())?;
     Ok(Exit::Done)
 }
 
@@ -147,7 +140,7 @@ impl Arguments {
         let is = |concept| self.concept == concept;
         let sampled = self.units.is_some();
         let whole = !sampled && !is(Concept::LeaveOneOut);
-        let idle = [
+        CliError::refuse_idle([
             (self.certificate.is_some() && !is(Concept::LeastCore), "--certificate", "only the least core has a proof"),
             (self.nonnegative && !is(Concept::LeastCore), "--nonnegative", "is about the least core"),
             (!self.payoffs.is_empty() && !is(Concept::Core), "--payoffs", "are compared by --concept core"),
@@ -157,11 +150,7 @@ impl Arguments {
             (self.out.is_some() && !measured, "--out", "is for a game with a command"),
             (self.threads.is_some() && !measured, "--threads", "is for a game with a command"),
             (self.table.is_some() && !whole, "--table", "is written where all values are evaluated"),
-        ];
-        match idle.into_iter().find(|(idle, ..)| *idle) {
-            Some((_, option, why)) => Err(CliError::Idle { option, why }),
-            None => Ok(()),
-        }
+        ])
     }
 }
 

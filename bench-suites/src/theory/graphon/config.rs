@@ -7,7 +7,8 @@ use super::images::Images;
 use super::portraits::Portraits;
 use super::rate::Rate;
 use super::series::{Count, Series, predicted};
-use crate::theory::{StudyError, distinct};
+pub use crate::theory::configuration::{Fault, rule};
+use crate::theory::{StudyError, configuration, distinct};
 use secateur_prune::Method;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -42,17 +43,6 @@ pub enum Question {
     Images(Images),
     /// Approximation on the active coordinates.
     Approximation(Approximation),
-}
-
-/// What is wrong: the key, what belongs there, what is there.
-pub type Fault = (&'static str, &'static str, String);
-
-/// Refuses a value that breaks a rule.
-///
-/// # Errors
-/// The rule does not hold.
-pub fn rule(holds: bool, key: &'static str, expected: &'static str, found: &dyn Debug) -> Result<(), Fault> {
-    if holds { Ok(()) } else { Err((key, expected, format!("{found:?}"))) }
 }
 
 /// Densities are above 0 and below 1.
@@ -114,12 +104,7 @@ impl Config {
     /// # Errors
     /// The file cannot be read, has unknown keys, or a value makes no sense.
     pub fn read(path: &Path) -> Result<Self, StudyError> {
-        let text = std::fs::read_to_string(path).map_err(|source| StudyError::Io { path: path.to_owned(), source })?;
-        let config: Self = toml::from_str(&text)
-            .map_err(|source| StudyError::Config { path: path.to_owned(), source: Box::new(source) })?;
-        let fault = |(key, expected, found)| StudyError::Value { path: path.to_owned(), key, expected, found };
-        config.check().map_err(fault)?;
-        Ok(config)
+        configuration::read(path, Self::check)
     }
 
     fn check(&self) -> Result<(), Fault> {

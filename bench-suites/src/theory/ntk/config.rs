@@ -1,5 +1,6 @@
 //! What is to be measured: a TOML file.
 
+use super::super::configuration::{self, Fault, rule};
 use super::super::{StudyError, distinct};
 use super::problem::Source;
 use secateur_prune::Method;
@@ -94,19 +95,10 @@ impl Config {
     /// # Errors
     /// The file cannot be read, has unknown keys, or a value makes no sense.
     pub fn read(path: &Path) -> Result<Self, StudyError> {
-        let text = std::fs::read_to_string(path).map_err(|source| StudyError::Io { path: path.to_owned(), source })?;
-        let config: Self = toml::from_str(&text)
-            .map_err(|source| StudyError::Config { path: path.to_owned(), source: Box::new(source) })?;
-        let fault = |(key, expected, found)| StudyError::Value { path: path.to_owned(), key, expected, found };
-        config.check().map_err(fault)?;
-        Ok(config)
+        configuration::read(path, Self::check)
     }
 
-    fn check(&self) -> Result<(), (&'static str, &'static str, String)> {
-        let rule = |holds: bool, key, expected, found: &dyn Debug| match holds {
-            true => Ok(()),
-            false => Err((key, expected, format!("{found:?}"))),
-        };
+    fn check(&self) -> Result<(), Fault> {
         rule(!self.seeds.is_empty() && distinct(&self.seeds), "seeds", "at least one, all different", &self.seeds)?;
         if let Source::Normal { signal } = &self.data {
             rule(signal.is_finite() && *signal >= 0.0, "signal", "a number, at least 0", signal)?;

@@ -1,6 +1,7 @@
 //! What is to be measured: a TOML file.
 
 use super::data::Source;
+use crate::theory::configuration::{self, Fault, rule};
 use crate::theory::{StudyError, distinct};
 use secateur_theory::race::{Loss, Start};
 use serde::{Deserialize, Serialize};
@@ -106,19 +107,10 @@ impl Config {
     /// # Errors
     /// The file cannot be read, has unknown keys, or a value makes no sense.
     pub fn read(path: &Path) -> Result<Self, StudyError> {
-        let text = std::fs::read_to_string(path).map_err(|source| StudyError::Io { path: path.to_owned(), source })?;
-        let fault = |source| StudyError::Config { path: path.to_owned(), source: Box::new(source) };
-        let config: Self = toml::from_str(&text).map_err(fault)?;
-        let fault = |(key, expected, found)| StudyError::Value { path: path.to_owned(), key, expected, found };
-        config.check().map_err(fault)?;
-        Ok(config)
+        configuration::read(path, Self::check)
     }
 
-    fn check(&self) -> Result<(), (&'static str, &'static str, String)> {
-        let rule = |holds: bool, key, expected, found: &dyn fmt::Debug| match holds {
-            true => Ok(()),
-            false => Err((key, expected, format!("{found:?}"))),
-        };
+    fn check(&self) -> Result<(), Fault> {
         let positive = |v: &f64| *v > 0.0 && v.is_finite();
         let seeds = !self.seeds.is_empty() && distinct(&self.seeds);
         rule(seeds, "seeds", "at least one, all different", &self.seeds)?;

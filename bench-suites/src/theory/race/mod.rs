@@ -25,6 +25,7 @@ pub use measure::{End, Look, Overlay, Race, Racing};
 pub use reductions::{Kept, Pruned, Ticket};
 
 use super::error::StudyError;
+use super::report;
 use crate::journal::{self, Journal, JournalError};
 use crate::watcher::Watcher;
 use measure::Setting;
@@ -48,8 +49,7 @@ pub struct Record {
 /// See [`StudyError`].
 pub fn study(path: &Path, data: Option<&Path>, directory: &Path, watcher: &dyn Watcher) -> Result<String, StudyError> {
     run(&Config::read(path)?, data, directory, watcher)?;
-    let page = directory.join("report.md");
-    std::fs::read_to_string(&page).map_err(|source| StudyError::Io { path: page, source })
+    report::read(directory)
 }
 
 /// Runs a study; writes `measurements.jsonl`, `record.json`, and the page with its figures into a directory. Races that are there
