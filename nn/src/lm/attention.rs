@@ -6,9 +6,9 @@
 //! with $M = -\infty$ where a key is later than the query.
 
 use super::exponential::softmax;
-use super::matrix::{dot, fused};
 use rayon::prelude::*;
 use secateur_linalg::gemm::{View, gemm};
+use secateur_linalg::matvec::{blend, strided_dots};
 
 /// Queries that are taken together: their scores stay in the cache, and keys later than all of them are left out.
 const TILE: usize = 64;
@@ -107,15 +107,10 @@ impl Heads {
         let from = head / (self.heads / self.kv_heads) * dim;
         let scale = 1.0 / (dim as f32).sqrt();
         let query = &query[head * dim..(head + 1) * dim];
-        for (score, key) in scores.iter_mut().zip(keys.chunks_exact(kv_width)) {
-            *score = dot(query, &key[from..from + dim]) * scale;
-        }
+        strided_dots(scores, &keys[from..], kv_width, query);
+        scores.iter_mut().for_each(|score| *score *= scale);
         softmax(scores);
-        let out = &mut out[head * dim..(head + 1) * dim];
-        for (share, value) in scores.iter().zip(values.chunks_exact(kv_width)) {
-            let value = &value[from..from + dim];
-            out.iter_mut().zip(value).for_each(|(out, value)| *out = fused(*share, *value, *out));
-        }
+        blend(&mut out[head * dim..(head + 1) * dim], scores, &values[from..], kv_width);
     }
 
     /// One head of all queries: tokens × `head_dim`.

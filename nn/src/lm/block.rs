@@ -5,8 +5,9 @@
 use super::attention::{BlockCache, Heads};
 use super::config::Config;
 use super::exponential::gated;
-use super::matrix::{Matrix, dot};
+use super::matrix::Matrix;
 use super::positions::Positions;
+use secateur_linalg::matvec::dot;
 
 /// The weights of a block, with its own numbers of heads and channels.
 #[derive(Clone, Debug, Default, PartialEq)]

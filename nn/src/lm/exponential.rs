@@ -3,7 +3,11 @@
 //! Without calls and branches, so that rows vectorise: $e^x = 2^n e^r$ with $n$ the whole number nearest to $x / \ln 2$ and
 //! the Taylor polynomial of degree 7 for $e^r$, whose remainder is below $6 \cdot 10^{-9}$ on $|r| \le \ln 2 / 2$.
 
-use super::matrix::fused;
+/// $a b + c$, in one instruction where the processor has one.
+#[inline(always)]
+fn fused(a: f32, b: f32, c: f32) -> f32 {
+    if cfg!(target_feature = "fma") { a.mul_add(b, c) } else { a * b + c }
+}
 
 /// Adding it rounds to whole numbers, which are then the last bits.
 const SHIFT: f32 = 12_582_912.0;

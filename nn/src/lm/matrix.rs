@@ -2,15 +2,12 @@
 
 use rayon::prelude::*;
 use secateur_linalg::gemm::{View, gemm};
+use secateur_linalg::matvec::matvec;
 
 /// From this many multiplications on, a product is shared among threads.
 const SHARED: usize = 1 << 19;
 /// From this many rows of activations on, a product goes through [`gemm`], which packs its operands.
 const PACKED: usize = 4;
-/// Lanes that are summed side by side.
-const LANES: usize = 16;
-/// Rows of weights that share what is loaded of the activations.
-const ROWS: usize = 4;
 
 /// A row-major matrix $W \in \mathbb{R}^{\text{out} \times \text{in}}$ of weights.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -148,79 +145,17 @@ impl Matrix {
 
     fn dots(&self, x: &[f32], y: &mut [f32]) {
         for (x, y) in x.chunks_exact(self.cols).zip(y.chunks_exact_mut(self.rows)) {
-            matvec(&self.data, x, y);
+            matvec(y, &self.data, x);
         }
     }
 
     fn shared_dots(&self, x: &[f32], y: &mut [f32]) {
-        let part = self.rows.div_ceil(rayon::current_num_threads()).next_multiple_of(ROWS);
+        let part = self.rows.div_ceil(rayon::current_num_threads()).max(1);
         for (x, y) in x.chunks_exact(self.cols).zip(y.chunks_exact_mut(self.rows)) {
             let pairs = y.par_chunks_mut(part).zip(self.data.par_chunks(part * self.cols));
-            pairs.for_each(|(y, weights)| matvec(weights, x, y));
+            pairs.for_each(|(y, weights)| matvec(y, weights, x));
         }
     }
-}
-
-/// $a b + c$, in one instruction where the processor has one.
-#[inline(always)]
-pub(super) fn fused(a: f32, b: f32, c: f32) -> f32 {
-    if cfg!(target_feature = "fma") { a.mul_add(b, c) } else { a * b + c }
-}
-
-/// $y = W x$ for the rows of `weights`.
-fn matvec(weights: &[f32], x: &[f32], y: &mut [f32]) {
-    let cols = x.len();
-    let mut blocks = y.chunks_exact_mut(ROWS);
-    for (y, rows) in (&mut blocks).zip(weights.chunks_exact(ROWS * cols)) {
-        let (a, rest) = rows.split_at(cols);
-        let (b, rest) = rest.split_at(cols);
-        let (c, d) = rest.split_at(cols);
-        y.copy_from_slice(&dots([a, b, c, d], x));
-    }
-    let rest = blocks.into_remainder();
-    let done = weights.len() / cols - rest.len();
-    for (y, row) in rest.iter_mut().zip(weights[done * cols..].chunks_exact(cols)) {
-        *y = dots([row], x)[0];
-    }
-}
-
-/// Dot products of rows with one vector, lanes summed side by side.
-#[inline(always)]
-fn dots<const N: usize>(rows: [&[f32]; N], x: &[f32]) -> [f32; N] {
-    let rows = rows.map(|row| &row[..x.len()]);
-    let mut sums = [[0.0_f32; LANES]; N];
-    let whole = x.len() / LANES * LANES;
-    for at in (0..whole).step_by(LANES) {
-        let x = &x[at..at + LANES];
-        for (sums, row) in sums.iter_mut().zip(rows) {
-            let row = &row[at..at + LANES];
-            (0..LANES).for_each(|lane| sums[lane] = fused(row[lane], x[lane], sums[lane]));
-        }
-    }
-    let mut out = [0.0; N];
-    for ((out, sums), row) in out.iter_mut().zip(&mut sums).zip(rows) {
-        for (lane, (w, x)) in row[whole..].iter().zip(&x[whole..]).enumerate() {
-            sums[lane] = fused(*w, *x, sums[lane]);
-        }
-        *out = folded(*sums);
-    }
-    out
-}
-
-/// The sum of lanes, halves first, so that it vectorises.
-#[inline(always)]
-fn folded(mut sums: [f32; LANES]) -> f32 {
-    let mut width = LANES / 2;
-    while width > 0 {
-        (0..width).for_each(|lane| sums[lane] += sums[lane + width]);
-        width /= 2;
-    }
-    sums[0]
-}
-
-/// $\langle a, b \rangle$.
-pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
-    dots([a], b)[0]
 }
 
 #[cfg(test)]
