@@ -77,10 +77,9 @@ fn stated(text: &str) -> Vec<u32> {
         let mut best: Option<(f32, usize, usize)> = None;
         for at in 1..tokens.len() {
             let both = [&pieces[tokens[at - 1]].1[..], &pieces[tokens[at]].1].concat();
-            if let Some(id) = ids.get(&both[..]) {
-                if best.is_none_or(|(score, ..)| pieces[*id].0 > score) {
-                    best = Some((pieces[*id].0, at, *id));
-                }
+            let better = |id: &&usize| best.is_none_or(|(score, ..)| pieces[**id].0 > score);
+            if let Some(id) = ids.get(&both[..]).filter(better) {
+                best = Some((pieces[*id].0, at, *id));
             }
         }
         let Some((_, at, id)) = best else {

@@ -40,10 +40,10 @@ impl BlockCache {
     #[track_caller]
     pub fn truncate(&mut self, tokens: usize) {
         assert!(tokens <= self.tokens, "the cache has {} tokens", self.tokens);
-        if self.tokens > 0 {
-            self.keys.truncate(self.keys.len() / self.tokens * tokens);
-            self.values.truncate(self.values.len() / self.tokens * tokens);
-        }
+        let kept = |entries: usize| entries.checked_div(self.tokens).unwrap_or(0) * tokens;
+        let (keys, values) = (kept(self.keys.len()), kept(self.values.len()));
+        self.keys.truncate(keys);
+        self.values.truncate(values);
         self.tokens = tokens;
     }
 

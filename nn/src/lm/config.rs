@@ -224,15 +224,15 @@ impl Config {
 
     /// Sizes that go together.
     fn check(&self, reader: &Reader<'_>) -> Result<(), LmFault> {
-        if reader.get("head_dim").is_none() && self.width % self.heads != 0 {
+        if reader.get("head_dim").is_none() && !self.width.is_multiple_of(self.heads) {
             return Err(reader.fault("num_attention_heads", &format!("a divisor of hidden_size {}", self.width)));
         }
-        if self.heads % self.kv_heads != 0 {
+        if !self.heads.is_multiple_of(self.kv_heads) {
             return Err(
                 reader.fault("num_key_value_heads", &format!("a divisor of num_attention_heads {}", self.heads))
             );
         }
-        if self.head_dim % 2 != 0 {
+        if !self.head_dim.is_multiple_of(2) {
             return Err(reader.fault("head_dim", &format!("an even number, but it is {}", self.head_dim)));
         }
         Ok(())

@@ -59,7 +59,7 @@ fn config(header: [i32; 7]) -> Result<Config, String> {
         }
     }
     let [width, inner, blocks, heads, kv_heads, vocab, context] = header.map(|value| value.unsigned_abs() as usize);
-    if width % heads != 0 || heads % kv_heads != 0 || width / heads % 2 != 0 {
+    if !width.is_multiple_of(heads) || !heads.is_multiple_of(kv_heads) || !(width / heads).is_multiple_of(2) {
         return Err(format!(
             "its header says width {width}, {heads} heads and {kv_heads} for keys, which do not divide"
         ));
