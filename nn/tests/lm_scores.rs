@@ -69,7 +69,7 @@ fn generation_ends_for_its_reasons() {
     model.config.eos = vec![tokens[5]];
     let ended = generate(&model, &[1], greedy(20), |_| true).unwrap();
     assert_eq!((ended.reason, &ended.tokens[..]), (StopReason::End, &tokens[..5]));
-    model.config.context = 6;
+    (model.config.eos, model.config.context) = (Vec::new(), 6);
     let full = generate(&model, &[1], greedy(20), |_| true).unwrap();
     assert_eq!((full.reason, &full.tokens[..]), (StopReason::Context, &tokens[..6]));
     assert!(matches!(generate(&model, &[], greedy(1), |_| true), Err(LmFault::Short { .. })));
