@@ -53,7 +53,7 @@ fn texts_continue_behind_their_prompt() {
     assert_ne!(first["text"], other["text"]);
     assert_eq!((&first["prompt-tokens"], first["tokens"].as_array().map(Vec::len)), (&Value::from(1), Some(20)));
     assert!(refused(&["generate", model]).contains("--tokenizer"));
-    assert!(refused(&["generate", model, option, tokenizer, "--temperature", "-1"]).contains("from 0"));
+    assert!(refused(&["generate", model, option, tokenizer, "--temperature=-1"]).contains("from 0"));
     assert!(refused(&["generate", &fixture("llama-f32"), option, tokenizer]).contains("512 tokens, the model 96"));
 }
 

@@ -171,8 +171,14 @@ pub enum NnError {
     Safetensors(#[from] SafetensorsFault),
     /// A language model was refused.
     #[error(transparent)]
-    Lm(#[from] LmFault),
+    Lm(Box<LmFault>),
     /// A training run was refused.
     #[error(transparent)]
     Train(#[from] TrainFault),
+}
+
+impl From<LmFault> for NnError {
+    fn from(fault: LmFault) -> Self {
+        Self::Lm(Box::new(fault))
+    }
 }
