@@ -5,6 +5,7 @@
 //! | scalar types with their unit roundoff | [`scalar`] |
 //! | row-major tensors | [`tensor`] |
 //! | dense products $C \leftarrow \beta C + A B$ | [`gemm`] |
+//! | products with one vector | [`matvec`] |
 //! | factors of positive definite matrices | [`cholesky`] |
 //! | all eigenvalues, all singular values | [`spectrum`] |
 //! | the largest ones, by products only | [`lanczos`] |
@@ -17,6 +18,7 @@ pub mod cholesky;
 pub mod device;
 pub mod gemm;
 pub mod lanczos;
+pub mod matvec;
 pub mod orthonormal;
 pub mod random;
 pub mod scalar;

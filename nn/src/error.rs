@@ -1,6 +1,7 @@
 //! What can go wrong with a network or a property that somebody hands in.
 
 use crate::data::DataFault;
+use crate::lm::LmFault;
 use crate::onnx::OnnxFault;
 use crate::op::ElementType;
 use crate::safetensors::SafetensorsFault;
@@ -168,7 +169,16 @@ pub enum NnError {
     /// A file of tensors was refused.
     #[error(transparent)]
     Safetensors(#[from] SafetensorsFault),
+    /// A language model was refused.
+    #[error(transparent)]
+    Lm(Box<LmFault>),
     /// A training run was refused.
     #[error(transparent)]
     Train(#[from] TrainFault),
+}
+
+impl From<LmFault> for NnError {
+    fn from(fault: LmFault) -> Self {
+        Self::Lm(Box::new(fault))
+    }
 }

@@ -11,6 +11,7 @@
 //! | data sets: images, tables, texts | [`data`] |
 //! | fit a network's constants to data | [`train`] |
 //! | networks to start from | [`models`] |
+//! | language models from checkpoints | [`lm`] |
 //! | files of named tensors | [`safetensors`] |
 //! | what is to be verified: input boxes and unsafe output sets | [`property`], [`vnnlib`] |
 
@@ -21,6 +22,7 @@ pub mod error;
 pub mod eval;
 pub mod graph;
 mod gzip;
+pub mod lm;
 pub mod mask;
 pub mod models;
 pub mod onnx;

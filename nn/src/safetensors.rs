@@ -8,13 +8,15 @@
 //!
 //! Element types are kept as they are stored, so that what is read and not changed is written bit for bit.
 
-use serde_json::{Map, Value as Json, json};
+mod half;
+mod header;
+
+pub(crate) use header::to_bytes as header_bytes;
+pub use header::{Entry, Header};
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
-
-/// The longest header that is read.
-const MAX_HEADER: usize = 100 << 20;
 
 /// How entries are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +36,7 @@ pub enum Dtype {
 }
 
 impl Dtype {
-    const ALL: [(Dtype, &'static str, usize); 6] = [
+    pub(crate) const ALL: [(Dtype, &'static str, usize); 6] = [
         (Dtype::F32, "F32", 4),
         (Dtype::F64, "F64", 8),
         (Dtype::F16, "F16", 2),
@@ -55,6 +57,41 @@ impl Dtype {
     /// Bytes of an entry.
     pub fn size(self) -> usize {
         self.row().2
+    }
+
+    /// Appends stored entries as 32-bit floats; those of 64 bits are rounded, those of 16 bits are exact.
+    ///
+    /// # Panics
+    /// The type is not one of floats.
+    #[track_caller]
+    pub(crate) fn extend(self, entries: &mut Vec<f32>, bytes: &[u8]) {
+        let words = bytes.chunks_exact(self.size());
+        let half = |w: &[u8]| u16::from_le_bytes([w[0], w[1]]);
+        match self {
+            Dtype::F32 => entries.extend(words.map(|w| f32::from_le_bytes([w[0], w[1], w[2], w[3]]))),
+            Dtype::F16 => entries.extend(words.map(|w| half::widened(half(w)))),
+            Dtype::Bf16 => entries.extend(words.map(|w| f32::from_bits(u32::from(half(w)) << 16))),
+            Dtype::F64 => {
+                let double = |w: &[u8]| f64::from_le_bytes([w[0], w[1], w[2], w[3], w[4], w[5], w[6], w[7]]);
+                entries.extend(words.map(|w| double(w) as f32));
+            }
+            Dtype::I64 | Dtype::Bool => panic!("{} is no type of floats", self.name()),
+        }
+    }
+
+    /// Appends 32-bit floats as they are stored, rounded to nearest, ties to even; what is too large becomes infinite.
+    ///
+    /// # Panics
+    /// The type is not one of floats.
+    #[track_caller]
+    pub(crate) fn store(self, bytes: &mut Vec<u8>, entries: &[f32]) {
+        match self {
+            Dtype::F32 => bytes.extend(entries.iter().flat_map(|v| v.to_le_bytes())),
+            Dtype::F64 => bytes.extend(entries.iter().flat_map(|v| f64::from(*v).to_le_bytes())),
+            Dtype::F16 => bytes.extend(entries.iter().flat_map(|v| half::narrowed(*v).to_le_bytes())),
+            Dtype::Bf16 => bytes.extend(entries.iter().flat_map(|v| half::cut(*v).to_le_bytes())),
+            Dtype::I64 | Dtype::Bool => panic!("{} is no type of floats", self.name()),
+        }
     }
 
     /// Whether entries are floats.
@@ -170,7 +207,7 @@ impl Stored {
             Dtype::F64 => {
                 Some(words.map(|w| f64::from_le_bytes([w[0], w[1], w[2], w[3], w[4], w[5], w[6], w[7]])).collect())
             }
-            Dtype::F16 => Some(words.map(|w| from_half(half(w))).collect()),
+            Dtype::F16 => Some(words.map(|w| f64::from(half::widened(half(w)))).collect()),
             Dtype::Bf16 => Some(words.map(|w| f64::from(f32::from_bits(u32::from(half(w)) << 16))).collect()),
             Dtype::I64 | Dtype::Bool => None,
         }
@@ -189,18 +226,6 @@ impl Stored {
     }
 }
 
-/// A 16-bit float of IEEE 754.
-fn from_half(bits: u16) -> f64 {
-    let sign = if bits >> 15 == 1 { -1.0 } else { 1.0 };
-    let (exponent, fraction) = (i32::from(bits >> 10 & 31), f64::from(bits & 1023));
-    sign * match exponent {
-        0 => fraction * 2f64.powi(-24),
-        31 if fraction == 0.0 => f64::INFINITY,
-        31 => f64::NAN,
-        _ => (1.0 + fraction / 1024.0) * 2f64.powi(exponent - 15),
-    }
-}
-
 /// Reads a file.
 ///
 /// # Errors
@@ -216,95 +241,17 @@ pub fn read(path: impl AsRef<Path>) -> Result<Safetensors, SafetensorsFault> {
 /// # Errors
 /// As [`read`].
 pub fn parse(bytes: &[u8], origin: &str) -> Result<Safetensors, SafetensorsFault> {
-    let truncated = |what: &str, expected: u64| SafetensorsFault::Truncated {
-        origin: origin.to_owned(),
-        what: what.to_owned(),
-        expected,
-        found: bytes.len() as u64,
-    };
-    let fault = |place: &str, expected: &str| SafetensorsFault::Header {
-        origin: origin.to_owned(),
-        place: place.to_owned(),
-        expected: expected.to_owned(),
-    };
-    let length = bytes.first_chunk::<8>().ok_or_else(|| truncated("the length of the header", 8))?;
-    let length = u64::from_le_bytes(*length);
-    if length > MAX_HEADER as u64 {
-        return Err(fault("its length", "at most 100 MiB"));
-    }
-    let end = 8 + length as usize;
-    let header = bytes.get(8..end).ok_or_else(|| truncated("the header", end as u64))?;
-    let header: Map<String, Json> =
-        serde_json::from_slice(header).map_err(|e| fault("the whole", &format!("a JSON object ({e})")))?;
-    let data = &bytes[end..];
-    let mut found = Safetensors::default();
-    let mut ranges = Vec::new();
-    for (name, entry) in header {
-        if name == "__metadata__" {
-            let texts = entry.as_object().ok_or_else(|| fault("`__metadata__`", "an object of texts"))?;
-            for (key, value) in texts {
-                let value = value.as_str().ok_or_else(|| fault("`__metadata__`", "an object of texts"))?;
-                found.metadata.insert(key.clone(), value.to_owned());
-            }
-            continue;
-        }
-        let place = format!("tensor `{name}`");
-        let fault = |expected: &str| fault(&place, expected);
-        let dtype = entry["dtype"].as_str().and_then(|d| Dtype::ALL.into_iter().find(|(_, n, _)| *n == d));
-        let (dtype, _, size) = dtype.ok_or_else(|| {
-            let known: Vec<&str> = Dtype::ALL.iter().map(|(_, name, _)| *name).collect();
-            fault(&format!("a dtype out of {}, found {}", known.join(", "), entry["dtype"]))
-        })?;
-        let whole = |value: &Json| value.as_u64().and_then(|v| usize::try_from(v).ok());
-        let list = |key: &str| entry[key].as_array().and_then(|all| all.iter().map(whole).collect::<Option<Vec<_>>>());
-        let shape = list("shape").ok_or_else(|| fault("a shape of whole numbers"))?;
-        let offsets = list("data_offsets").filter(|o| o.len() == 2 && o[0] <= o[1]);
-        let offsets = offsets.ok_or_else(|| fault("two ascending data_offsets"))?;
-        let expected = shape.iter().try_fold(size, |all, extent| all.checked_mul(*extent));
-        if expected != Some(offsets[1] - offsets[0]) {
-            return Err(fault(&format!(
-                "as many bytes as shape {shape:?} of {} takes, found {}",
-                dtype.name(),
-                offsets[1] - offsets[0]
-            )));
-        }
-        let content = data.get(offsets[0]..offsets[1]);
-        let content = content.ok_or_else(|| truncated(&place, end as u64 + offsets[1] as u64))?;
-        ranges.push((offsets[0], offsets[1], place));
-        found.tensors.insert(name, Stored { dtype, shape, bytes: content.to_vec() });
-    }
-    ranges.sort();
-    let mut covered = 0;
-    for (begin, until, place) in &ranges {
-        if *begin != covered {
-            return Err(fault(place, &format!("its data to begin at {covered}, where the tensor before ends")));
-        }
-        covered = *until;
-    }
-    if covered != data.len() {
-        return Err(fault("the whole", &format!("{covered} bytes of data as announced, found {}", data.len())));
-    }
-    Ok(found)
+    let header = Header::read(&mut &bytes[..], bytes.len() as u64, origin)?;
+    let content = |entry: &Entry| bytes[entry.begin as usize..entry.end as usize].to_vec();
+    let stored = |entry: &Entry| Stored { dtype: entry.dtype, shape: entry.shape.clone(), bytes: content(entry) };
+    let tensors = header.tensors.iter().map(|(name, entry)| (name.clone(), stored(entry))).collect();
+    Ok(Safetensors { tensors, metadata: header.metadata })
 }
 
 /// The bytes of a file with these tensors, in the order of their names.
 pub fn to_bytes(file: &Safetensors) -> Vec<u8> {
-    let mut header = Map::new();
-    if !file.metadata.is_empty() {
-        header.insert("__metadata__".to_owned(), json!(file.metadata));
-    }
-    let mut offset = 0;
-    for (name, tensor) in &file.tensors {
-        let end = offset + tensor.bytes.len();
-        let entry = json!({"dtype": tensor.dtype.name(), "shape": tensor.shape, "data_offsets": [offset, end]});
-        header.insert(name.clone(), entry);
-        offset = end;
-    }
-    let mut text = Json::Object(header).to_string().into_bytes();
-    // The data begin at a multiple of eight.
-    text.resize(text.len().next_multiple_of(8), b' ');
-    let mut bytes = (text.len() as u64).to_le_bytes().to_vec();
-    bytes.extend(text);
+    let shapes = file.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor.dtype, tensor.shape.as_slice()));
+    let mut bytes = header_bytes(shapes, &file.metadata);
     file.tensors.values().for_each(|tensor| bytes.extend(&tensor.bytes));
     bytes
 }

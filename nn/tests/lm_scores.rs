@@ -1,0 +1,146 @@
+//! Texts that stories260K writes, how well it predicts, and which continuations it prefers.
+
+use secateur_nn::lm::choices::{Question, read_questions, score};
+use secateur_nn::lm::{
+    Checkpoint, LmFault, Model, Reading, Sampling, StopReason, Tokens, generate, perplexity, surprise,
+};
+use serde::Deserialize;
+use std::path::PathBuf;
+
+/// What llama2.c prints without a prompt at temperature 0 (its `doc/stories260K.md`).
+const PUBLISHED: &str = "Once upon a time, there was a little girl named Lily. She loved to play outside in the park. One day, \
+she saw a big, red ball. She wanted to play with it, but it was too high.\n\
+Lily's mom said, \"Lily, let's go to the park.\" Lily was sad and didn't know what to do. She said, \"I want to play with \
+your ball, but I can't find it.\"\n\
+Lily was sad and didn't know what to do. She said, \"I'm sorry, Lily. I didn't know what to do.\"\n\
+Lily didn't want to help her mom, so she said, \"I'm sorry, mom. I didn't know what to do.\" Her mom said, \"Don't worry, \
+Lily. We can help you.";
+
+#[derive(Deserialize)]
+struct Golden {
+    greedy_token_ids_from_bos: Vec<u32>,
+}
+
+/// What transformers finds.
+#[derive(Deserialize)]
+struct Recorded {
+    context: usize,
+    stride: usize,
+    nll: f64,
+    tokens: usize,
+}
+
+fn fixture(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/lm").join(name)
+}
+
+fn json<T: serde::de::DeserializeOwned>(name: &str) -> T {
+    serde_json::from_str(&std::fs::read_to_string(fixture(name)).unwrap()).unwrap()
+}
+
+fn stories() -> (Model, Tokens) {
+    let model = Model::load(&Checkpoint::open(fixture("stories260K.bin")).unwrap()).unwrap();
+    (model, Tokens::open(fixture("tok512.bin")).unwrap())
+}
+
+fn greedy(steps: usize) -> Sampling {
+    Sampling { steps, temperature: 0.0, seed: 0 }
+}
+
+#[test]
+fn the_published_text_is_written() {
+    let (model, tokens) = stories();
+    let mut reading = Reading::after(&tokens, &[1]).unwrap();
+    let mut text = String::new();
+    let found = generate(&model, &[1], greedy(256), |token| {
+        text.push_str(&reading.push(token).unwrap());
+        true
+    });
+    assert_eq!(found.unwrap().reason, StopReason::Steps);
+    assert_eq!(text, PUBLISHED);
+}
+
+#[test]
+fn generation_ends_for_its_reasons() {
+    let (mut model, _) = stories();
+    let tokens = generate(&model, &[1], greedy(20), |_| true).unwrap().tokens;
+    let heard = generate(&model, &[1], greedy(20), |token| token != tokens[4]).unwrap();
+    assert_eq!((heard.reason, &heard.tokens[..]), (StopReason::Caller, &tokens[..5]));
+    model.config.eos = vec![tokens[5]];
+    let ended = generate(&model, &[1], greedy(20), |_| true).unwrap();
+    assert_eq!((ended.reason, &ended.tokens[..]), (StopReason::End, &tokens[..5]));
+    (model.config.eos, model.config.context) = (Vec::new(), 6);
+    let full = generate(&model, &[1], greedy(20), |_| true).unwrap();
+    assert_eq!((full.reason, &full.tokens[..]), (StopReason::Context, &tokens[..6]));
+    assert!(matches!(generate(&model, &[], greedy(1), |_| true), Err(LmFault::Short { .. })));
+    assert!(matches!(generate(&model, &[1; 7], greedy(1), |_| true), Err(LmFault::Context { .. })));
+    assert!(matches!(generate(&model, &[512], greedy(1), |_| true), Err(LmFault::Token { token: 512, .. })));
+    let warm = Sampling { steps: 20, temperature: 1.0, seed: 4 };
+    model.config.context = 512;
+    let draw = |sampling| generate(&model, &[1], sampling, |_| true).unwrap().tokens;
+    assert_eq!(draw(warm), draw(warm));
+    assert_ne!(draw(warm), draw(Sampling { seed: 5, ..warm }));
+}
+
+#[test]
+fn perplexities_are_those_of_transformers() {
+    let (model, _) = stories();
+    let text = json::<Golden>("stories260K.golden.json").greedy_token_ids_from_bos;
+    for Recorded { context, stride, nll, tokens } in json::<Vec<Recorded>>("perplexity.json") {
+        let found = perplexity(&model, &text, context, stride, None, &|_, _| true).unwrap();
+        assert_eq!(found.tokens, tokens);
+        // Single against double precision.
+        assert!((found.nll - nll).abs() < 1e-5, "{context}, {stride}: {} {nll}", found.nll);
+        assert_eq!(found.perplexity, found.nll.exp());
+    }
+}
+
+#[test]
+fn a_beginning_before_every_window_scores_every_token() {
+    let (model, _) = stories();
+    let text = json::<Golden>("stories260K.golden.json").greedy_token_ids_from_bos;
+    let found = perplexity(&model, &text, 64, 63, Some(1), &|_, _| true).unwrap();
+    let mut sum = 0.0;
+    for window in text.chunks(63) {
+        let logits = model.logits(&[&[1], window].concat());
+        sum += logits.chunks(512).zip(window).map(|(row, target)| surprise(row, *target as usize)).sum::<f64>();
+    }
+    assert_eq!((found.tokens, found.windows), (200, 4));
+    assert!((found.nll - sum / 200.0).abs() < 1e-5);
+    let refused = |context, stride, bos| perplexity(&model, &text, context, stride, bos, &|_, _| true).unwrap_err();
+    assert!(matches!(refused(64, 0, None), LmFault::Window { .. }));
+    assert!(matches!(refused(64, 64, Some(1)), LmFault::Window { most: 63, .. }));
+    assert!(matches!(refused(513, 4, None), LmFault::Context { .. }));
+    assert!(matches!(refused(64, 8, Some(600)), LmFault::Token { .. }));
+    assert!(matches!(perplexity(&model, &[1], 64, 8, None, &|_, _| true), Err(LmFault::Short { .. })));
+    assert!(matches!(perplexity(&model, &text, 64, 8, None, &|done, _| done < 2), Err(LmFault::Stopped)));
+}
+
+#[test]
+fn choices_have_the_likelihoods_of_whole_sequences() {
+    let (model, tokens) = stories();
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("q.jsonl");
+    let lines = r#"{"query": "Once upon a time, there was a little girl named", "choices": ["Lily.", "Lilith", "12"], "gold": 0}
+
+{"ctx": "She loved to play with her", "endings": ["government", "friends"], "label": "1"}"#;
+    std::fs::write(&file, lines).unwrap();
+    let questions = read_questions(&file).unwrap();
+    let found = score(&model, &tokens, &questions, &|_, _| true).unwrap();
+    for (Question { context, choices, answer }, scores) in questions.iter().zip(&found) {
+        let first = tokens.encode(context, true).unwrap().len();
+        for (at, choice) in choices.iter().enumerate() {
+            let whole = tokens.encode(&format!("{context} {choice}"), true).unwrap();
+            let logits = model.logits(&whole);
+            let rows = logits.chunks(512).zip(&whole[1..]).skip(first - 1);
+            let expected: f64 = -rows.map(|(row, target)| surprise(row, *target as usize)).sum::<f64>();
+            assert!((scores.log_likelihoods[at] - expected).abs() < 1e-4, "{choice}");
+            assert_eq!(scores.by_bytes[at], scores.log_likelihoods[at] / choice.len() as f64);
+        }
+        assert_eq!(scores.answer, *answer);
+        assert!(scores.correct() && scores.correct_by_bytes());
+    }
+    std::fs::write(&file, "{\"query\": \"a\"}").unwrap();
+    assert!(read_questions(&file).unwrap_err().to_string().contains("line 1"));
+    assert!(matches!(score(&model, &tokens, &questions, &|_, _| false), Err(LmFault::Stopped)));
+}
