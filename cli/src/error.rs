@@ -249,6 +249,39 @@ pub enum CliError {
     /// A proof is about a table, which a game of another form is not.
     #[error("--certificate: the game is no table in JSON: add --table FILE, which the proof is then about")]
     NoTable,
+    /// What cannot be found from a game's few numbers.
+    #[error("{}: {what}: {why} (to sample the Shapley value: --concept shapley --units N)", .path.display())]
+    NoMethod {
+        /// The game.
+        path: PathBuf,
+        /// What is asked for.
+        what: &'static str,
+        /// Why not, and what to do instead.
+        why: &'static str,
+    },
+    /// A concept that is found from all values, of a game with too many players for that.
+    #[error(
+        "{}: {concept} needs the values of all coalitions, which {players} players have too many of (up to 24): {instead}",
+        .path.display()
+    )]
+    Players {
+        /// The game.
+        path: PathBuf,
+        /// The concept.
+        concept: String,
+        /// Players.
+        players: usize,
+        /// What to do instead.
+        instead: &'static str,
+    },
+    /// An answer that no double is.
+    #[error("{}: {what} is beyond the range of doubles: give the game in a larger unit", .path.display())]
+    TooLarge {
+        /// The game.
+        path: PathBuf,
+        /// Which answer.
+        what: String,
+    },
     /// Payoffs that cannot be compared.
     #[error("--payoffs: expected a number for each player, between commas")]
     Payoffs,

@@ -91,6 +91,14 @@ pub enum TheoryError {
         /// Players.
         players: usize,
     },
+    /// What cannot be found from a game's few numbers.
+    #[error("{what}: {why}")]
+    NoMethod {
+        /// What is asked for.
+        what: &'static str,
+        /// Why not, and what to do instead.
+        why: &'static str,
+    },
     /// No division of $v(N)$ gives each player what it has alone.
     #[error(
         "there is no imputation: the grand coalition has {together}, the players alone have {excess:e} more (values are doubles)"

@@ -237,6 +237,29 @@ fn games_that_are_not_monotone_are_said_to_be() {
 }
 
 #[test]
+fn differences_beyond_all_doubles_are_averaged() {
+    let game = Table::new(2, vec![0.0, 1e308, -1e308, -1e308]).expect("a game");
+    let (first, second) = (shapley(&game), banzhaf(&game));
+    // 1e308 alone and 0 beside the other; -1e308 alone and -2e308 beside the first.
+    let wanted = [0.5e308, -1.5e308];
+    for found in [first, second] {
+        assert!(apart(&found, &wanted, 1e308) < 1e-15, "{found:?}");
+    }
+}
+
+#[test]
+fn estimates_are_seen_to_settle() {
+    let game = Kind::Airport { costs: (0..100).map(f64::from).collect() };
+    let found = sample(&game, Method::Permutation, 100, 7).expect("an estimate");
+    let units: Vec<usize> = found.trace.iter().map(|stage| stage.units).collect();
+    assert_eq!(units, [2, 4, 8, 16, 32, 64, 100]);
+    let last = &found.trace[6];
+    assert_eq!((&last.payoffs, &last.errors), (&found.payoffs, &found.errors));
+    let half = sample(&game, Method::Permutation, 32, 7).expect("an estimate");
+    assert_eq!((&found.trace[4].payoffs, &found.trace[4].errors), (&half.payoffs, &half.errors));
+}
+
+#[test]
 fn leaving_one_out_by_hand() {
     let game = Table::new(2, vec![0.0, 3.0, 1.0, 5.0]).expect("a game");
     assert_eq!(leave_one_out(&game).expect("values"), [4.0, 2.0]);

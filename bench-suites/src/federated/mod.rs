@@ -151,7 +151,7 @@ fn evaluated(
     let text = serde_json::to_string(&table).map_err(JournalError::Json)?;
     journal::write(&directory.join("game.json"), &text)?;
     let seeds = (0..game.seeds().len()).map(|seed| by_seed(game, seed)).collect::<Result<Vec<_>, _>>()?;
-    Ok((Some(shares::shares(config, players, &table, &seeds)?), None))
+    Ok((Some(shares::shares(config, &players.volumes(), &table, &seeds)?), None))
 }
 
 /// The game of one seed.
@@ -207,5 +207,68 @@ impl Oracle for Learning<'_> {
                 score::worth(&model, &test.map_inputs(hidden))?
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    /// A value for every coalition, of some seeds.
+    fn table(measured: &[Measured], players: usize, seeds: &[u64]) -> Table {
+        let mut sums: BTreeMap<Coalition, f64> = BTreeMap::new();
+        for seed in seeds {
+            for one in measured.iter().filter(|one| one.seed == *seed) {
+                let coalition = one.players.iter().copied().fold(Coalition::EMPTY, Coalition::with);
+                *sums.entry(coalition).or_default() += one.value;
+            }
+        }
+        let value = |set: u128| sums.get(&Coalition(set)).map_or(0.0, |sum| sum / seeds.len() as f64);
+        Table::new(players, (0..1u128 << players).map(value).collect()).expect("a game")
+    }
+
+    /// What the recorded studies say follows from their trainings.
+    #[test]
+    fn records_follow_from_trainings() {
+        let results = Path::new(env!("CARGO_MANIFEST_DIR")).join("results").join("games");
+        let mut compared = 0;
+        for entry in std::fs::read_dir(results).expect("results") {
+            let path = entry.expect("an entry").path().join("record.json");
+            let record: Record = serde_json::from_slice(&std::fs::read(&path).expect("a record")).expect("JSON");
+            let (n, seeds) = (record.players.len(), &record.config.seeds);
+            let Some(shares) = record.shares else {
+                let found = record.found.expect("a search");
+                assert_eq!(record.measured.len(), found.evaluations * seeds.len(), "{}", path.display());
+                continue;
+            };
+            assert_eq!(record.measured.len(), ((1 << n) - 1) * seeds.len(), "{}", path.display());
+            let volumes: Vec<usize> = record.players.iter().map(|player| player.volume).collect();
+            let mut config = record.config.clone();
+            // Noise takes most of the time, and draws that are half of the coalitions most of the rest.
+            (config.compare.noise, config.compare.draws) = (0, 2);
+            let by_seed: Vec<Table> = seeds.iter().map(|seed| table(&record.measured, n, &[*seed])).collect();
+            let again =
+                shares::shares(&config, &volumes, &table(&record.measured, n, seeds), &by_seed).expect("shares");
+            assert_eq!((&again.values, &again.exact, again.falls), (&shares.values, &shares.exact, shares.falls));
+            assert_eq!(again.tight, shares.tight, "{}", path.display());
+            for (new, old) in again.concepts.iter().zip(&shares.concepts) {
+                assert_eq!((&new.name, &new.worst, new.violated), (&old.name, &old.worst, old.violated));
+                assert_eq!(new.evaluations, old.evaluations, "{}", new.name);
+                let apart = new.payoffs.iter().zip(&old.payoffs).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+                assert!(apart < 1e-12, "{}: {apart}", new.name);
+            }
+            let counts = |shares: &Shares| shares.searches.iter().map(|found| found.evaluations).collect::<Vec<_>>();
+            assert_eq!(counts(&again), counts(&shares), "{}", path.display());
+            assert_eq!(again.stack.evaluations, shares.stack.evaluations);
+            for found in &shares.searches {
+                assert!(found.ends[0] <= found.excess && found.excess <= found.ends[1]);
+                assert!(
+                    found.ends[1] - found.ends[0] <= found.eta * shares.values[(1 << n) - 1] + 1e-12 || found.closure
+                );
+            }
+            compared += 1;
+        }
+        assert!(compared >= 3, "{compared} studies");
     }
 }

@@ -20,6 +20,7 @@ pub(super) fn report(record: &Record) -> Result<Report, StudyError> {
     if let Some(shares) = &record.shares {
         divisions(&mut page, record, shares)?;
         alliances(&mut page, record, shares);
+        copies(&mut page, record, shares);
         savings(&mut page, record, shares)?;
         noise(&mut page, record, shares)?;
     }
@@ -225,6 +226,40 @@ fn alliances(page: &mut Report, record: &Record, shares: &Shares) {
     );
 }
 
+/// Clients that hold the same samples, by concepts that look at what leaves and at what arrives.
+fn copies(page: &mut Report, record: &Record, shares: &Shares) {
+    let place = |name: &str| record.players.iter().position(|player| player.name == name);
+    let pairs = record.config.clients.iter().filter(|client| !client.shuffled_labels).filter_map(|client| {
+        let other = client.same_as.as_ref()?;
+        Some((place(other)?, place(&client.name)?))
+    });
+    let all = shares.values.len() - 1;
+    let lost = |set: usize| short(shares.values[all] - shares.values[all & !set]);
+    let concept = |name: &str| shares.concepts.iter().find(|concept| concept.name == name);
+    let (Some(core), Some(shapley)) = (concept("least core"), concept("Shapley")) else { return };
+    let both = |payoffs: &[f64], a: usize, b: usize| format!("{} and {}", short(payoffs[a]), short(payoffs[b]));
+    let rows: Vec<Vec<String>> = pairs
+        .map(|(a, b)| {
+            vec![
+                names(record, &[a, b]),
+                both(&core.payoffs, a, b),
+                both(&shapley.payoffs, a, b),
+                format!("{} and {}", lost(1 << a), lost(1 << b)),
+                lost(1 << a | 1 << b),
+            ]
+        })
+        .collect();
+    if rows.is_empty() {
+        return;
+    }
+    page.text(
+        "## Copies\n\nWhile one of two copies stays, all lose little without the other. The least core gives a player at most what all lose without it, \
+         and the excess, $x_i \\le v(N) - v(N \\setminus i) + e$; Shapley's value pays for arrivals before the copy too. Where the excess is large the bound \
+         says little.",
+    );
+    page.table(&["copies", "least core", "Shapley", "all lose without one", "without both"], &rows);
+}
+
 fn savings(page: &mut Report, record: &Record, shares: &Shares) -> Result<(), StudyError> {
     let all = shares.values.len() - 1;
     let seeds = record.config.seeds.len();
@@ -274,13 +309,15 @@ fn savings(page: &mut Report, record: &Record, shares: &Shares) -> Result<(), St
     let draws = |value: fn(&super::Drawn) -> f64| -> Vec<(f64, f64)> {
         shares.drawn.iter().map(|drawn| (drawn.coalitions as f64, value(drawn))).collect()
     };
-    let level = vec![(0.0, shares.excess), (all as f64, shares.excess)];
+    let level = |excess: f64| vec![(0.0, excess), (all as f64, excess)];
+    let closure = shares.searches.iter().find(|found| found.closure).map_or(shares.excess, |found| found.excess);
     let curves = [
         line("certified, upper end", of(true, 1), Stroke::default()),
         line("certified, lower end", of(true, 0), Stroke::default()),
         line("drawn: worst", draws(|drawn| drawn.worst), Stroke::default()),
         line("drawn: reported", draws(|drawn| drawn.reported), Stroke::default()),
-        line("least core of the game", level, Stroke::Dotted),
+        line("least core of the game", level(shares.excess), Stroke::Dashed),
+        line("least core of its closure", level(closure), Stroke::Dashed),
     ];
     let caption =
         "Certified intervals of the closure, and what is reported of coalitions drawn at random beside what it hides.";

@@ -2,7 +2,6 @@
 
 use super::config::Config;
 use super::noise::{Noise, noise};
-use super::players::Players;
 use crate::theory::StudyError;
 use dashu_ratio::RBig;
 use secateur_theory::TheoryError;
@@ -122,11 +121,11 @@ pub struct Drawn {
     pub draws: u64,
 }
 
-/// Runs every concept and search. The tables of single seeds give the noise of values.
+/// Runs every concept and search. The tables of single seeds give the noise of values; volumes are how much each player holds.
 ///
 /// # Errors
 /// $v(N) < 0$, which no score is.
-pub(super) fn shares(config: &Config, players: &Players, table: &Table, seeds: &[Table]) -> Result<Shares, StudyError> {
+pub(super) fn shares(config: &Config, volumes: &[usize], table: &Table, seeds: &[Table]) -> Result<Shares, StudyError> {
     let core = least_core(table, Settings { nonnegative: true })?;
     let closure = table.closure();
     let slack = closure.values().iter().zip(table.values()).map(|(most, v)| most - v).fold(0.0, f64::max).next_up();
@@ -138,7 +137,7 @@ pub(super) fn shares(config: &Config, players: &Players, table: &Table, seeds: &
         excess: core.excess.to_f64().value(),
         exact: core.excess.to_string(),
         tight: alliances(table, &core),
-        concepts: concepts(config, players, table, &core)?,
+        concepts: concepts(config, volumes, table, &core)?,
         searches: searches(config, table, &closure, slack, &core)?,
         stack: stack(table)?,
         drawn: drawn(config, table, &core)?,
@@ -205,7 +204,7 @@ impl Game for Counted<'_> {
     }
 }
 
-fn concepts(config: &Config, players: &Players, table: &Table, core: &LeastCore) -> Result<Vec<Concept>, StudyError> {
+fn concepts(config: &Config, volumes: &[usize], table: &Table, core: &LeastCore) -> Result<Vec<Concept>, StudyError> {
     let (n, all) = (table.players(), table.values().len() - 1);
     let exact = floats(&core.payoffs);
     let concept = |name: &str, payoffs: Vec<f64>, evaluations: usize| {
@@ -259,7 +258,7 @@ fn concepts(config: &Config, players: &Players, table: &Table, core: &LeastCore)
     if let Some(payoffs) = scaled(leave_one_out(table)?) {
         found.push(concept("leave-one-out, scaled", payoffs, n + 1));
     }
-    if let Some(payoffs) = scaled(players.volumes().into_iter().map(|volume| volume as f64).collect()) {
+    if let Some(payoffs) = scaled(volumes.iter().map(|volume| *volume as f64).collect()) {
         found.push(concept("volume of data", payoffs, 1));
     }
     Ok(found)

@@ -3,8 +3,10 @@
 mod federated;
 mod given;
 mod record;
+mod sampled;
 mod search;
 mod solve;
+mod whole;
 
 use crate::error::CliError;
 use crate::exit::Exit;

@@ -1,8 +1,8 @@
 //! What is found about a game, as JSON and as text.
 
 use dashu_ratio::RBig;
-use secateur_theory::game::Table;
-use secateur_theory::game::excess::Excesses;
+use secateur_theory::game::Coalition;
+use secateur_theory::game::excess::ExcessOracle;
 use serde::Serialize;
 use std::fmt::Write;
 
@@ -29,6 +29,9 @@ pub struct Record {
     /// Half the 95 % intervals of sampled payoffs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub half_widths: Option<Vec<f64>>,
+    /// How these have settled.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub trace: Vec<Settled>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub evaluations: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -44,19 +47,44 @@ pub struct Exact {
     pub excess: Option<String>,
 }
 
+/// Sampled payoffs after some units.
+#[derive(Serialize)]
+pub struct Settled {
+    pub units: usize,
+    pub payoffs: Vec<f64>,
+    pub half_widths: Vec<f64>,
+}
+
 impl Record {
-    /// Payoffs that are exact, with the excess that they leave.
-    pub fn shares(&mut self, table: &Table, payoffs: &[RBig], excess: Option<&RBig>) {
-        let excesses = Excesses::of(table);
-        let worst = excess.cloned().or_else(|| excesses.worst(payoffs, None).map(|(_, worst)| worst));
+    /// Payoffs that are exact.
+    pub fn exact(&mut self, payoffs: &[RBig]) {
         self.payoffs = payoffs.iter().map(|x| x.to_f64().value()).collect();
+        self.exact = Some(Exact { payoffs: payoffs.iter().map(RBig::to_string).collect(), excess: None });
+    }
+
+    /// Payoffs that are exact, with the excess that they leave.
+    pub fn shares(&mut self, game: &dyn ExcessOracle, payoffs: &[RBig], excess: Option<&RBig>) {
+        let worst = excess.cloned().or_else(|| game.worst(payoffs).map(|(_, worst)| worst));
+        self.exact(payoffs);
         self.excess = worst.as_ref().map(|worst| worst.to_f64().value());
+        if let Some(exact) = &mut self.exact {
+            exact.excess = worst.as_ref().map(RBig::to_string);
+        }
         if self.players <= 12 {
-            let tight = worst.iter().flat_map(|worst| excesses.tight(payoffs, worst));
+            let paid = |set: Coalition| set.members().fold(RBig::ZERO, |paid, player| paid + &payoffs[player]);
+            let proper = (1..(1u128 << self.players) - 1).map(Coalition);
+            let tight = proper.filter(|set| worst.as_ref() == Some(&(game.value(*set) - paid(*set))));
             self.tight = Some(tight.map(|coalition| coalition.members().collect()).collect());
         }
-        let text = |number: &RBig| number.to_string();
-        self.exact = Some(Exact { payoffs: payoffs.iter().map(text).collect(), excess: worst.as_ref().map(text) });
+    }
+
+    /// The first number, by what it is, that no double is: JSON has no such number.
+    pub fn overflow(&self) -> Option<String> {
+        let beyond = |value: &&f64| !value.is_finite();
+        let player = self.payoffs.iter().position(|payoff| !payoff.is_finite());
+        let width = self.half_widths.iter().flatten().find(beyond).map(|_| "the interval of a payoff".to_owned());
+        let excess = self.excess.iter().find(beyond).map(|_| "the greatest excess".to_owned());
+        player.map(|player| format!("the payoff of player {player}")).or(width).or(excess)
     }
 
     pub fn text(&self) -> String {
@@ -81,6 +109,12 @@ impl Record {
                 let _ = writeln!(text, "not in the core: {{{}}} gains by leaving", names(players));
             }
             _ => {}
+        }
+        if !self.trace.is_empty() {
+            text.push_str("   units  largest half width\n");
+            for Settled { units, half_widths, .. } in &self.trace {
+                let _ = writeln!(text, "{units:8}  {:18.6}", half_widths.iter().copied().fold(0.0, f64::max));
+            }
         }
         if let Some(evaluations) = self.evaluations {
             let _ = writeln!(text, "{evaluations} values asked for");

@@ -1,8 +1,8 @@
 //! Whether a division is in the core, with a coalition that would leave where it is not.
 
 use super::coalition::Coalition;
-use super::excess::Excesses;
-use super::table::{Game, Table};
+use super::excess::{ExcessOracle, Excesses};
+use super::table::Table;
 use crate::error::TheoryError;
 use dashu_ratio::RBig;
 
@@ -20,22 +20,30 @@ pub enum Membership {
     },
 }
 
-/// Whether a division is in the core.
+/// Whether a division is in the core of a table.
 ///
 /// # Errors
 /// Another number of payoffs than players, or payoffs that do not add up to $v(N)$ exactly.
 pub fn membership(game: &Table, payoffs: &[RBig]) -> Result<Membership, TheoryError> {
+    membership_of(&Excesses::of(game), payoffs)
+}
+
+/// Whether a division is in the core of a game whose greatest excess can be found.
+///
+/// # Errors
+/// As [`membership`].
+pub fn membership_of(game: &dyn ExcessOracle, payoffs: &[RBig]) -> Result<Membership, TheoryError> {
     let n = game.players();
     if payoffs.len() != n {
         return Err(TheoryError::Shape { name: "payoffs", expected: vec![n], found: vec![payoffs.len()] });
     }
-    let excesses = Excesses::of(game);
     let paid = payoffs.iter().fold(RBig::ZERO, |sum, x| sum + x);
-    let excess = paid - excesses.value(Coalition::all(n));
+    let grand = game.value(Coalition::all(n));
+    let excess = paid - &grand;
     if !excess.is_zero() {
-        return Err(TheoryError::NotEfficient { excess: excess.to_f64().value(), grand: game.grand() });
+        return Err(TheoryError::NotEfficient { excess: excess.to_f64().value(), grand: grand.to_f64().value() });
     }
-    Ok(match excesses.worst(payoffs, None) {
+    Ok(match game.worst(payoffs) {
         Some((coalition, gain)) if gain > RBig::ZERO => Membership::Blocked { coalition, gain },
         _ => Membership::Core,
     })

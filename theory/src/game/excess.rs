@@ -4,6 +4,7 @@
 //! $D\,2^s\,e(S, x) = m_S D - \sum_{i \in S} D\,2^s x_i$ is whole, and mostly fits 128 bits. Excesses in floating point, with a
 //! bound of their error, tell which coalitions need that at all.
 
+use super::classes::Classes;
 use super::coalition::Coalition;
 use super::table::{Game, Table};
 use dashu_base::{BitTest, Gcd, UnsignedAbs};
@@ -29,6 +30,57 @@ pub struct Excesses {
 
 /// Which coalitions are looked at: all proper ones, or those that are not marked.
 pub type Skip<'a> = Option<&'a [bool]>;
+
+/// A game of exact values whose greatest excess can be found: in a table, or by what is known of its kind.
+pub trait ExcessOracle: Sync {
+    /// How many players there are.
+    fn players(&self) -> usize;
+
+    /// $v(S)$.
+    fn value(&self, coalition: Coalition) -> RBig;
+
+    /// A coalition of greatest excess among those that are looked at, all of them proper; none where there is none.
+    fn worst(&self, point: &[RBig]) -> Option<(Coalition, RBig)>;
+
+    /// Which players are known to be interchangeable.
+    fn classes(&self) -> Classes {
+        Classes::single(self.players())
+    }
+}
+
+impl ExcessOracle for Excesses {
+    fn players(&self) -> usize {
+        self.players
+    }
+
+    fn value(&self, coalition: Coalition) -> RBig {
+        Self::value(self, coalition)
+    }
+
+    fn worst(&self, point: &[RBig]) -> Option<(Coalition, RBig)> {
+        Self::worst(self, point, None)
+    }
+}
+
+/// The coalitions of a table that are not marked.
+pub(super) struct Unmarked<'a> {
+    pub(super) excesses: &'a Excesses,
+    pub(super) marks: &'a [bool],
+}
+
+impl ExcessOracle for Unmarked<'_> {
+    fn players(&self) -> usize {
+        self.excesses.players
+    }
+
+    fn value(&self, coalition: Coalition) -> RBig {
+        self.excesses.value(coalition)
+    }
+
+    fn worst(&self, point: &[RBig]) -> Option<(Coalition, RBig)> {
+        self.excesses.worst(point, Some(self.marks))
+    }
+}
 
 impl Excesses {
     /// Of a table.
@@ -60,13 +112,8 @@ impl Excesses {
         let exact = |coalition| (coalition, self.excess(coalition, point));
         match self.near(point, skip) {
             Some(few) => few.into_iter().map(exact).reduce(|a, b| if b.1 > a.1 { b } else { a }),
-            None => self.scan(point, skip, None).map(exact),
+            None => self.scan(point, skip).map(exact),
         }
-    }
-
-    /// The first proper coalition whose excess is above a level.
-    pub fn first_above(&self, point: &[RBig], level: &RBig, skip: Skip<'_>) -> Option<Coalition> {
-        self.scan(point, skip, Some(level))
     }
 
     /// The proper coalitions whose excess is a number.
@@ -111,17 +158,12 @@ impl Excesses {
         Some(few)
     }
 
-    /// The first coalition of greatest excess, or the first one above a level.
-    fn scan(&self, point: &[RBig], skip: Skip<'_>, level: Option<&RBig>) -> Option<Coalition> {
+    /// The first coalition of greatest excess.
+    fn scan(&self, point: &[RBig], skip: Skip<'_>) -> Option<Coalition> {
         let point = &point[..self.players];
-        let mut denominator = UBig::ONE;
-        for x in point.iter().chain(level) {
-            let common = (&denominator).gcd(x.denominator());
-            denominator = denominator / common * x.denominator();
-        }
+        let denominator = common(point);
         let scaled = |x: &RBig| (x.numerator() * (&denominator / x.denominator())) << self.shift;
         let shares: Vec<IBig> = point.iter().map(scaled).collect();
-        let level = level.map(scaled);
         // Sums of up to 24 shares, and differences of them, then stay below 2^127.
         let narrow = |number: &IBig| (bits(number) <= 120).then(|| i128::try_from(number).ok()).flatten();
         let denominator = IBig::from(denominator);
@@ -129,16 +171,23 @@ impl Excesses {
             && bits(&denominator) + self.length <= 120
             && let Some(factor) = narrow(&denominator)
             && let Some(shares) = shares.iter().map(narrow).collect::<Option<Vec<i128>>>()
-            && let Some(level) = level.as_ref().map(narrow).map_or(Some(None), |level| level.map(Some))
         {
-            return search(&shares, |set| values[set] * factor, skip, level, 0);
+            return search(&shares, |set| values[set] * factor, skip, 0);
         }
-        search(&shares, |set| &self.wide[set] * &denominator, skip, level, IBig::ZERO)
+        search(&shares, |set| &self.wide[set] * &denominator, skip, IBig::ZERO)
     }
 }
 
+/// The least common denominator.
+pub(super) fn common(numbers: &[RBig]) -> UBig {
+    numbers.iter().fold(UBig::ONE, |common, number| {
+        let shared = (&common).gcd(number.denominator());
+        common / shared * number.denominator()
+    })
+}
+
 /// How many bits the absolute value has.
-fn bits(number: &IBig) -> usize {
+pub(super) fn bits(number: &IBig) -> usize {
     number.unsigned_abs().bit_len()
 }
 
@@ -168,14 +217,8 @@ fn sums<T: Clone + Add<Output = T>>(shares: &[T], zero: T) -> Vec<T> {
     sums
 }
 
-/// The first proper coalition of greatest $v(S) - \sum_{i \in S} x_i$, or the first one where that is above a level.
-fn search<T>(
-    shares: &[T],
-    value: impl Fn(usize) -> T + Sync,
-    skip: Skip<'_>,
-    level: Option<T>,
-    zero: T,
-) -> Option<Coalition>
+/// The first proper coalition of greatest $v(S) - \sum_{i \in S} x_i$.
+fn search<T>(shares: &[T], value: impl Fn(usize) -> T + Sync, skip: Skip<'_>, zero: T) -> Option<Coalition>
 where
     T: Clone + Ord + Send + Sync + Add<Output = T> + Sub<Output = T>,
 {
@@ -191,16 +234,11 @@ where
             (set, excess)
         })
     };
-    let parts = (0..above.len()).into_par_iter();
-    let found = match level {
-        Some(level) => parts.find_map_first(|high| part(high).find(|(_, excess)| *excess > level)),
-        None => {
-            let greater = |a: (usize, T), b: (usize, T)| {
-                if b.1 > a.1 || b.1 == a.1 && b.0 < a.0 { b } else { a }
-            };
-            parts.filter_map(|high| part(high).reduce(greater)).reduce_with(greater)
-        }
+    let greater = |a: (usize, T), b: (usize, T)| {
+        if b.1 > a.1 || b.1 == a.1 && b.0 < a.0 { b } else { a }
     };
+    let parts = (0..above.len()).into_par_iter();
+    let found = parts.filter_map(|high| part(high).reduce(greater)).reduce_with(greater);
     found.map(|(set, _)| Coalition(set as u128))
 }
 
@@ -231,8 +269,6 @@ mod tests {
             let greatest = all.iter().max().expect("coalitions");
             let first = all.iter().position(|e| e == greatest).expect("one") as u128 + 1;
             prop_assert_eq!(excesses.worst(&point, None), Some((Coalition(first), greatest.clone())));
-            let above = all.iter().position(|e| *e > all[3]).map(|place| Coalition(place as u128 + 1));
-            prop_assert_eq!(excesses.first_above(&point, &all[3], None), above);
             let value = excesses.value(Coalition(5));
             prop_assert_eq!(RBig::try_from(game.values()[5]).expect("finite"), value);
         }

@@ -1,8 +1,10 @@
 //! Games of the literature, given by a few numbers.
 
 use super::coalition::Coalition;
+use super::known::rational;
 use super::table::Game;
 use crate::error::TheoryError;
+use dashu_ratio::RBig;
 use serde::{Deserialize, Serialize};
 
 /// A game given by a few numbers. Costs are negative values.
@@ -73,7 +75,9 @@ impl Kind {
             Self::Airport { costs } => numbers.extend(costs),
             Self::Bankruptcy { estate, claims } => {
                 numbers.extend([*estate].iter().chain(claims));
-                if claims.iter().sum::<f64>() < *estate {
+                if claims.iter().chain([estate]).all(|number| number.is_finite())
+                    && exact_sum(claims) < rational(*estate)
+                {
                     let expected = "at most the sum of the claims";
                     return Err(TheoryError::Range { name: "estate", expected, found: *estate });
                 }
@@ -136,21 +140,26 @@ impl Game for Kind {
                 let claimed: f64 = others.map(|player| claims[player]).sum();
                 if coalition == Coalition::EMPTY { 0.0 } else { (estate - claimed).max(0.0) }
             }
-            Self::SpanningTree { costs } => -tree(costs, coalition),
+            Self::SpanningTree { costs } => -prices(costs, coalition).into_iter().sum::<f64>(),
         })
     }
 }
 
-/// The cost of the cheapest tree over the source and a coalition (Prim's algorithm).
-fn tree(costs: &[Vec<f64>], coalition: Coalition) -> f64 {
+/// $\sum_i c_i$ of finite doubles.
+fn exact_sum(numbers: &[f64]) -> RBig {
+    numbers.iter().fold(RBig::ZERO, |sum, number| sum + rational(*number))
+}
+
+/// What the edges of the cheapest tree over the source and a coalition cost (Prim's algorithm).
+pub(super) fn prices(costs: &[Vec<f64>], coalition: Coalition) -> Vec<f64> {
     let mut away: Vec<(usize, f64)> = coalition.members().map(|player| (player + 1, costs[0][player + 1])).collect();
-    let mut cost = 0.0;
+    let mut prices = Vec::new();
     while let Some(place) = (0..away.len()).min_by(|a, b| away[*a].1.total_cmp(&away[*b].1)) {
         let (node, price) = away.swap_remove(place);
-        cost += price;
+        prices.push(price);
         away.iter_mut().for_each(|(other, price)| *price = price.min(costs[node][*other]));
     }
-    cost
+    prices
 }
 
 #[cfg(test)]

@@ -118,7 +118,7 @@ impl<'a> Known<'a> {
     pub fn solve(&mut self) -> (Vec<RBig>, RBig) {
         let mut simplex = self.simplex.take().unwrap_or_else(|| self.start());
         let n = self.players();
-        while let Some(row) = self.violated(simplex.point(), simplex.stalls()) {
+        while let Some(row) = self.violated(simplex.point()) {
             let entered = simplex.enter(row);
             assert_eq!(entered, Entered::Pivoted, "payoffs that are not negative can be divided");
         }
@@ -136,7 +136,7 @@ impl<'a> Known<'a> {
         let mut rows =
             vec![Row { name: 0, coefficients: whole, bound: rational(self.grand), equal: true }, self.row(*first)];
         let spare = first.members().next();
-        rows.extend((0..n).filter(|player| Some(*player) != spare).map(|player| floor(n, n + 1, player, RBig::ZERO)));
+        rows.extend((0..n).filter(|player| Some(*player) != spare).map(|player| floor(n + 1, player, RBig::ZERO)));
         let mut objective = vec![RBig::ZERO; n];
         objective.push(RBig::ONE);
         Simplex::new(&objective, rows).expect("the start is a basis")
@@ -149,30 +149,19 @@ impl<'a> Known<'a> {
         Row { name: coalition.0, coefficients, bound: rational(self.values[&coalition]), equal: false }
     }
 
-    /// The row that is violated most, or the first one.
-    fn violated(&self, point: &[RBig], first: bool) -> Option<Row> {
+    /// The row that is violated most.
+    fn violated(&self, point: &[RBig]) -> Option<Row> {
         let (n, level) = (self.players(), &point[self.players()]);
         let short = |coalition: &Coalition, value: &f64| {
             coalition.members().fold(rational(*value) - level, |left, player| left - &point[player])
         };
-        let mut worst: Option<(Coalition, RBig)> = None;
-        for (coalition, value) in &self.values {
-            let by = short(coalition, value);
-            if by > worst.as_ref().map_or(RBig::ZERO, |(_, by)| by.clone()) {
-                worst = Some((*coalition, by));
-                if first {
-                    break;
-                }
-            }
-        }
-        let poor = (0..n).filter(|player| point[*player] < RBig::ZERO);
-        let poor = if first { poor.min() } else { poor.min_by(|a, b| point[*a].cmp(&point[*b])) };
+        let shorts = self.values.iter().map(|(coalition, value)| (*coalition, short(coalition, value)));
+        let worst = shorts.reduce(|a, b| if b.1 > a.1 { b } else { a }).filter(|(_, by)| *by > RBig::ZERO);
+        let poor = (0..n).min_by(|a, b| point[*a].cmp(&point[*b])).filter(|player| point[*player] < RBig::ZERO);
         match (worst, poor) {
-            (Some((_, by)), Some(player)) if !first && by < -point[player].clone() => {
-                Some(floor(n, n + 1, player, RBig::ZERO))
-            }
-            (Some((coalition, _)), _) => Some(self.row(coalition)),
-            (None, Some(player)) => Some(floor(n, n + 1, player, RBig::ZERO)),
+            (Some((coalition, by)), Some(player)) if by >= -point[player].clone() => Some(self.row(coalition)),
+            (_, Some(player)) => Some(floor(n + 1, player, RBig::ZERO)),
+            (Some((coalition, _)), None) => Some(self.row(coalition)),
             (None, None) => None,
         }
     }

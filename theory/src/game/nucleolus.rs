@@ -7,8 +7,9 @@
 //! # Source
 //! M. Maschler, B. Peleg, L. S. Shapley, *Geometric properties of the kernel, nucleolus, and related solution concepts*, 1979.
 
+use super::classes::Classes;
 use super::coalition::Coalition;
-use super::excess::Excesses;
+use super::excess::{Excesses, Unmarked};
 use super::least_core::{floor_of, indicator, least_excess};
 use super::table::{Game, Table};
 use crate::error::TheoryError;
@@ -49,15 +50,15 @@ pub fn prenucleolus(game: &Table) -> Nucleolus {
 }
 
 fn stages(excesses: &Excesses, n: usize, floors: Option<&[RBig]>) -> Nucleolus {
-    let mut span = Span::default();
+    let (mut span, single) = (Span::default(), Classes::single(n));
     let whole = (vec![RBig::ONE; n], excesses.value(Coalition::all(n)));
     span.insert(&whole.0);
     let mut payoffs = vec![whole.1.clone()];
     let mut equations = vec![whole];
     let (mut levels, mut pivots) = (Vec::new(), 0);
     while span.rank() < n {
-        let fixed = determined(&span, n);
-        let (simplex, entered) = least_excess(excesses, n, &equations, Some(&fixed), floors);
+        let marks = determined(&span, n);
+        let (simplex, entered) = least_excess(&Unmarked { excesses, marks: &marks }, &single, &equations, floors);
         pivots += entered;
         payoffs = simplex.point()[..n].to_vec();
         let level = simplex.value().clone();

@@ -38,8 +38,19 @@ pub struct Estimate {
     pub units: usize,
     /// Values asked for, those that were asked for before included.
     pub evaluations: usize,
-    /// Means after 1, 2, 4, … units, to see them settle.
-    pub trace: Vec<(usize, Vec<f64>)>,
+    /// The same after 2, 4, 8, … units and at the end, to see them settle.
+    pub trace: Vec<Stage>,
+}
+
+/// An estimate on the way.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Stage {
+    /// Units drawn until then.
+    pub units: usize,
+    /// Their mean.
+    pub payoffs: Vec<f64>,
+    /// Its standard errors.
+    pub errors: Vec<f64>,
 }
 
 /// Draws a number of units.
@@ -82,12 +93,13 @@ pub fn sample(game: &dyn Game, method: Method, units: usize, seed: u64) -> Resul
             sum[i] += away / (unit + 1) as f64;
             squares[i] += away * (value - sum[i]);
         }
-        if (unit + 1).is_power_of_two() || unit + 1 == units {
-            trace.push((unit + 1, sum.clone()));
+        let count = (unit + 1) as f64;
+        if unit > 0 && ((unit + 1).is_power_of_two() || unit + 1 == units) {
+            let errors = squares.iter().map(|square| (square / (count - 1.0) / count).sqrt()).collect();
+            trace.push(Stage { units: unit + 1, payoffs: sum.clone(), errors });
         }
     }
-    let count = units as f64;
-    let errors = squares.iter().map(|square| (square / (count - 1.0) / count).sqrt()).collect();
+    let errors = trace.last().map_or_else(Vec::new, |stage| stage.errors.clone());
     Ok(Estimate { payoffs: sum, errors, units, evaluations, trace })
 }
 

@@ -32,17 +32,20 @@ pub fn banzhaf(game: &Table) -> Vec<f64> {
 /// rounding errors small.
 fn averaged(game: &Table, share: impl Fn(usize) -> f64) -> Vec<f64> {
     let (n, values) = (game.players(), game.values());
+    // Sums of up to 2^24 differences of the largest doubles stay finite with this power of two, which changes no digit of them.
+    let largest = values.iter().fold(0.0f64, |largest, value| largest.max(value.abs()));
+    let unit = if largest > f64::MAX / 2f64.powi(30) { 2f64.powi(-60) } else { 1.0 };
     let payoff = |player: usize| {
         let mut sums = vec![(0.0, 0.0); n];
         for set in (0..values.len()).filter(|set| set >> player & 1 == 0) {
             let (sum, lost): &mut (f64, f64) = &mut sums[set.count_ones() as usize];
             // Neumaier's sum: what an addition loses is added at the end.
-            let gain = values[set | 1 << player] - values[set];
+            let gain = unit * values[set | 1 << player] - unit * values[set];
             let next = *sum + gain;
             *lost += if sum.abs() >= gain.abs() { (*sum - next) + gain } else { (gain - next) + *sum };
             *sum = next;
         }
-        sums.iter().enumerate().map(|(others, (sum, lost))| share(others) * (sum + lost)).sum()
+        sums.iter().enumerate().map(|(others, (sum, lost))| share(others) * (sum + lost)).sum::<f64>() / unit
     };
     (0..n).map(payoff).collect()
 }

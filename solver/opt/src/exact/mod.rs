@@ -125,14 +125,6 @@ fn subtract(v: &mut [RBig], factor: &RBig, w: &[RBig]) {
     }
 }
 
-/// The solution of $A x = b$ for a square matrix of rows; none where it is singular.
-pub fn solve(matrix: &[Vec<RBig>], right: &[RBig]) -> Option<Vec<RBig>> {
-    let mut rows: Vec<Vec<RBig>> =
-        matrix.iter().zip(right).map(|(row, b)| row.iter().cloned().chain([b.clone()]).collect()).collect();
-    eliminate(&mut rows)?;
-    Some(rows.into_iter().map(|mut row| row.pop().unwrap_or(RBig::ZERO)).collect())
-}
-
 /// Turns $[A \mid B]$, with square $A$, into $[I \mid A^{-1} B]$; none where $A$ is singular.
 fn eliminate(rows: &mut [Vec<RBig>]) -> Option<()> {
     for place in 0..rows.len() {
@@ -170,10 +162,13 @@ mod tests {
     }
 
     #[test]
-    fn equations_are_solved() {
-        let matrix = [vector(&[0, 2, 1]), vector(&[1, 1, 0]), vector(&[3, 0, 1])];
-        let point = solve(&matrix, &vector(&[7, 3, 6])).expect("regular");
-        matrix.iter().zip(vector(&[7, 3, 6])).for_each(|(row, b)| assert_eq!(dot(row, &point), b));
-        assert!(solve(&[vector(&[1, 2]), vector(&[2, 4])], &vector(&[1, 2])).is_none());
+    fn matrices_are_inverted() {
+        let matrix = [[0, 2, 1], [1, 1, 0], [3, 0, 1]];
+        let mut rows: Vec<Vec<RBig>> =
+            matrix.iter().zip([7, 3, 6]).map(|([a, b, c], d)| vector(&[*a, *b, *c, d])).collect();
+        eliminate(&mut rows).expect("regular");
+        let point: Vec<RBig> = rows.iter().map(|row| row[3].clone()).collect();
+        matrix.iter().zip([7, 3, 6]).for_each(|(row, b)| assert_eq!(dot(&vector(row), &point), RBig::from(b)));
+        assert!(eliminate(&mut [vector(&[1, 2, 1]), vector(&[2, 4, 2])]).is_none());
     }
 }

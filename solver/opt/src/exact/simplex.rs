@@ -5,23 +5,29 @@
 //! A basis is $n$ independent rows that hold with equality; it fixes the point $x$, and its multipliers $y$ with
 //! $\sum_i y_i a_i = c$ and $y_i \ge 0$ at inequalities prove that no point of these rows is better. A row that the point
 //! violates enters, another leaves, and the value only grows, until no row is violated.
+//!
+//! Many multipliers may be 0, and a pivot then makes no progress. No basis comes twice all the same, whichever rows enter: the
+//! rows compete as if the objective were $c + \sum_j \varepsilon^j a_j$ over the rows $a_j$ of the first basis, with
+//! $\varepsilon > 0$ smaller than any number that matters; every pivot makes progress on that.
+//!
+//! # Source
+//! G. B. Dantzig, A. Orden, P. Wolfe, *The generalized simplex method for minimizing a linear form under linear inequality
+//! restraints*, 1955: the order of dictionaries in the test of ratios.
 
 use super::{Row, dot};
 use dashu_ratio::RBig;
-
-/// Pivots without progress after which rows are taken in the order of their names, so that no basis comes twice.
-const PATIENCE: usize = 30;
 
 /// A basis, its point and its multipliers.
 #[derive(Clone, Debug)]
 pub struct Simplex {
     rows: Vec<Row>,
+    /// The inequalities of the first basis.
+    first: Vec<Vec<RBig>>,
     /// Column $i$ of the inverse of the matrix of rows: how the point moves with the bound of row $i$.
     inverse: Vec<Vec<RBig>>,
     multipliers: Vec<RBig>,
     point: Vec<RBig>,
     value: RBig,
-    stalled: usize,
 }
 
 /// What became of a row that was entered.
@@ -53,7 +59,8 @@ impl Simplex {
             point.iter_mut().zip(column).for_each(|(x, entry)| *x += &row.bound * entry);
         }
         let value = dot(objective, &point);
-        Some(Self { rows, inverse, multipliers, point, value, stalled: 0 })
+        let first = rows.iter().filter(|row| !row.equal).map(|row| row.coefficients.clone()).collect();
+        Some(Self { rows, first, inverse, multipliers, point, value })
     }
 
     /// The point.
@@ -71,11 +78,6 @@ impl Simplex {
         self.rows.iter().zip(&self.multipliers)
     }
 
-    /// Whether the row to enter next should be the violated one with the least name, instead of the one that is violated most.
-    pub fn stalls(&self) -> bool {
-        self.stalled >= PATIENCE
-    }
-
     /// Enters a row.
     ///
     /// # Panics
@@ -89,23 +91,10 @@ impl Simplex {
         }
         // The row as a combination of the basis: what enters relieves rows with positive shares.
         let shares: Vec<RBig> = self.inverse.iter().map(|column| dot(&row.coefficients, column)).collect();
-        let mut leaving: Option<(usize, RBig)> = None;
-        for (index, share) in shares.iter().enumerate() {
-            if self.rows[index].equal || *share <= RBig::ZERO {
-                continue;
-            }
-            let ratio = &self.multipliers[index] / share;
-            let better = leaving.as_ref().is_none_or(|(other, least)| {
-                ratio < *least || ratio == *least && self.rows[index].name < self.rows[*other].name
-            });
-            if better {
-                leaving = Some((index, ratio));
-            }
-        }
-        let Some((leaving, step)) = leaving else {
+        let Some(leaving) = self.leaving(&shares) else {
             return Entered::Infeasible;
         };
-        self.stalled = if step.is_zero() { self.stalled + 1 } else { 0 };
+        let step = &self.multipliers[leaving] / &shares[leaving];
         self.value += &step * &short;
         for (y, share) in self.multipliers.iter_mut().zip(&shares) {
             if !share.is_zero() {
@@ -126,6 +115,28 @@ impl Simplex {
         });
         self.rows[leaving] = row;
         Entered::Pivoted
+    }
+
+    /// The inequality whose multiplier is the first to reach 0: of those with positive shares the one of least
+    /// $y_i(\varepsilon) / \text{share}_i$. Only ties are looked at beyond $\varepsilon = 0$.
+    fn leaving(&self, shares: &[RBig]) -> Option<usize> {
+        let mut tied: Vec<usize> =
+            (0..shares.len()).filter(|row| !self.rows[*row].equal && shares[*row] > RBig::ZERO).collect();
+        let least = |tied: &mut Vec<usize>, part: &dyn Fn(usize) -> RBig| {
+            let ratios: Vec<RBig> = tied.iter().map(|row| part(*row) / &shares[*row]).collect();
+            if let Some(least) = ratios.iter().min() {
+                let mut ratio = ratios.iter();
+                tied.retain(|_| ratio.next() == Some(least));
+            }
+        };
+        least(&mut tied, &|row| self.multipliers[row].clone());
+        for coefficients in &self.first {
+            if tied.len() < 2 {
+                break;
+            }
+            least(&mut tied, &|row| dot(coefficients, &self.inverse[row]));
+        }
+        tied.first().copied()
     }
 }
 
@@ -160,6 +171,40 @@ mod tests {
         assert_eq!(simplex.enter(row(4, &[0, -1], -1)), Entered::Satisfied);
         let proved = simplex.basis().fold(RBig::ZERO, |sum, (row, y)| sum + y * &row.bound);
         assert_eq!(proved, *simplex.value());
+    }
+
+    /// Beale's program, on which the simplex method with ties broken by place returns to its first basis.
+    #[test]
+    fn ties_do_not_bring_a_basis_back() {
+        // The dual of: max 3/4 u - 150 v + 1/50 w - 6 z, u/4 - 60 v - w/25 + 9 z <= 0, u/2 - 90 v - w/50 + 3 z <= 0, w <= 1.
+        let ratio = |a: i64, b: u64| RBig::from_parts(a.into(), b.into());
+        let wanted = [
+            (vec![ratio(1, 4), ratio(1, 2), ratio(0, 1)], ratio(3, 4)),
+            (vec![ratio(-60, 1), ratio(-90, 1), ratio(0, 1)], ratio(-150, 1)),
+            (vec![ratio(-1, 25), ratio(-1, 50), ratio(1, 1)], ratio(1, 50)),
+            (vec![ratio(9, 1), ratio(3, 1), ratio(0, 1)], ratio(-6, 1)),
+        ];
+        let rows = |place: usize| {
+            let (coefficients, bound) = wanted[place].clone();
+            Row { name: 3 + place as u128, coefficients, bound, equal: false }
+        };
+        let unit = |place: usize| {
+            let coefficients = (0..3).map(|i| if i == place { RBig::ONE } else { RBig::ZERO }).collect();
+            Row { name: place as u128, coefficients, bound: RBig::ZERO, equal: false }
+        };
+        let objective = [RBig::ZERO, RBig::ZERO, RBig::ONE];
+        let mut simplex = Simplex::new(&objective, (0..3).map(unit).collect()).expect("a start");
+        let all = || (0..3).map(unit).chain((0..4).map(rows));
+        let short = |row: &Row, simplex: &Simplex| &row.bound - row.at(simplex.point());
+        for _ in 0..12 {
+            let most = all().max_by(|a, b| short(a, &simplex).cmp(&short(b, &simplex))).expect("rows");
+            if short(&most, &simplex) <= RBig::ZERO {
+                break;
+            }
+            assert_eq!(simplex.enter(most), Entered::Pivoted);
+        }
+        assert!(all().all(|row| short(&row, &simplex) <= RBig::ZERO), "{:?}", simplex.point());
+        assert_eq!(*simplex.value(), ratio(1, 20));
     }
 
     #[test]
