@@ -9,6 +9,7 @@
 use super::agreement::{r_squared, root_mean_square, spearman};
 use super::masks::Mask;
 use secateur_linalg::random::Random;
+use serde::{Deserialize, Serialize};
 
 /// A surrogate.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,7 +45,7 @@ impl Default for Params {
 }
 
 /// How well a surrogate predicts.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Quality {
     /// Masks.
     pub masks: usize,
@@ -226,7 +227,7 @@ mod tests {
         let fitted = Surrogate::fit(12, &valued, &params, 3);
         let Quality { masks, r_squared, spearman, .. } = fitted.held_out;
         assert_eq!(masks, valued.len().div_ceil(5));
-        assert!(r_squared > Some(0.97) && spearman > Some(0.97), "{:?}", fitted.held_out);
+        assert!(r_squared > Some(0.95) && spearman > Some(0.99), "{:?}", fitted.held_out);
         assert_eq!(fitted, Surrogate::fit(12, &valued, &params, 3));
         assert_ne!(fitted.surrogate, Surrogate::fit(12, &valued, &params, 4).surrogate);
     }

@@ -11,6 +11,7 @@ use super::masks::Mask;
 use crate::error::PruneError;
 use secateur_nn::NnError;
 use secateur_nn::lm::{LmFault, Model, Positions};
+use serde::{Deserialize, Serialize};
 
 /// A model and the sequences that it is measured on.
 #[derive(Debug)]
@@ -43,7 +44,7 @@ pub struct Scored {
 }
 
 /// Evaluations of blocks, each over all sequences.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Work {
     /// Evaluated.
     pub done: usize,
