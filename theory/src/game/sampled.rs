@@ -175,3 +175,24 @@ fn pair(game: &dyn Game, random: &mut Random, grand: f64) -> Result<Vec<f64>, Th
     let mean = (0..n).map(part).sum::<f64>() / n as f64;
     Ok((0..n).map(|player| (part(player) - mean) / (0.5 - beta) + grand / n as f64).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::game::Table;
+
+    #[test]
+    fn the_mean_of_images_is_the_estimate() {
+        let game = Table::new(3, vec![0.0, 1.0, 2.0, 4.0, 0.5, 3.0, 2.5, 7.0]).expect("a game");
+        for method in [Method::Permutation, Method::Antithetic, Method::Stratified, Method::Kernel] {
+            let (images, whole) = (images(&game, method, 9, 4), sample(&game, method, 9, 4).expect("values"));
+            let images = images.expect("values");
+            for (player, payoff) in whole.payoffs.iter().enumerate() {
+                let mean = images.iter().map(|image| image[player]).sum::<f64>() / 9.0;
+                // Nine numbers below 10, added in another way.
+                assert!((mean - payoff).abs() < 1e-12, "{method:?}: {mean} {payoff}");
+            }
+        }
+        assert!(images(&game, Method::Kernel, 1, 0).is_err());
+    }
+}

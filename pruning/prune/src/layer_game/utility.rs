@@ -94,7 +94,7 @@ impl<'a> Utility<'a> {
         Walk { utility: self, begin: streams, path: Vec::new(), work: Work::default() }
     }
 
-    /// Scores masks in an order in which neighbours share what they begin with, each once; handed out as they come.
+    /// Scores masks, each once, in an order in which neighbours share what they begin with; and what that took.
     pub fn score(&self, masks: &[Mask]) -> (Vec<Scored>, Work) {
         let mut sorted = masks.to_vec();
         super::masks::neighbours(&mut sorted);
