@@ -95,7 +95,7 @@ impl Surrogate {
         let (mut random, mut rate) = (Random::stream(seed, 2), params.rate);
         let mut step = vec![0.0; surrogate.weights.len()];
         for epoch in 0..params.epochs {
-            if epoch > 0 && epoch % params.decay.max(1) == 0 {
+            if epoch > 0 && epoch.is_multiple_of(params.decay.max(1)) {
                 rate *= 0.1;
             }
             for batch in random.permutation(fitted.len()).chunks(params.batch) {
