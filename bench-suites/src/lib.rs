@@ -18,6 +18,7 @@
 //! | theory against the real algorithms | [`theory`] |
 //! | games whose values are expensive, kept on disk | [`oracle`] |
 //! | shares of clients who train together | [`federated`] |
+//! | which blocks of language models can go | [`layers`] |
 //! | the digits that ship | [`mod@digits`] |
 
 pub mod certified;
@@ -28,6 +29,7 @@ pub mod error;
 pub mod experiment;
 pub mod federated;
 pub mod journal;
+pub mod layers;
 pub mod local;
 pub mod oracle;
 pub mod page;

@@ -6,10 +6,12 @@
 //! | how well a text is predicted | `perplexity.rs` |
 //! | which choice a model takes | `choices.rs` |
 //! | show a model | `inspect.rs` |
+//! | which blocks can go | `layer_game.rs` |
 
 mod choices;
 mod generate;
 mod inspect;
+mod layer_game;
 mod perplexity;
 
 use crate::error::CliError;
@@ -32,6 +34,7 @@ enum Task {
     Perplexity(perplexity::Arguments),
     Choices(choices::Arguments),
     Inspect(inspect::Arguments),
+    LayerGame(layer_game::Arguments),
 }
 
 /// A model with its tokenizer.
@@ -64,6 +67,7 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
         Task::Perplexity(arguments) => perplexity::run(arguments),
         Task::Choices(arguments) => choices::run(arguments),
         Task::Inspect(arguments) => inspect::run(arguments),
+        Task::LayerGame(arguments) => layer_game::run(arguments),
     }
 }
 

@@ -88,6 +88,12 @@ pub enum StudyError {
     /// A plot.
     #[error(transparent)]
     Plot(#[from] PlotError),
+    /// The caller stopped a run of which nobody knows how many measurements it has; what was measured is on disk.
+    #[error("stopped after {done} measurements, which are kept: run again to go on")]
+    Interrupted {
+        /// Measurements on disk.
+        done: usize,
+    },
     /// The caller stopped the run; what was measured is on disk.
     #[error("stopped after {done} of {all} measurements, which are kept: run again to go on")]
     Stopped {

@@ -186,6 +186,12 @@ pub enum PruneError {
         /// The weight.
         tensor: String,
     },
+    /// A language model whose perplexity is not finite on the sequences at hand.
+    #[error("without blocks {removed:?} the perplexity on these sequences is not finite")]
+    Perplexity {
+        /// The blocks that were removed.
+        removed: Vec<usize>,
+    },
     /// The training that was handed in failed.
     #[error("training failed: {0}")]
     Training(#[source] Box<dyn std::error::Error + Send + Sync>),

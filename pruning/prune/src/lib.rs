@@ -13,6 +13,7 @@
 //! | tensors of a safetensors file, without a network | [`stored`] |
 //! | what has to go together; removing it | [`structured`] |
 //! | what changes nothing on a set of inputs | [`lossless`] |
+//! | layers of language models as players of a game | [`layer_game`] |
 //! | parameters, bytes, operations, seconds | [`cost`], [`crossover`] |
 
 mod activations;
@@ -22,6 +23,7 @@ pub mod calibration;
 pub mod cost;
 pub mod crossover;
 pub mod error;
+pub mod layer_game;
 pub mod lossless;
 pub mod pipeline;
 pub mod reconstruct;

@@ -61,28 +61,11 @@ pub struct Stage {
 /// No unit or one, which has no deviation; `Kernel` with fewer than two players; a value is not known.
 pub fn sample(game: &dyn Game, method: Method, units: usize, seed: u64) -> Result<Estimate, TheoryError> {
     let n = game.players();
-    if units < 2 {
-        return Err(TheoryError::Range { name: "units", expected: "2 or more", found: units as f64 });
-    }
-    if n < 2 {
-        return Err(TheoryError::Range { name: "players", expected: "2 or more", found: n as f64 });
-    }
-    let grand = game.value(Coalition::all(n))?;
+    let grand = opening(game, units)?;
     let (mut sum, mut squares, mut evaluations) = (vec![0.0; n], vec![0.0; n], 1);
     let mut trace = Vec::new();
     for unit in 0..units {
-        let mut random = Random::stream(seed, unit as u64);
-        let image = match method {
-            Method::Permutation => arrivals(game, &random.permutation(n), grand)?,
-            Method::Antithetic => {
-                let forth = random.permutation(n);
-                let back: Vec<usize> = forth.iter().rev().copied().collect();
-                let (a, b) = (arrivals(game, &forth, grand)?, arrivals(game, &back, grand)?);
-                a.iter().zip(&b).map(|(a, b)| 0.5 * (a + b)).collect()
-            }
-            Method::Stratified => strata(game, &mut random)?,
-            Method::Kernel => pair(game, &mut random, grand)?,
-        };
+        let image = image(game, method, grand, &mut Random::stream(seed, unit as u64))?;
         evaluations += match method {
             Method::Permutation => n - 1,
             Method::Antithetic => 2 * (n - 1),
@@ -129,6 +112,43 @@ impl Game for Asked {
     fn value(&self, coalition: Coalition) -> Result<f64, TheoryError> {
         self.coalitions.lock().unwrap_or_else(PoisonError::into_inner).insert(coalition);
         Ok(0.0)
+    }
+}
+
+/// The images of the same units one by one, whose mean is the estimate: what a bootstrap draws from.
+///
+/// # Errors
+/// As [`sample`].
+pub fn images(game: &dyn Game, method: Method, units: usize, seed: u64) -> Result<Vec<Vec<f64>>, TheoryError> {
+    let grand = opening(game, units)?;
+    (0..units as u64).map(|unit| image(game, method, grand, &mut Random::stream(seed, unit))).collect()
+}
+
+/// $v(N)$, where so many units make an estimate.
+fn opening(game: &dyn Game, units: usize) -> Result<f64, TheoryError> {
+    let n = game.players();
+    if units < 2 {
+        return Err(TheoryError::Range { name: "units", expected: "2 or more", found: units as f64 });
+    }
+    if n < 2 {
+        return Err(TheoryError::Range { name: "players", expected: "2 or more", found: n as f64 });
+    }
+    game.value(Coalition::all(n))
+}
+
+/// One unit, as a payoff for each player.
+fn image(game: &dyn Game, method: Method, grand: f64, random: &mut Random) -> Result<Vec<f64>, TheoryError> {
+    let n = game.players();
+    match method {
+        Method::Permutation => arrivals(game, &random.permutation(n), grand),
+        Method::Antithetic => {
+            let forth = random.permutation(n);
+            let back: Vec<usize> = forth.iter().rev().copied().collect();
+            let (a, b) = (arrivals(game, &forth, grand)?, arrivals(game, &back, grand)?);
+            Ok(a.iter().zip(&b).map(|(a, b)| 0.5 * (a + b)).collect())
+        }
+        Method::Stratified => strata(game, random),
+        Method::Kernel => pair(game, random, grand),
     }
 }
 
@@ -183,4 +203,25 @@ fn pair(game: &dyn Game, random: &mut Random, grand: f64) -> Result<Vec<f64>, Th
     let part = |player: usize| 0.5 * if coalition.has(player) { inside } else { outside };
     let mean = (0..n).map(part).sum::<f64>() / n as f64;
     Ok((0..n).map(|player| (part(player) - mean) / (0.5 - beta) + grand / n as f64).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::game::Table;
+
+    #[test]
+    fn the_mean_of_images_is_the_estimate() {
+        let game = Table::new(3, vec![0.0, 1.0, 2.0, 4.0, 0.5, 3.0, 2.5, 7.0]).expect("a game");
+        for method in [Method::Permutation, Method::Antithetic, Method::Stratified, Method::Kernel] {
+            let (images, whole) = (images(&game, method, 9, 4), sample(&game, method, 9, 4).expect("values"));
+            let images = images.expect("values");
+            for (player, payoff) in whole.payoffs.iter().enumerate() {
+                let mean = images.iter().map(|image| image[player]).sum::<f64>() / 9.0;
+                // Nine numbers below 10, added in another way.
+                assert!((mean - payoff).abs() < 1e-12, "{method:?}: {mean} {payoff}");
+            }
+        }
+        assert!(images(&game, Method::Kernel, 1, 0).is_err());
+    }
 }
