@@ -13,6 +13,7 @@
 //! | tensors of a safetensors file, without a network | [`stored`] |
 //! | what has to go together; removing it | [`structured`] |
 //! | what changes nothing on a set of inputs | [`lossless`] |
+//! | language models with fewer blocks | [`depth`] |
 //! | parameters, bytes, operations, seconds | [`cost`], [`crossover`] |
 
 mod activations;
@@ -21,6 +22,7 @@ pub mod budget;
 pub mod calibration;
 pub mod cost;
 pub mod crossover;
+pub mod depth;
 pub mod error;
 pub mod lossless;
 pub mod pipeline;
