@@ -238,6 +238,21 @@ pub enum CliError {
         /// What is wrong.
         what: String,
     },
+    /// A language model, its tokenizer or a text for it was refused.
+    #[error(transparent)]
+    Lm(#[from] secateur_nn::lm::LmFault),
+    /// A token before every window, of a model that has none.
+    #[error("{}: --bos window: the model has no token that begins a text", .model.display())]
+    NoBos {
+        /// The model.
+        model: PathBuf,
+    },
+    /// A text that is not UTF-8.
+    #[error("{}: expected text in UTF-8", .path.display())]
+    NotText {
+        /// The file.
+        path: PathBuf,
+    },
     /// An option that would do nothing.
     #[error("{option} {why}")]
     Idle {

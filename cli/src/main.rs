@@ -1,5 +1,5 @@
 //! The command line: `secateur verify`, `equiv`, `bound`, `robust`, `bench`, `experiment`, `prune`, `reduce`, `train`, `ntk`,
-//! `theory`, `inspect` and `eval`; with the feature `full`, `mip` too.
+//! `theory`, `lm`, `inspect` and `eval`; with the feature `full`, `mip` too.
 //!
 //! | what | file |
 //! |---|---|
@@ -19,6 +19,7 @@
 //! | train a network | [`train`] |
 //! | tangent kernels of networks and of sparse layers | [`mod@ntk`] |
 //! | check statements of the theory | [`theory`] |
+//! | language models: continue texts, measure, show | [`lm`] |
 //! | share what coalitions are worth | [`game`] |
 //! | what lowers upper bounds beside the search | [`upper`] |
 //! | witnesses as text, exactly | [`witness`], [`decimal`] |
@@ -37,6 +38,7 @@ mod experiment;
 mod game;
 mod inspect;
 mod interrupt;
+mod lm;
 #[cfg(feature = "full")]
 mod mip;
 mod ntk;
@@ -89,6 +91,7 @@ enum Command {
     Ntk(ntk::Arguments),
     Theory(theory::Arguments),
     Game(game::Arguments),
+    Lm(lm::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -111,6 +114,7 @@ fn main() -> ExitCode {
         Command::Ntk(arguments) => ntk::run(&arguments),
         Command::Theory(arguments) => theory::run(&arguments),
         Command::Game(arguments) => game::run(&arguments),
+        Command::Lm(arguments) => lm::run(&arguments),
     };
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(Ok(exit)) => exit.into(),

@@ -11,6 +11,7 @@
 mod half;
 mod header;
 
+pub(crate) use header::to_bytes as header_bytes;
 pub use header::{Entry, Header};
 
 use std::collections::BTreeMap;
@@ -250,7 +251,7 @@ pub fn parse(bytes: &[u8], origin: &str) -> Result<Safetensors, SafetensorsFault
 /// The bytes of a file with these tensors, in the order of their names.
 pub fn to_bytes(file: &Safetensors) -> Vec<u8> {
     let shapes = file.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor.dtype, tensor.shape.as_slice()));
-    let mut bytes = header::to_bytes(shapes, &file.metadata);
+    let mut bytes = header_bytes(shapes, &file.metadata);
     file.tensors.values().for_each(|tensor| bytes.extend(&tensor.bytes));
     bytes
 }

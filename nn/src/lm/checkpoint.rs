@@ -87,6 +87,11 @@ impl Checkpoint {
         self.bytes
     }
 
+    /// Names, types and shapes of stored tensors, by name; within block $l$ names begin with `model.layers.l.`.
+    pub fn tensors(&self) -> impl Iterator<Item = (&str, Dtype, &[usize])> {
+        self.places.iter().map(|(name, place)| (name.as_str(), place.dtype, place.shape.as_slice()))
+    }
+
     /// How the embedding is stored.
     pub fn dtype(&self) -> Dtype {
         self.places.get(EMBEDDING).map_or(Dtype::F32, |place| place.dtype)

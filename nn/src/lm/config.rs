@@ -255,6 +255,9 @@ impl Config {
         set("vocab_size", json!(self.vocab), |a, b| a.vocab == b.vocab);
         set("tie_word_embeddings", json!(self.tied), |a, b| a.tied == b.tied);
         set("max_position_embeddings", json!(self.context), |a, b| a.context == b.context);
+        if self.family == Family::Llama {
+            set("attention_bias", json!(self.qkv_bias), |a, b| a.qkv_bias == b.qkv_bias);
+        }
         per_block(&mut object, self.blocks);
         let name = match dtype {
             Dtype::F16 => "float16",

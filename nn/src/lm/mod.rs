@@ -13,18 +13,29 @@
 //! | rotary positions | [`Positions`] in `positions.rs` |
 //! | products with weights | [`Matrix`] in `matrix.rs` |
 //! | exponentials of whole rows | `exponential.rs` |
+//! | write a model, tensor by tensor | [`Writer`] in `writer.rs` |
+//! | texts as tokens | [`Tokens`] in `tokens.rs`, `pieces.rs` |
+//! | continue a text | [`generate()`] |
+//! | how well a text is predicted | [`perplexity()`] |
+//! | which of several continuations is likeliest | [`choices`] |
 
 mod attention;
 mod block;
 mod checkpoint;
+pub mod choices;
 mod config;
 mod exponential;
 mod fault;
 mod folder;
+mod generate;
 mod llama2c;
 mod matrix;
 mod model;
+mod perplexity;
+mod pieces;
 mod positions;
+mod tokens;
+mod writer;
 
 pub use attention::BlockCache;
 pub use block::{Block, add, norm};
@@ -32,6 +43,10 @@ pub use checkpoint::Checkpoint;
 pub use config::{Config, Family, Rope, Scaling};
 pub use exponential::surprise;
 pub use fault::LmFault;
+pub use generate::{Generation, Sampling, StopReason, generate};
 pub use matrix::Matrix;
 pub use model::{Cache, Model};
+pub use perplexity::{Perplexity, perplexity};
 pub use positions::Positions;
+pub use tokens::{Reading, Tokens};
+pub use writer::Writer;

@@ -1,0 +1,107 @@
+//! `secateur lm`: language models of the LLaMA and Qwen2 families.
+//!
+//! | what | file |
+//! |---|---|
+//! | continue a text | `generate.rs` |
+//! | how well a text is predicted | `perplexity.rs` |
+//! | which choice a model takes | `choices.rs` |
+//! | show a model | `inspect.rs` |
+
+mod choices;
+mod generate;
+mod inspect;
+mod perplexity;
+
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::output;
+use clap::{Args, Subcommand};
+use secateur_nn::lm::{Checkpoint, LmFault, Model, Tokens};
+use std::path::{Path, PathBuf};
+
+/// Language models: continue texts, measure, show.
+#[derive(Args)]
+pub struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    Generate(generate::Arguments),
+    Perplexity(perplexity::Arguments),
+    Choices(choices::Arguments),
+    Inspect(inspect::Arguments),
+}
+
+/// A model with its tokenizer.
+#[derive(Args)]
+struct Source {
+    /// A folder with config.json and safetensors, or a llama2.c checkpoint.
+    model: PathBuf,
+    /// The tokenizer: tokenizer.json, or a file of llama2.c; by default the one beside the model.
+    #[arg(long, value_name = "FILE")]
+    tokenizer: Option<PathBuf>,
+}
+
+impl Source {
+    fn load(&self) -> Result<(Model, Tokens), CliError> {
+        let checkpoint = Checkpoint::open(&self.model)?;
+        let tokens = match &self.tokenizer {
+            Some(file) => Tokens::open(file)?,
+            None => Tokens::beside(&self.model)?,
+        };
+        let model = Model::load(&checkpoint)?;
+        check_vocab(&model, &tokens)?;
+        Ok((model, tokens))
+    }
+}
+
+/// Runs the command.
+pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
+    match &arguments.task {
+        Task::Generate(arguments) => generate::run(arguments),
+        Task::Perplexity(arguments) => perplexity::run(arguments),
+        Task::Choices(arguments) => choices::run(arguments),
+        Task::Inspect(arguments) => inspect::run(arguments),
+    }
+}
+
+/// Prints a table, or the record: `-` prints it instead, another name gets it as a file.
+fn answer(json: Option<&Path>, record: &impl serde::Serialize, table: &str) -> Result<Exit, CliError> {
+    match json {
+        Some(path) if path.as_os_str() == "-" => output::print(&output::json(record)?)?,
+        Some(path) => {
+            output::write(path, &output::json(record)?)?;
+            output::print(table)?;
+        }
+        None => output::print(table)?,
+    }
+    Ok(Exit::Done)
+}
+
+/// Refuses a file for the record that could not be written later.
+fn check_json(json: Option<&Path>) -> Result<(), CliError> {
+    json.filter(|path| path.as_os_str() != "-").map_or(Ok(()), output::check_writable)
+}
+
+/// A file of text.
+fn read_text(path: &Path) -> Result<String, CliError> {
+    let bytes = std::fs::read(path).map_err(|source| CliError::Read { path: path.to_owned(), source })?;
+    String::from_utf8(bytes).map_err(|_| CliError::NotText { path: path.to_owned() })
+}
+
+/// The tokenizer's file, for records.
+fn name(tokens: &Tokens) -> String {
+    tokens.path().display().to_string()
+}
+
+/// A tokenizer with more tokens than the model has rows goes with another model.
+fn check_vocab(model: &Model, tokens: &Tokens) -> Result<(), CliError> {
+    let vocab = model.embedding.rows();
+    if tokens.vocab() <= vocab {
+        return Ok(());
+    }
+    let what = format!("it has {} tokens, the model {vocab}", tokens.vocab());
+    Err(LmFault::Tokenizer { path: tokens.path().to_owned(), what }.into())
+}

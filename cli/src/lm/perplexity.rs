@@ -1,0 +1,138 @@
+//! `secateur lm perplexity`: how well a model predicts a text.
+
+use super::{Source, answer, check_json, name, read_text};
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::progress::Steps;
+use clap::{Args, ValueEnum};
+use secateur_bench_suites::watcher::Watcher;
+use secateur_nn::lm::{Model, Perplexity, perplexity};
+use serde::Serialize;
+use std::path::PathBuf;
+use std::time::Instant;
+
+/// Measure the perplexity of a text in windows that slide.
+///
+/// Windows begin every STRIDE tokens and hold CONTEXT of them; each scores the tokens that none before it held, given the
+/// window before them. With a stride of the context windows lie end to end, which is the protocol of most published
+/// numbers. Scored is every token but the first of the text, and, where windows lie end to end, the first of each.
+#[derive(Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    source: Source,
+    /// The text (UTF-8).
+    #[arg(long, value_name = "FILE")]
+    text: PathBuf,
+    /// Tokens of a window; by default the model's context, at most 2048.
+    #[arg(long, value_name = "N")]
+    context: Option<usize>,
+    /// Tokens between the beginnings of windows; by default as many as a window has room for.
+    #[arg(long, value_name = "N")]
+    stride: Option<usize>,
+    /// Where the token that begins a text is put.
+    #[arg(long, value_enum, default_value_t = Bos::Text)]
+    bos: Bos,
+    /// Measure only so many tokens from the beginning.
+    #[arg(long, value_name = "N")]
+    tokens: Option<usize>,
+    /// Write a record as JSON to a file, or to standard output with `-` instead of the table.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// No progress on standard error.
+    #[arg(long)]
+    quiet: bool,
+}
+
+/// Where the token that begins a text is put.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Bos {
+    /// Nowhere.
+    None,
+    /// Before the text, where the tokenizer puts it.
+    Text,
+    /// Before every window.
+    Window,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Record {
+    model: String,
+    parameters: usize,
+    tokenizer: String,
+    text: String,
+    /// Bytes of the text that was measured.
+    bytes: usize,
+    bos_at: Bos,
+    #[serde(flatten)]
+    found: Perplexity,
+    /// Of the whole text; the tokens that are not scored count as free.
+    bits_per_byte: f64,
+    seconds: f64,
+    threads: usize,
+    version: String,
+}
+
+/// Runs the command.
+pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
+    check_json(arguments.json.as_deref())?;
+    let Arguments { source, text, bos, quiet, .. } = arguments;
+    let (model, tokens) = source.load()?;
+    let before = arguments.before(&model)?;
+    let content = read_text(text)?;
+    let mut all = tokens.encode(&content, *bos == Bos::Text)?;
+    all.truncate(arguments.tokens.unwrap_or(usize::MAX));
+    let bytes = if arguments.tokens.is_some() { tokens.decode(&all)?.len() } else { content.len() };
+    let context = arguments.context.unwrap_or(model.config.context.min(2048));
+    let stride = arguments.stride.unwrap_or(context.saturating_sub(usize::from(before.is_some())));
+    let display = Steps::new(*quiet)?;
+    let begin = Instant::now();
+    let found = perplexity(&model, &all, context, stride, before, &|done, all| {
+        display.measuring(done, all, "windows");
+        !display.stop()
+    });
+    display.clear();
+    let found = found?;
+    let record = Record {
+        model: source.model.display().to_string(),
+        parameters: model.parameters(),
+        tokenizer: name(&tokens),
+        text: text.display().to_string(),
+        bytes,
+        bos_at: *bos,
+        bits_per_byte: found.nll * found.tokens as f64 / std::f64::consts::LN_2 / bytes as f64,
+        found,
+        seconds: begin.elapsed().as_secs_f64(),
+        threads: rayon::current_num_threads(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    answer(arguments.json.as_deref(), &record, &record.table())
+}
+
+impl Arguments {
+    /// The token before every window.
+    fn before(&self, model: &Model) -> Result<Option<u32>, CliError> {
+        if self.bos != Bos::Window {
+            return Ok(None);
+        }
+        model.config.bos.map(Some).ok_or_else(|| CliError::NoBos { model: self.source.model.clone() })
+    }
+}
+
+impl Record {
+    fn table(&self) -> String {
+        let Perplexity { nll, perplexity, tokens, windows, context, stride, .. } = &self.found;
+        let bos = match self.bos_at {
+            Bos::None => "none",
+            Bos::Text => "before the text",
+            Bos::Window => "before every window",
+        };
+        format!(
+            "perplexity      {perplexity:.4}\nnats a token    {nll:.6}\nbits a byte     {:.4}\ntokens scored   {tokens}\n\
+             windows         {windows}\ncontext         {context}\nstride          {stride}\nbeginning token {bos}\n\
+             tokenizer       {}\nseconds         {:.2}\n",
+            self.bits_per_byte, self.tokenizer, self.seconds
+        )
+    }
+}
