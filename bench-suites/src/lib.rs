@@ -18,10 +18,12 @@
 //! | theory against the real algorithms | [`theory`] |
 //! | games whose values are expensive, kept on disk | [`oracle`] |
 //! | shares of clients who train together | [`federated`] |
+//! | language models made smaller | [`depth`] |
 //! | the digits that ship | [`mod@digits`] |
 
 pub mod certified;
 pub mod child;
+pub mod depth;
 pub mod digits;
 pub mod error;
 #[cfg(feature = "full")]

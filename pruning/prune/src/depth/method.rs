@@ -8,7 +8,7 @@ use super::sleb::one_by_one;
 use super::slice::{Sliced, sliced};
 use super::streams::Sequences;
 use crate::error::PruneError;
-use secateur_nn::lm::Model;
+use secateur_nn::lm::{Block, Config, Model};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -95,6 +95,16 @@ pub struct Settings {
     pub seed: u64,
 }
 
+impl Settings {
+    /// FlattenGPT's parameters as the method has them.
+    pub(super) fn params(&self) -> Params {
+        match self.method {
+            Method::FlattenNaive => Params { compensate: false, refit: None, ..self.params },
+            _ => self.params,
+        }
+    }
+}
+
 /// What a method did.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -112,8 +122,8 @@ pub enum Found {
 /// What a method did, and to how much.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Report {
-    /// The method.
-    pub method: Method,
+    /// The method; none where somebody named the blocks.
+    pub method: Option<Method>,
     /// Blocks before and after.
     pub blocks: [usize; 2],
     /// Parameters before and after.
@@ -123,6 +133,13 @@ pub struct Report {
 }
 
 impl Report {
+    /// Of a model of this configuration that kept the sizes of its blocks.
+    pub(super) fn of(method: Option<Method>, config: &Config, after: usize, found: Found) -> Self {
+        let fewer = Config { blocks: after, ..config.clone() };
+        let parameters = [config.parameters(), fewer.parameters()];
+        Self { method, blocks: [config.blocks, after], parameters, found }
+    }
+
     /// What a reader should know before trusting the result.
     pub fn warnings(&self) -> Vec<String> {
         let Found::Flattened(Flattened { similarity, .. }) = &self.found else { return Vec::new() };
@@ -149,11 +166,11 @@ pub struct Compressed {
 /// # Errors
 /// The model does not know a token; the depth is 0 or more than it has; as [`flatten`].
 pub fn compress(model: &Model, sequences: &Sequences, settings: &Settings) -> Result<Compressed, PruneError> {
-    let Settings { method, blocks: depth, params, seed } = *settings;
+    let Settings { method, blocks: depth, seed, .. } = *settings;
+    let params = settings.params();
     let scored = |removal| dropped(model, depth, removal).map(|found| without(model, found));
     let (small, found) = match method {
-        Method::Flatten => flat(model, sequences, depth, &params)?,
-        Method::FlattenNaive => flat(model, sequences, depth, &Params { compensate: false, refit: None, ..params })?,
+        Method::Flatten | Method::FlattenNaive => flat(model, sequences, depth, &params)?,
         Method::ShortGpt => scored(Removal::Influence(sequences))?,
         Method::Magnitude => scored(Removal::Magnitude)?,
         Method::Random => scored(Removal::Random { seed })?,
@@ -174,7 +191,7 @@ pub fn compress(model: &Model, sequences: &Sequences, settings: &Settings) -> Re
     };
     let blocks = [model.blocks.len(), small.blocks.len()];
     let parameters = [model.parameters(), small.parameters()];
-    Ok(Compressed { model: small, report: Report { method, blocks, parameters, found } })
+    Ok(Compressed { model: small, report: Report { method: Some(method), blocks, parameters, found } })
 }
 
 fn flat(model: &Model, sequences: &Sequences, depth: usize, params: &Params) -> Result<(Model, Found), PruneError> {
@@ -192,7 +209,7 @@ fn without(model: &Model, found: Dropped) -> (Model, Found) {
 }
 
 /// The model with other blocks.
-fn with(model: &Model, blocks: Vec<secateur_nn::lm::Block>) -> Model {
+fn with(model: &Model, blocks: Vec<Block>) -> Model {
     let mut config = model.config.clone();
     config.blocks = blocks.len();
     Model { config, blocks, embedding: model.embedding.clone(), norm: model.norm.clone(), head: model.head.clone() }

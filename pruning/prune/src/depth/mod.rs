@@ -7,6 +7,7 @@
 //! | step | file |
 //! |---|---|
 //! | a method by its name; a model in memory | [`Method`], [`compress`] in `method.rs` |
+//! | the same from files to files | [`write`] in `files.rs` |
 //! | FlattenGPT, one group of blocks at a time | [`flatten`] in `pipeline.rs` |
 //! | scales of norms into the weights behind them | [`absorb`](absorb()) in `absorb.rs` |
 //! | cosines between streams; groups of neighbouring blocks | [`Similarity`] in `similarity.rs` |
@@ -19,6 +20,7 @@
 //! | baselines that remove blocks | `drop.rs`; one by one by loss in `sleb.rs` |
 //! | baseline that adds up blocks' differences | `laco.rs` |
 //! | baseline that makes the stream narrower | `slice.rs` |
+//! | how well tokens are predicted | [`loss`](loss()) in `loss.rs` |
 //! | a model that no longer predicts | [`Health`] in `health.rs` |
 //!
 //! # Source
@@ -28,10 +30,12 @@ mod absorb;
 mod beside;
 mod channels;
 mod drop;
+mod files;
 mod gram;
 mod heads;
 mod health;
 mod laco;
+mod loss;
 mod method;
 mod pipeline;
 mod similarity;
@@ -46,6 +50,7 @@ pub use absorb::absorb;
 pub use beside::beside;
 pub use channels::{compensated, leverage, ridge};
 pub use drop::{Removal, dropped, listed};
+pub use files::{Written, write, write_without};
 pub use gram::Gram;
 pub use heads::{importance, keep_heads};
 pub use health::Health;
@@ -53,7 +58,8 @@ pub use laco::{Merged, merged};
 pub use method::{Compressed, Found, Method, Report, Settings, compress};
 pub use pipeline::{Activations, Flattened, Group, Params, flatten};
 pub use similarity::{Grouping, PREMISE, Similarity, groups};
-pub use sleb::{loss, one_by_one};
+pub use loss::{loss, loss_with};
+pub use sleb::one_by_one;
 pub use slice::{Sliced, sliced};
 pub use source::Source;
 pub use streams::{Sequences, Streams};

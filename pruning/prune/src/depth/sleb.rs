@@ -6,25 +6,7 @@ use crate::error::PruneError;
 use rayon::prelude::*;
 use secateur_nn::lm::{Model, Positions};
 
-/// Mean $-\ln p$ of the tokens of sequences after the first of each, without the blocks that are not kept.
-///
-/// # Errors
-/// The model has no row for a token.
-///
-/// # Panics
-/// `kept` has no entry for a block.
-#[track_caller]
-pub fn loss(model: &Model, sequences: &Sequences, kept: &[bool]) -> Result<f64, PruneError> {
-    sequences.all().iter().try_for_each(|tokens| model.check(tokens))?;
-    let sum = |tokens: &Vec<u32>| {
-        let stream = model.onwards(model.embed(&tokens[..tokens.len() - 1]), 0, kept);
-        model.surprises(&stream, &tokens[1..]).iter().sum::<f64>()
-    };
-    let sums: Vec<f64> = sequences.all().par_iter().map(sum).collect();
-    Ok(sums.iter().sum::<f64>() / (sequences.tokens() - sequences.all().len()) as f64)
-}
-
-/// Removes blocks until so many are left: each time the one without which [`loss`] is least, of equal ones the first.
+/// Removes blocks until so many are left: each time the one without which [`loss_with`] is least, of equal ones the first.
 ///
 /// # Errors
 /// The model has no row for a token; the depth is 0 or more than it has.
@@ -69,6 +51,7 @@ fn without_each(model: &Model, tokens: &[u32], kept: &[bool]) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::depth::loss_with;
     use crate::depth::testing::{Shape, tokens};
 
     #[test]
@@ -85,28 +68,11 @@ mod tests {
             for block in (0..5).filter(|block| kept[*block]) {
                 let mut fewer = kept.clone();
                 fewer[block] = false;
-                losses.push((loss(&model, &sequences, &fewer).expect("known"), block));
+                losses.push((loss_with(&model, &sequences, &fewer).expect("known"), block));
             }
             let least = losses.iter().min_by(|a, b| a.0.total_cmp(&b.0)).expect("blocks are left");
             assert_eq!(least.1, step, "{losses:?}");
             kept[step] = false;
         }
-    }
-
-    #[test]
-    fn loss_is_the_mean_over_predicted_tokens() {
-        let model = Shape::small(2).model(9);
-        let texts = [tokens(&model.config, 9, 1), tokens(&model.config, 4, 2)];
-        let found = loss(&model, &Sequences::new(texts.to_vec()).expect("tokens"), &[true; 2]).expect("known");
-        let mut sum = 0.0;
-        for text in &texts {
-            let logits = model.logits(text);
-            for (row, target) in logits.chunks_exact(20).zip(&text[1..]) {
-                let total: f64 = row.iter().map(|l| f64::from(*l).exp()).sum();
-                sum += total.ln() - f64::from(row[*target as usize]);
-            }
-        }
-        // Logits are rounded to 24 bits.
-        assert!((found - sum / 11.0).abs() < 1e-5, "{found} {}", sum / 11.0);
     }
 }

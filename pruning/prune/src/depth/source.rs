@@ -18,6 +18,18 @@ pub trait Source {
     /// # Errors
     /// It cannot be read.
     fn embedding(&self) -> Result<Matrix, LmFault>;
+
+    /// Scale of the last norm.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    fn norm(&self) -> Result<Vec<f32>, LmFault>;
+
+    /// The head, vocab × width; none where it is the embedding.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    fn head(&self) -> Result<Option<Matrix>, LmFault>;
 }
 
 impl Source for Checkpoint {
@@ -32,6 +44,14 @@ impl Source for Checkpoint {
     fn embedding(&self) -> Result<Matrix, LmFault> {
         Checkpoint::embedding(self)
     }
+
+    fn norm(&self) -> Result<Vec<f32>, LmFault> {
+        Checkpoint::norm(self)
+    }
+
+    fn head(&self) -> Result<Option<Matrix>, LmFault> {
+        Checkpoint::head(self)
+    }
 }
 
 impl Source for Model {
@@ -45,5 +65,13 @@ impl Source for Model {
 
     fn embedding(&self) -> Result<Matrix, LmFault> {
         Ok(self.embedding.clone())
+    }
+
+    fn norm(&self) -> Result<Vec<f32>, LmFault> {
+        Ok(self.norm.clone())
+    }
+
+    fn head(&self) -> Result<Option<Matrix>, LmFault> {
+        Ok(self.head.clone())
     }
 }
