@@ -41,6 +41,7 @@ pub struct Question {
 
 /// Scores of the choices of a question.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Scores {
     /// $s_c$.
     pub log_likelihoods: Vec<f64>,

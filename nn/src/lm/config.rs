@@ -7,6 +7,8 @@ use serde_json::{Map, Value as Json, json};
 
 /// The largest size that a configuration may name.
 const MOST: u64 = 1 << 31;
+/// The most blocks, whose tensors are listed before any is looked for.
+const MOST_BLOCKS: u64 = 1 << 16;
 
 /// Families of models, which differ in biases and defaults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -140,8 +142,12 @@ impl Reader<'_> {
     }
 
     fn whole(&self, key: &str, default: Option<u64>) -> Result<usize, LmFault> {
-        let value = self.get(key).map_or(default, Json::as_u64).filter(|v| (1..=MOST).contains(v));
-        Ok(value.ok_or_else(|| self.fault(key, "a whole number from 1 to 2^31"))? as usize)
+        self.upto(key, default, MOST)
+    }
+
+    fn upto(&self, key: &str, default: Option<u64>, most: u64) -> Result<usize, LmFault> {
+        let value = self.get(key).map_or(default, Json::as_u64).filter(|v| (1..=most).contains(v));
+        Ok(value.ok_or_else(|| self.fault(key, &format!("a whole number from 1 to {most}")))? as usize)
     }
 
     fn number(&self, key: &str, default: Option<f64>) -> Result<f64, LmFault> {
@@ -195,7 +201,7 @@ impl Config {
             family,
             width,
             inner: reader.whole("intermediate_size", None)?,
-            blocks: reader.whole("num_hidden_layers", None)?,
+            blocks: reader.upto("num_hidden_layers", None, MOST_BLOCKS)?,
             heads,
             kv_heads: reader.whole("num_key_value_heads", Some(heads as u64))?,
             head_dim: reader.whole("head_dim", Some((width / heads) as u64))?,
@@ -357,9 +363,6 @@ pub(super) const HEAD: &str = "lm_head.weight";
 fn per_block(object: &mut Map<String, Json>, blocks: usize) {
     if let Some(kinds) = object.get_mut("layer_types").and_then(Json::as_array_mut) {
         kinds.resize(blocks, json!("full_attention"));
-    }
-    if object.contains_key("max_window_layers") {
-        object.insert("max_window_layers".to_owned(), json!(blocks));
     }
 }
 

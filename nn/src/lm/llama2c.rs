@@ -42,11 +42,12 @@ pub(super) fn open(path: &Path) -> Result<Checkpoint, LmFault> {
         return Err(refused("it is of version 1 or 2, only version 0 (without a magic number) is read".to_owned()));
     }
     let config = config(header).map_err(refused)?;
-    let (places, expected) = places(&config);
+    let expected = length(&config);
     if expected != u128::from(found) {
         let expected = u64::try_from(expected).unwrap_or(u64::MAX);
         return Err(LmFault::Length { path: path.to_owned(), expected, found });
     }
+    let places = places(&config);
     Ok(Checkpoint { path: path.to_owned(), config, files: vec![Mutex::new(file)], bytes: found, places })
 }
 
@@ -86,15 +87,30 @@ fn config(header: [i32; 7]) -> Result<Config, String> {
     })
 }
 
-/// Where every tensor lies, and the length of the file.
-fn places(config: &Config) -> (BTreeMap<String, Place>, u128) {
-    let mut offset = u128::from(HEADER);
+/// Bytes of the file. Numbers of a damaged header may be beyond 64 bits.
+fn length(config: &Config) -> u128 {
+    let [width, blocks, vocab] = [config.width, config.blocks, config.vocab].map(|size| size as u128);
+    let block: u128 = config.block_tensors().iter().map(|(_, shape)| entries(shape)).sum();
+    let outside = vocab * width * if config.tied { 1 } else { 2 } + width;
+    u128::from(HEADER) + 4 * (blocks * block + outside + entries(&tables(config)))
+}
+
+fn entries(shape: &[usize]) -> u128 {
+    shape.iter().map(|extent| *extent as u128).product()
+}
+
+/// Shape of the two tables of angles, which are computed instead.
+fn tables(config: &Config) -> [usize; 3] {
+    [2, config.context, config.head_dim / 2]
+}
+
+/// Where every tensor lies, in a file of the right length.
+fn places(config: &Config) -> BTreeMap<String, Place> {
+    let mut begin = HEADER;
     let mut places = BTreeMap::new();
     let mut put = |name: String, shape: &[usize]| {
-        // An offset beyond 64 bits belongs to a file whose length is refused.
-        let begin = u64::try_from(offset).unwrap_or(u64::MAX);
         places.insert(name, Place { file: 0, begin, dtype: Dtype::F32, shape: shape.to_vec() });
-        offset += shape.iter().map(|extent| *extent as u128).product::<u128>() * 4;
+        begin += 4 * shape.iter().product::<usize>() as u64;
     };
     put(EMBEDDING.to_owned(), &[config.vocab, config.width]);
     let shapes: BTreeMap<&str, Vec<usize>> = config.block_tensors().into_iter().collect();
@@ -113,13 +129,13 @@ fn places(config: &Config) -> (BTreeMap<String, Place>, u128) {
         (0..config.blocks).for_each(|block| put(format!("model.layers.{block}.{name}"), &shapes[name]));
     }
     put(NORM.to_owned(), &[config.width]);
-    put(TABLES.to_owned(), &[2, config.context, config.head_dim / 2]);
+    put(TABLES.to_owned(), &tables(config));
     if !config.tied {
         put(HEAD.to_owned(), &[config.vocab, config.width]);
     }
     places.remove(TABLES);
-    (places, offset)
+    places
 }
 
-/// The tables of angles, which are computed instead.
+/// The name under which the tables of angles are passed over.
 const TABLES: &str = "angles";

@@ -1,0 +1,333 @@
+//! Checkpoints against transformers: what it wrote and what it reads (`fixtures/lm/generate.py`), and damaged ones.
+
+use flate2::Crc;
+use secateur_nn::lm::{Block, Checkpoint, Config, LmFault, Matrix, Model, Scaling, Writer};
+use secateur_nn::safetensors::{self, Dtype, Stored};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+const FOLDERS: [&str; 5] = ["llama-f32", "llama-bf16", "llama-f16", "qwen2-bf16", "qwen2-tied-f32"];
+
+#[derive(Deserialize)]
+struct Recorded {
+    tokens: Vec<u32>,
+    /// Of every second token.
+    logits: BTreeMap<String, Vec<Vec<f64>>>,
+}
+
+#[derive(Deserialize)]
+struct Written {
+    checksum: u32,
+    /// Of every fifth token.
+    logits: Vec<Vec<f64>>,
+}
+
+fn fixture(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/lm").join(name)
+}
+
+fn json<T: serde::de::DeserializeOwned>(name: &str) -> T {
+    serde_json::from_str(&std::fs::read_to_string(fixture(name)).unwrap()).unwrap()
+}
+
+fn load(path: &Path) -> Model {
+    Model::load(&Checkpoint::open(path).unwrap()).unwrap()
+}
+
+/// The largest difference over the largest value.
+fn difference(found: &[f32], expected: &[f64]) -> f64 {
+    assert_eq!(found.len(), expected.len());
+    let largest = expected.iter().fold(0.0, |most: f64, v| most.max(v.abs()));
+    let pairs = found.iter().zip(expected);
+    pairs.map(|(found, expected)| (f64::from(*found) - expected).abs()).fold(0.0, f64::max) / largest
+}
+
+#[test]
+fn logits_are_those_of_transformers() {
+    let recorded: Recorded = json("logits.json");
+    assert_eq!(recorded.logits.len(), FOLDERS.len());
+    for (name, expected) in &recorded.logits {
+        let found = load(&fixture(name)).logits(&recorded.tokens);
+        for (row, expected) in found.chunks_exact(96).skip(1).step_by(2).zip(expected) {
+            // Three blocks in single precision on either side, sums in another order; recorded to six digits.
+            let error = difference(row, expected);
+            assert!(error < 1e-5, "{name}: {error}");
+        }
+    }
+}
+
+/// Two blocks with the same input as one: heads and channels side by side.
+fn beside(a: &Block, b: &Block) -> Block {
+    let together = |a: &Option<Vec<f32>>, b: &Option<Vec<f32>>| Some([a.as_deref()?, b.as_deref()?].concat());
+    Block {
+        q: Matrix::stack(&[&a.q, &b.q]),
+        k: Matrix::stack(&[&a.k, &b.k]),
+        v: Matrix::stack(&[&a.v, &b.v]),
+        o: Matrix::beside(&[&a.o, &b.o]),
+        q_bias: together(&a.q_bias, &b.q_bias),
+        k_bias: together(&a.k_bias, &b.k_bias),
+        v_bias: together(&a.v_bias, &b.v_bias),
+        gate: Matrix::stack(&[&a.gate, &b.gate]),
+        up: Matrix::stack(&[&a.up, &b.up]),
+        down: Matrix::beside(&[&a.down, &b.down]),
+        heads: a.heads + b.heads,
+        kv_heads: a.kv_heads + b.kv_heads,
+        ..a.clone()
+    }
+}
+
+/// Models in other shapes than they came in, each with how it is written.
+fn written() -> Vec<(&'static str, Model, Dtype, u64)> {
+    let stories = load(&fixture("stories260K.bin"));
+    let mut short = load(&fixture("llama-f16"));
+    short.blocks.remove(1);
+    short.config.blocks = 2;
+    let mut wide = load(&fixture("qwen2-bf16"));
+    wide.blocks = vec![wide.blocks[0].clone(), wide.blocks[1].clone(), wide.blocks[2].clone(), wide.blocks[0].clone()];
+    wide.blocks = wide.blocks.chunks(2).map(|pair| beside(&pair[0], &pair[1])).collect();
+    wide.config = Config { blocks: 2, heads: 8, kv_heads: 4, inner: 88, ..wide.config };
+    let biased = load(&fixture("llama-bf16"));
+    vec![
+        ("stories", stories, Dtype::F32, u64::MAX),
+        ("short", short, Dtype::F16, u64::MAX),
+        ("wide", wide, Dtype::F32, 30_000),
+        ("biased", biased, Dtype::Bf16, 12_000),
+    ]
+}
+
+fn write(model: &Model, folder: &Path, dtype: Dtype, limit: u64) {
+    let _ = std::fs::remove_dir_all(folder);
+    let mut writer = Writer::sharded(folder, &model.config, dtype, limit).unwrap();
+    model.write(&mut writer).unwrap();
+    writer.finish().unwrap();
+}
+
+/// One checksum for all files of a folder, in the order of their names.
+fn checksum(folder: &Path) -> u32 {
+    let mut files: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    let mut sum = Crc::new();
+    files.iter().for_each(|file| sum.update(&std::fs::read(file).unwrap()));
+    sum.sum()
+}
+
+#[test]
+fn transformers_reads_what_is_written() {
+    let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join("lm-written");
+    let models = written();
+    for (name, model, dtype, limit) in &models {
+        write(model, &place.join(name), *dtype, *limit);
+    }
+    let recorded: BTreeMap<String, Written> = json("written.json");
+    let tokens = json::<Recorded>("logits.json").tokens;
+    assert_eq!(recorded.len(), models.len());
+    for (name, model, ..) in &models {
+        let Written { checksum: expected, logits } = &recorded[*name];
+        let folder = place.join(name);
+        // Otherwise transformers was asked about other files: run `generate.py written` on this folder.
+        assert_eq!(checksum(&folder), *expected, "{}", folder.display());
+        let again = load(&folder);
+        for (found, source) in [(model.logits(&tokens), "in memory"), (again.logits(&tokens), "read again")] {
+            for (row, expected) in found.chunks_exact(model.config.vocab).step_by(5).zip(logits) {
+                let error = difference(row, expected);
+                assert!(error < 1e-5, "{name}, {source}: {error}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_not_changed_is_written_bit_for_bit() {
+    for name in FOLDERS {
+        let checkpoint = Checkpoint::open(fixture(name)).unwrap();
+        let place = tempfile::tempdir().unwrap();
+        write(&Model::load(&checkpoint).unwrap(), place.path(), checkpoint.dtype(), 12_000);
+        let tensors = |folder: &Path| {
+            let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+            let files = files.filter(|path| path.extension().is_some_and(|extension| extension == "safetensors"));
+            files.flat_map(|path| safetensors::read(path).unwrap().tensors).collect::<BTreeMap<String, Stored>>()
+        };
+        assert!(tensors(&fixture(name)) == tensors(place.path()), "{name}");
+        let config = |folder: &Path| -> serde_json::Value {
+            serde_json::from_str(&std::fs::read_to_string(folder.join("config.json")).unwrap()).unwrap()
+        };
+        assert_eq!(config(&fixture(name)), config(place.path()), "{name}");
+    }
+}
+
+#[test]
+fn writers_refuse_what_has_no_place() {
+    let place = tempfile::tempdir().unwrap();
+    let model = load(&fixture("llama-f32"));
+    let folder = place.path().join("wide");
+    let mut writer = Writer::create(&folder, &model.config, Dtype::F32).unwrap();
+    let wide = beside(&model.blocks[0], &model.blocks[1]);
+    let fault = writer.block(1, &wide).unwrap_err();
+    assert!(matches!(fault, LmFault::Block { block: 1, expected: 4, found: 8, .. }), "{fault}");
+    assert!(matches!(writer.finish(), Err(LmFault::Unwritten { .. })));
+    assert!(matches!(Checkpoint::open(&folder), Err(LmFault::NoModel { .. })), "an unfinished folder is no model");
+
+    let mut large = model.clone();
+    large.norm[3] = 1e6;
+    let fault = large.save(&place.path().join("large"), Dtype::F16).unwrap_err();
+    assert!(matches!(&fault, LmFault::Range { tensor, index: 3, .. } if tensor == "model.norm.weight"), "{fault}");
+
+    let whole = place.path().join("whole");
+    model.save(&whole, Dtype::F32).unwrap();
+    assert!(matches!(model.save(&whole, Dtype::F32), Err(LmFault::Occupied { .. })));
+    let odd = Config { o_bias: true, ..load(&fixture("qwen2-bf16")).config };
+    assert!(matches!(Writer::create(&place.path().join("odd"), &odd, Dtype::F32), Err(LmFault::Config { .. })));
+}
+
+/// A copy of a folder with one file changed.
+fn changed(name: &str, file: &str, change: impl Fn(Vec<u8>) -> Vec<u8>) -> tempfile::TempDir {
+    let place = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(fixture(name)).unwrap() {
+        let path = entry.unwrap().path();
+        let bytes = std::fs::read(&path).unwrap();
+        let bytes = if path.ends_with(file) { change(bytes) } else { bytes };
+        std::fs::write(place.path().join(path.file_name().unwrap()), bytes).unwrap();
+    }
+    place
+}
+
+fn fault(place: &tempfile::TempDir) -> String {
+    Checkpoint::open(place.path()).and_then(|found| Model::load(&found)).unwrap_err().to_string()
+}
+
+#[test]
+fn configurations_that_ask_for_something_else_are_refused_by_key() {
+    for (key, value) in [
+        ("model_type", r#""mamba""#),
+        ("model_type", "null"),
+        ("hidden_act", r#""gelu""#),
+        ("hidden_size", "-1"),
+        ("hidden_size", r#""32""#),
+        ("num_hidden_layers", "null"),
+        ("num_attention_heads", "0"),
+        ("num_key_value_heads", "3"),
+        ("head_dim", "7"),
+        ("vocab_size", "1e99"),
+        ("rms_norm_eps", "-1e-5"),
+        ("mlp_bias", "true"),
+        ("partial_rotary_factor", "0.5"),
+        ("layer_types", r#"["sliding_attention"]"#),
+        ("quantization_config", "{}"),
+        ("eos_token_id", r#"["a"]"#),
+        ("tie_word_embeddings", "1"),
+        ("rope_parameters", r#"{"rope_type": "yarn", "factor": 2}"#),
+        ("rope_parameters", r#"{"rope_type": "linear"}"#),
+        ("rope_parameters", "3"),
+    ] {
+        let place = changed("llama-f32", "config.json", |bytes| {
+            let mut object: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+            object[key] = serde_json::from_str(value).unwrap();
+            object.to_string().into_bytes()
+        });
+        let fault = fault(&place);
+        let named = fault.contains(&format!("`{key}`")) || (value.contains("linear") && fault.contains("`factor`"));
+        assert!(named && fault.contains("config.json"), "{key}: {fault}");
+    }
+    let broken = changed("llama-f32", "config.json", |mut bytes| {
+        bytes.truncate(40);
+        bytes
+    });
+    assert!(fault(&broken).contains("config.json"));
+}
+
+#[test]
+fn old_keys_of_positions_are_understood() {
+    let parse = |extra: &str| {
+        let text = format!(
+            r#"{{"model_type": "llama", "hidden_size": 32, "intermediate_size": 44, "num_hidden_layers": 1,
+                "num_attention_heads": 4, "vocab_size": 9, {extra} "rms_norm_eps": 1e-5}}"#
+        );
+        Config::parse(&text, "config.json")
+    };
+    let plain = parse("").unwrap();
+    assert_eq!((plain.theta, plain.scaling, plain.kv_heads, plain.head_dim), (1e4, Scaling::None, 4, 8));
+    assert_eq!((plain.bos, plain.eos, plain.context), (Some(1), vec![2], 2048));
+    let scaled = parse(r#""rope_theta": 5e5, "rope_scaling": {"type": "linear", "factor": 2.0},"#).unwrap();
+    assert_eq!((scaled.theta, scaled.scaling), (5e5, Scaling::Linear { factor: 2.0 }));
+    assert!(
+        parse(r#""rope_scaling": {"type": "dynamic", "factor": 2.0},"#)
+            .unwrap_err()
+            .to_string()
+            .contains("rope_scaling")
+    );
+    assert_eq!(parse(r#""eos_token_id": [3, 4], "bos_token_id": null,"#).unwrap().eos, [3, 4]);
+}
+
+#[test]
+fn damaged_weights_are_refused_by_tensor() {
+    let file = "model.safetensors";
+    let edit = |change: &dyn Fn(&mut BTreeMap<String, Stored>)| {
+        changed("llama-f32", file, |bytes| {
+            let mut found = safetensors::parse(&bytes, file).unwrap();
+            change(&mut found.tensors);
+            safetensors::to_bytes(&found)
+        })
+    };
+    let name = "model.layers.1.mlp.up_proj.weight";
+    let missing = fault(&edit(&|tensors| drop(tensors.remove(name))));
+    assert!(missing.contains("no tensor") && missing.contains(name), "{missing}");
+    let shape = fault(&edit(&|tensors| tensors.get_mut(name).unwrap().shape.reverse()));
+    assert!(shape.contains(name) && shape.contains("[44, 32]") && shape.contains("[32, 44]"), "{shape}");
+    let infinite =
+        fault(&edit(&|tensors| tensors.get_mut(name).unwrap().bytes[40..44].copy_from_slice(&f32::NAN.to_le_bytes())));
+    assert!(infinite.contains(name) && infinite.contains("entry 10"), "{infinite}");
+    let truth =
+        fault(&edit(&|tensors| drop(tensors.insert("model.norm.weight".into(), Stored::truth(vec![32], &[true; 32])))));
+    assert!(truth.contains("model.norm.weight") && truth.contains("BOOL"), "{truth}");
+    let more =
+        fault(&edit(&|tensors| drop(tensors.insert("model.layers.0.q_norm".into(), Stored::f32(vec![1], &[1.0])))));
+    assert!(more.contains("model.layers.0.q_norm"), "{more}");
+    for cut in [0, 7, 100, 5000] {
+        let cut = changed("llama-f32", file, |bytes| bytes[..cut].to_vec());
+        assert!(fault(&cut).contains("truncated"), "{}", fault(&cut));
+    }
+    let gone = changed("qwen2-bf16", "config.json", |bytes| bytes);
+    std::fs::remove_file(gone.path().join("model-00002-of-00004.safetensors")).unwrap();
+    assert!(fault(&gone).contains("model-00002-of-00004.safetensors"));
+    let outside = changed("qwen2-bf16", "model.safetensors.index.json", |_| {
+        br#"{"weight_map": {"model.norm.weight": "../elsewhere.safetensors"}}"#.to_vec()
+    });
+    assert!(fault(&outside).contains("elsewhere"));
+    std::fs::remove_file(outside.path().join("model.safetensors.index.json")).unwrap();
+    assert!(fault(&outside).contains("neither"));
+    let twice = changed("qwen2-bf16", "model.safetensors.index.json", |bytes| {
+        String::from_utf8(bytes).unwrap().replacen("model-00001", "copy-00001", 1).into_bytes()
+    });
+    let shard = |name: &str| twice.path().join(format!("{name}-00001-of-00004.safetensors"));
+    std::fs::copy(shard("model"), shard("copy")).unwrap();
+    assert!(fault(&twice).contains("more than one file"));
+}
+
+#[test]
+fn damaged_files_of_llama2c_are_refused() {
+    let place = tempfile::tempdir().unwrap();
+    let bytes = std::fs::read(fixture("stories260K.bin")).unwrap();
+    let open = |bytes: &[u8]| {
+        let path = place.path().join("m.bin");
+        std::fs::write(&path, bytes).unwrap();
+        Checkpoint::open(path).and_then(|found| Model::load(&found)).unwrap_err().to_string()
+    };
+    for cut in [0, 27, 28, 1000, bytes.len() - 1] {
+        assert!(open(&bytes[..cut]).contains("expected"), "{cut}");
+    }
+    assert!(open(&[&bytes[..], &[0]].concat()).contains("1056541"));
+    let header = |at: usize, value: i32| {
+        let mut bytes = bytes.clone();
+        bytes[4 * at..4 * at + 4].copy_from_slice(&value.to_le_bytes());
+        open(&bytes)
+    };
+    assert!(header(0, 0).contains("width is 0"));
+    assert!(header(2, -5).contains("blocks is -5"));
+    assert!(header(3, 7).contains("do not divide"));
+    assert!(header(0, 0x616b_3432).contains("version"));
+    assert!([0, 1, 2, 6].iter().all(|at| header(*at, i32::MAX - 7).contains("expected")));
+    let mut infinite = bytes.clone();
+    infinite[28 + 40..28 + 44].copy_from_slice(&f32::INFINITY.to_le_bytes());
+    assert!(open(&infinite).contains("`model.embed_tokens.weight`: entry 10"));
+}
