@@ -1,7 +1,7 @@
 //! What is to be compared: a TOML file.
 
 use crate::theory::{StudyError, distinct};
-use secateur_prune::depth::{Activations, Method, Params};
+use secateur_prune::depth::{Activations, Lora, Method, Params};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,8 @@ pub struct Config {
     /// Its tokenizer, likewise; without one, tokens are the bytes of the text.
     #[serde(default)]
     pub tokenizer: Option<PathBuf>,
-    /// The text, likewise: its last part is held out, the rest is for calibration.
+    /// The text, from the directory of data sets, or likewise where none is named: its last part is held out, the rest is for
+    /// calibration.
     pub text: PathBuf,
     /// The share that is held out.
     #[serde(default = "tenth")]
@@ -68,6 +69,9 @@ pub struct Variant {
     /// Ridge of refitted output projections; they stay as they are without one.
     #[serde(default)]
     pub refit: Option<f64>,
+    /// Training of the result on the calibration tokens; none without it.
+    #[serde(default)]
+    pub recover: Option<Lora>,
 }
 
 fn published() -> f64 {

@@ -82,10 +82,10 @@ pub(super) struct Subject {
 }
 
 impl Subject {
-    pub(super) fn load(config: &Config, base: &Path) -> Result<Self, StudyError> {
+    pub(super) fn load(config: &Config, [base, data]: [&Path; 2]) -> Result<Self, StudyError> {
         let checkpoint = Checkpoint::open(base.join(&config.model)).map_err(NnError::from)?;
         let model = Model::load(&checkpoint).map_err(NnError::from)?;
-        let path = base.join(&config.text);
+        let path = data.join(&config.text);
         let text = std::fs::read(&path).map_err(|source| StudyError::Io { path: path.clone(), source })?;
         let mut cut = text.len() - (text.len() as f64 * config.held_out) as usize;
         let tokenizer = config.tokenizer.as_ref().map(|file| Tokens::open(base.join(file))).transpose();

@@ -20,7 +20,8 @@ pub(super) fn report(record: &Record) -> Result<Report, StudyError> {
 }
 
 fn setting(record: &Record) -> String {
-    let Config { model, tokenizer, text, held_out, context, stride, sequences, length, bos, seeds, .. } = &record.config;
+    let Config { model, tokenizer, text, held_out, context, stride, sequences, length, bos, seeds, .. } =
+        &record.config;
     let tokens = record.measured.first().map_or(0, |original| original.tokens);
     let stride = stride.map_or_else(|| "end to end".to_owned(), |stride| format!("every {stride} tokens"));
     let tokenizer = tokenizer.as_ref().map_or_else(|| "bytes".to_owned(), |file| file.display().to_string());
@@ -84,7 +85,16 @@ fn table(page: &mut Report, rows: &[Row]) {
     };
     page.text("## Methods");
     let header = [
-        "method", "blocks", "width", "removed", "perplexity", "parameters", "bytes", "tokens/s read", "tokens/s added", "seconds",
+        "method",
+        "blocks",
+        "width",
+        "removed",
+        "perplexity",
+        "parameters",
+        "bytes",
+        "tokens/s read",
+        "tokens/s added",
+        "seconds",
     ];
     page.table(&header, &rows.iter().map(cells).collect::<Vec<_>>());
 }
@@ -100,6 +110,10 @@ fn curves(page: &mut Report, record: &Record, rows: &[Row]) -> Result<(), StudyE
     };
     let axes = Axes { x: "parameters removed (%)", y: "perplexity", log_x: false, log_y: true };
     let curves: Vec<Line> = record.config.methods.iter().map(|variant| line(variant.label())).collect();
-    page.figure("perplexity", lines("Perplexity", &axes, &curves)?, "Means over seeds; what is not finite has no point.");
+    page.figure(
+        "perplexity",
+        lines("Perplexity", &axes, &curves)?,
+        "Means over seeds; what is not finite has no point.",
+    );
     Ok(())
 }

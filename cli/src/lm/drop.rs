@@ -76,12 +76,16 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
             let method = if *choice == Choice::Sleb { Method::Sleb } else { Method::ShortGpt };
             let text = calibration.as_ref().ok_or(CliError::Layers)?;
             let sequences = task.sequences(text)?;
-            let settings = Settings { method, blocks: *depth, params: Params::default(), seed: pair.seed() };
+            let settings =
+                Settings { method, blocks: *depth, params: Params::default(), seed: pair.seed(), recover: None };
             write(&task.checkpoint, &sequences, &settings, pair.out(), dtype)?
         }
         _ => return Err(CliError::Layers),
     };
-    let asked =
-        Asked { method: *choice, calibration: calibration.as_ref().map(|c| c.display().to_string()), seed: pair.seed() };
+    let asked = Asked {
+        method: *choice,
+        calibration: calibration.as_ref().map(|c| c.display().to_string()),
+        seed: pair.seed(),
+    };
     task.finish(&written, asked, calibration.as_deref(), begin)
 }

@@ -198,8 +198,11 @@ impl<S: Serialize> Record<'_, S> {
         let _ = writeln!(text, "parameters  {before} → {after}");
         let [before, after] = bytes;
         let _ = writeln!(text, "bytes       {before} → {after}");
-        if let Some(Measured { perplexity: [before, after], health, sequences, length, text: file, .. }) = &self.measured {
-            let _ = writeln!(text, "perplexity  {before:.4} → {after:.4} ({sequences} sequences of {length} from {file})");
+        if let Some(Measured { perplexity: [before, after], health, sequences, length, text: file, .. }) =
+            &self.measured
+        {
+            let _ =
+                writeln!(text, "perplexity  {before:.4} → {after:.4} ({sequences} sequences of {length} from {file})");
             if *health == Health::Collapsed {
                 let _ = writeln!(text, "collapsed: the model no longer predicts this text");
             }
@@ -247,7 +250,8 @@ fn found(found: &Found) -> String {
 
 /// $S$ with two digits, a row for every depth.
 fn cosines(similarity: &Similarity) -> String {
-    let mut text = String::from("cosines between the streams before blocks, in hundredths; the last is the one after all\n");
+    let mut text =
+        String::from("cosines between the streams before blocks, in hundredths; the last is the one after all\n");
     for i in 0..=similarity.blocks() {
         for j in 0..=similarity.blocks() {
             let _ = write!(text, "{:4}", (100.0 * similarity.at(i, j)).round());

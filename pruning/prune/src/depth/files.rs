@@ -22,7 +22,8 @@ pub struct Written {
 
 /// Brings a model in files to fewer blocks, or to as few parameters, in another folder, with the tokenizer where there is one.
 ///
-/// FlattenGPT and what removes blocks by one score read a block at a time. The others have the whole model in memory.
+/// FlattenGPT and what removes blocks by one score read a block at a time. The others have the whole model in memory, and so
+/// has recovery.
 ///
 /// # Errors
 /// The folder holds a model already or cannot be written; a weight is beyond the range of the type; as [`compress`].
@@ -35,6 +36,7 @@ pub fn write(
 ) -> Result<Written, PruneError> {
     let (method, depth) = (settings.method, settings.blocks);
     let removal = match method {
+        _ if settings.recover.is_some() => return whole(checkpoint, sequences, settings, directory, dtype),
         Method::Flatten | Method::FlattenNaive => {
             return flat(checkpoint, sequences, settings, directory, dtype);
         }
@@ -42,10 +44,7 @@ pub fn write(
         Method::Magnitude => Removal::Magnitude,
         Method::Random => Removal::Random { seed: settings.seed },
         Method::Sleb | Method::Slice | Method::Laco => {
-            let Compressed { model, report } = compress(&Model::load(checkpoint)?, sequences, settings)?;
-            let mut writer = Writer::create(directory, &model.config, dtype)?;
-            model.write(&mut writer)?;
-            return finished(checkpoint, writer, report);
+            return whole(checkpoint, sequences, settings, directory, dtype);
         }
     };
     let found = dropped(checkpoint, depth, removal)?;
@@ -68,6 +67,20 @@ pub fn write_without(
         writer.block(number, &checkpoint.block(*block)?)?;
     }
     let report = Report::of(method, checkpoint.config(), found.kept.len(), Found::Dropped(found));
+    finished(checkpoint, writer, report)
+}
+
+/// With the model in memory.
+fn whole(
+    checkpoint: &Checkpoint,
+    sequences: &Sequences,
+    settings: &Settings,
+    directory: &Path,
+    dtype: Dtype,
+) -> Result<Written, PruneError> {
+    let Compressed { model, report } = compress(&Model::load(checkpoint)?, sequences, settings)?;
+    let mut writer = Writer::create(directory, &model.config, dtype)?;
+    model.write(&mut writer)?;
     finished(checkpoint, writer, report)
 }
 
@@ -124,7 +137,7 @@ mod tests {
         let text = tokens(&model.config, 20, 3);
         let sequences = Sequences::new(vec![text.clone()]).expect("tokens");
         for method in Method::ALL {
-            let settings = Settings { method, blocks: 3, params: Params::default(), seed: 2 };
+            let settings = Settings { method, blocks: 3, params: Params::default(), seed: 2, recover: None };
             let written = write(&checkpoint, &sequences, &settings, &at(method.name()), Dtype::F32).expect("written");
             let expected = compress(&model, &sequences, &settings).expect("a model");
             assert_eq!(written.report, expected.report);
@@ -133,7 +146,8 @@ mod tests {
             assert_eq!(read.logits(&text), expected.model.logits(&text), "{method}");
             assert!(written.bytes[1] < written.bytes[0] || method == Method::Slice);
         }
-        let settings = Settings { method: Method::Flatten, blocks: 3, params: Params::default(), seed: 2 };
+        let settings =
+            Settings { method: Method::Flatten, blocks: 3, params: Params::default(), seed: 2, recover: None };
         assert!(write(&checkpoint, &sequences, &settings, &at("flatten"), Dtype::F32).is_err(), "a folder in use");
         let settings = Settings { blocks: 6, ..settings };
         assert!(write(&checkpoint, &sequences, &settings, &at("deeper"), Dtype::F32).is_err());

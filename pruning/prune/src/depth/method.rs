@@ -2,6 +2,7 @@
 
 use super::drop::{Dropped, Removal, dropped};
 use super::laco::{Merged, merged};
+use super::lora::{Lora, recovered};
 use super::pipeline::{Flattened, Params, flatten};
 use super::similarity::PREMISE;
 use super::sleb::one_by_one;
@@ -93,6 +94,8 @@ pub struct Settings {
     pub params: Params,
     /// The seed of [`Method::Random`].
     pub seed: u64,
+    /// Training of the result on the calibration tokens, which has the whole model in memory.
+    pub recover: Option<Lora>,
 }
 
 impl Settings {
@@ -130,6 +133,8 @@ pub struct Report {
     pub parameters: [usize; 2],
     /// What it did.
     pub found: Found,
+    /// The mean loss of every epoch of recovery, where there was one.
+    pub recovery: Option<Vec<f64>>,
 }
 
 impl Report {
@@ -137,7 +142,7 @@ impl Report {
     pub(super) fn of(method: Option<Method>, config: &Config, after: usize, found: Found) -> Self {
         let fewer = Config { blocks: after, ..config.clone() };
         let parameters = [config.parameters(), fewer.parameters()];
-        Self { method, blocks: [config.blocks, after], parameters, found }
+        Self { method, blocks: [config.blocks, after], parameters, found, recovery: None }
     }
 
     /// What a reader should know before trusting the result.
@@ -189,9 +194,13 @@ pub fn compress(model: &Model, sequences: &Sequences, settings: &Settings) -> Re
             (small, Found::Sliced(found))
         }
     };
+    let (small, recovery) = match &settings.recover {
+        Some(params) => recovered(&small, sequences, params).map(|(model, losses)| (model, Some(losses)))?,
+        None => (small, None),
+    };
     let blocks = [model.blocks.len(), small.blocks.len()];
     let parameters = [model.parameters(), small.parameters()];
-    Ok(Compressed { model: small, report: Report { method: Some(method), blocks, parameters, found } })
+    Ok(Compressed { model: small, report: Report { method: Some(method), blocks, parameters, found, recovery } })
 }
 
 fn flat(model: &Model, sequences: &Sequences, depth: usize, params: &Params) -> Result<(Model, Found), PruneError> {
@@ -233,7 +242,7 @@ mod tests {
             for method in Method::ALL {
                 for activations in [Activations::Compressed, Activations::Dense] {
                     let params = Params { activations, refit: Some(0.1), ..Params::default() };
-                    let settings = Settings { method, blocks: depth, params, seed };
+                    let settings = Settings { method, blocks: depth, params, seed, recover: None };
                     let Compressed { model: small, report } = compress(&model, &sequences, &settings).expect("a model");
                     prop_assert_eq!(small.config.blocks, small.blocks.len());
                     prop_assert_eq!(small.config.parameters(), small.parameters());
@@ -255,7 +264,7 @@ mod tests {
             let text = tokens(&model.config, 15, seed);
             let sequences = Sequences::new(vec![text.clone()]).expect("tokens");
             for method in Method::ALL.into_iter().filter(|method| *method != Method::Slice) {
-                let settings = Settings { method, blocks: shape.blocks, params: Params::default(), seed };
+                let settings = Settings { method, blocks: shape.blocks, params: Params::default(), seed, recover: None };
                 let found = compress(&model, &sequences, &settings).expect("a model");
                 let error = relative(&found.model.logits(&text), &model.logits(&text));
                 // Absorbed norms, at most.

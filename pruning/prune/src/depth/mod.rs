@@ -20,6 +20,7 @@
 //! | baselines that remove blocks | `drop.rs`; one by one by loss in `sleb.rs` |
 //! | baseline that adds up blocks' differences | `laco.rs` |
 //! | baseline that makes the stream narrower | `slice.rs` |
+//! | training what is left, by low-rank additions | [`recovered`] in `lora.rs`, `backward.rs` |
 //! | how well tokens are predicted | [`loss`](loss()) in `loss.rs` |
 //! | a model that no longer predicts | [`Health`] in `health.rs` |
 //!
@@ -27,6 +28,7 @@
 //! FlattenGPT: arXiv 2602.08858.
 
 mod absorb;
+mod backward;
 mod beside;
 mod channels;
 mod drop;
@@ -35,6 +37,7 @@ mod gram;
 mod heads;
 mod health;
 mod laco;
+mod lora;
 mod loss;
 mod method;
 mod pipeline;
@@ -55,10 +58,11 @@ pub use gram::Gram;
 pub use heads::{importance, keep_heads};
 pub use health::Health;
 pub use laco::{Merged, merged};
+pub use lora::{Lora, recovered};
+pub use loss::{loss, loss_with};
 pub use method::{Compressed, Found, Method, Report, Settings, compress};
 pub use pipeline::{Activations, Flattened, Group, Params, flatten};
 pub use similarity::{Grouping, PREMISE, Similarity, groups};
-pub use loss::{loss, loss_with};
 pub use sleb::one_by_one;
 pub use slice::{Sliced, sliced};
 pub use source::Source;
