@@ -45,12 +45,7 @@ pub struct Record {
 ///
 /// # Errors
 /// See [`StudyError`].
-pub fn study(
-    path: &Path,
-    data: Option<&Path>,
-    directory: &Path,
-    watcher: &dyn Watcher,
-) -> Result<String, StudyError> {
+pub fn study(path: &Path, data: Option<&Path>, directory: &Path, watcher: &dyn Watcher) -> Result<String, StudyError> {
     let base = path.parent().unwrap_or(Path::new(""));
     run(&Config::read(path)?, [base, data.unwrap_or(base)], directory, watcher)?;
     let page = directory.join("report.md");
@@ -62,12 +57,7 @@ pub fn study(
 ///
 /// # Errors
 /// See [`StudyError`].
-pub fn run(
-    config: &Config,
-    bases: [&Path; 2],
-    directory: &Path,
-    watcher: &dyn Watcher,
-) -> Result<Record, StudyError> {
+pub fn run(config: &Config, bases: [&Path; 2], directory: &Path, watcher: &dyn Watcher) -> Result<Record, StudyError> {
     let subject = Subject::load(config, bases)?;
     let (mut journal, mut measured) = Journal::open::<Measured>(directory, config)?;
     let jobs = jobs(config);

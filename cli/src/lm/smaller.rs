@@ -4,7 +4,7 @@ use super::{answer, check_json, check_vocab_of, name, read_text};
 use crate::error::CliError;
 use crate::exit::Exit;
 use clap::{Args, ValueEnum};
-use secateur_nn::lm::{Checkpoint, LmFault, Tokens};
+use secateur_nn::lm::{Checkpoint, Tokens};
 use secateur_nn::safetensors::Dtype;
 use secateur_prune::depth::{Found, Health, Sequences, Similarity, Written, loss};
 use serde::Serialize;
