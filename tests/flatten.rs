@@ -46,13 +46,22 @@ fn record(output: &Output) -> Value {
 fn every_method_writes_a_model_that_tells_a_story() {
     let place = tempfile::tempdir().expect("a directory");
     let tokenizer = fixture("tok512.bin");
-    let choices =
-        [("flatten", "flatten"), ("flatten", "slice"), ("flatten", "laco"), ("drop-layers", "short-gpt"), ("drop-layers", "sleb")];
+    let choices = [
+        ("flatten", "flatten"),
+        ("flatten", "slice"),
+        ("flatten", "laco"),
+        ("drop-layers", "short-gpt"),
+        ("drop-layers", "sleb"),
+    ];
     for (command, method) in choices {
-        let found = record(&on_stories(place.path(), command, method, &["--method", method, "--blocks", "4", "--json", "-"]));
+        let found =
+            record(&on_stories(place.path(), command, method, &["--method", method, "--blocks", "4", "--json", "-"]));
         assert_eq!(found["method"], method);
         let [before, after] = [0, 1].map(|at| found["measured"]["perplexity"][at].as_f64().expect("a number"));
-        assert!(before > 1.0 && after > before && found["measured"]["health"] == "predicts", "{method}: {before} {after}");
+        assert!(
+            before > 1.0 && after > before && found["measured"]["health"] == "predicts",
+            "{method}: {before} {after}"
+        );
         assert!(found["parameters"][1].as_u64() < found["parameters"][0].as_u64(), "{found}");
         let out = path(place.path(), method);
         let said = run(&["generate", &out, "--tokenizer", &tokenizer, "--prompt", "Once upon a time", "--steps", "8"]);

@@ -49,7 +49,8 @@ impl Definite {
         solve_upper_triangular_in_place(self.lower().transpose(), b, Par::Seq);
     }
 
-    /// The diagonal of $A^{-1}$: $[A^{-1}]_{jj} = \sum_i [L^{-1}]_{ij}^2$, with a few columns of $L^{-1}$ in memory at a time.
+    /// The diagonal of $A^{-1}$: $[A^{-1}]_{jj} = \sum_i [L^{-1}]_{ij}^2$, with a few columns of $L^{-1}$ in memory at
+    /// a time.
     pub fn inverse_diagonal(&self) -> Vec<f64> {
         let mut diagonal = vec![0.0; self.n];
         for (panel, diagonal) in diagonal.chunks_mut(PANEL).enumerate() {

@@ -2,8 +2,8 @@
 
 use faer::{MatRef, Side};
 
-/// The eigenvalues of a symmetric matrix, from the largest to the smallest; `None` where the iteration fails, which it does for
-/// numbers that are not finite.
+/// The eigenvalues of a symmetric matrix, from the largest to the smallest; `None` where the iteration fails, which it
+/// does for numbers that are not finite.
 ///
 /// # Shapes
 /// `a` is $n \times n$, row-major; its lower triangle is read.
@@ -18,8 +18,8 @@ pub fn symmetric_eigenvalues(a: &[f64], n: usize) -> Option<Vec<f64>> {
     Some(found)
 }
 
-/// The eigenvalues of a symmetric matrix from the largest to the smallest, and a unit vector for each, $A v_i = \lambda_i v_i$, orthogonal
-/// to the others; `None` where [`symmetric_eigenvalues`] finds none.
+/// The eigenvalues of a symmetric matrix from the largest to the smallest, and a unit vector for each,
+/// $A v_i = \lambda_i v_i$, orthogonal to the others; `None` where [`symmetric_eigenvalues`] finds none.
 ///
 /// # Shapes
 /// `a` is $n \times n$, row-major; its lower triangle is read. The vectors are the rows of an $n \times n$ matrix.
@@ -37,8 +37,8 @@ pub fn symmetric_eigenvectors(a: &[f64], n: usize) -> Option<(Vec<f64>, Vec<f64>
     Some((order.iter().map(|j| values[*j]).collect(), rows))
 }
 
-/// The singular values of a matrix, from the largest to the smallest; `None` where the iteration fails, which it does for numbers
-/// that are not finite.
+/// The singular values of a matrix, from the largest to the smallest; `None` where the iteration fails, which it does
+/// for numbers that are not finite.
 ///
 /// # Shapes
 /// `a` is `rows × cols`, row-major; there are $\min(\text{rows}, \text{cols})$ values.

@@ -17,8 +17,8 @@ pub struct Config {
     /// Its tokenizer, likewise; without one, tokens are the bytes of the text.
     #[serde(default)]
     pub tokenizer: Option<PathBuf>,
-    /// The text, from the directory of data sets, or likewise where none is named: its last part is held out, the rest is for
-    /// calibration.
+    /// The text, from the directory of data sets, or likewise where none is named: its last part is held out, the rest
+    /// is for calibration.
     pub text: PathBuf,
     /// The share that is held out.
     #[serde(default = "tenth")]

@@ -52,8 +52,8 @@ pub fn study(path: &Path, data: Option<&Path>, directory: &Path, watcher: &dyn W
     std::fs::read_to_string(&page).map_err(|source| StudyError::Io { path: page, source })
 }
 
-/// Runs a comparison; writes `measurements.jsonl`, `record.json`, and the page with its figures into a directory. Measurements that
-/// are there already are not made again. Paths of the model and of the text begin at two bases.
+/// Runs a comparison; writes `measurements.jsonl`, `record.json`, and the page with its figures into a directory.
+/// Measurements that are there already are not made again. Paths of the model and of the text begin at two bases.
 ///
 /// # Errors
 /// See [`StudyError`].

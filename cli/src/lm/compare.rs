@@ -10,8 +10,8 @@ use std::path::PathBuf;
 
 /// Compare methods that make a model smaller: perplexity, parameters, bytes and speed over seeds.
 ///
-/// Writes a record, figures and a page. Every measurement is on disk as soon as it is made; the same command goes on where the
-/// last run stopped.
+/// Writes a record, figures and a page. Every measurement is on disk as soon as it is made; the same command goes on
+/// where the last run stopped.
 #[derive(Args)]
 pub struct Arguments {
     /// The configuration (TOML).

@@ -1,4 +1,5 @@
-//! What `flatten` and `drop-layers` have in common: the model, where the result goes, calibration, and what is said at the end.
+//! What `flatten` and `drop-layers` have in common: the model, where the result goes, calibration, and what is said at
+//! the end.
 
 use super::{answer, check_json, check_vocab_of, name, read_text};
 use crate::error::CliError;

@@ -2,10 +2,11 @@
 
 use secateur_nn::lm::Block;
 
-/// $W_{ij} \leftarrow W_{ij} \alpha_j$ for every norm scale $\alpha$ and the weights $W$ that read what it scales, then $\alpha = 1$.
+/// $W_{ij} \leftarrow W_{ij} \alpha_j$ for every norm scale $\alpha$ and the weights $W$ that read what it scales, then
+/// $\alpha = 1$.
 ///
-/// The scale before attention goes into queries, keys and values, the one before the MLP into gate and up. Biases come after
-/// the product and stay.
+/// The scale before attention goes into queries, keys and values, the one before the MLP into gate and up. Biases come
+/// after the product and stay.
 ///
 /// # Source
 /// FlattenGPT, step A, for norms without shift.

@@ -8,7 +8,8 @@ use secateur_nn::lm::{Block, Matrix};
 ///    Y = A + \sum_l \operatorname{mlp}_l(\operatorname{norm}(A)). $$
 ///
 /// # Shapes
-/// Heads and channels are those of all blocks, in their order; with shared keys the query heads of a key head stay together.
+/// Heads and channels are those of all blocks, in their order; with shared keys the query heads of a key head stay
+/// together.
 ///
 /// # Panics
 /// There is no block, their heads differ in size or in how many share a key, or their norms still have scales

@@ -15,15 +15,15 @@ use secateur_nn::lm::{Block, Matrix, add};
 /// Rows of $S^\top C (I - S S^\top) W_D$ that a thread computes at a time.
 const BAND: usize = 128;
 
-/// $\lambda$: so many times the mean singular value of $C$, which is $\operatorname{tr} C / n$. Where $C$ is 0 it is 1: nothing is
-/// predicted then.
+/// $\lambda$: so many times the mean singular value of $C$, which is $\operatorname{tr} C / n$. Where $C$ is 0 it is 1:
+/// nothing is predicted then.
 pub fn ridge(moments: &[f64], n: usize, factor: f64) -> f64 {
     let mean = (0..n).map(|j| moments[j * n + j]).sum::<f64>() / n.max(1) as f64;
     if mean > 0.0 { factor * mean } else { 1.0 }
 }
 
-/// Ridge leverage scores $s_i = [C (C + \lambda I)^{-1}]_{ii} = 1 - \lambda [(C + \lambda I)^{-1}]_{ii}$; `None` where $C + \lambda I$ is not
-/// definite.
+/// Ridge leverage scores $s_i = [C (C + \lambda I)^{-1}]_{ii} = 1 - \lambda [(C + \lambda I)^{-1}]_{ii}$; `None` where
+/// $C + \lambda I$ is not definite.
 ///
 /// # Shapes
 /// `moments` is $n \times n$.
@@ -41,7 +41,8 @@ pub fn leverage(moments: &[f64], n: usize, lambda: f64) -> Option<Vec<f64>> {
 /// $W_D'$ for the kept channels; `None` where $S^\top C S + \lambda I$ is not definite. Where all are kept, $W_D$.
 ///
 /// # Shapes
-/// `moments` is $n \times n$, `kept` ascending; `weights` holds $W_D^\top$, outputs × $n$, and the result outputs × kept.
+/// `moments` is $n \times n$, `kept` ascending; `weights` holds $W_D^\top$, outputs × $n$, and the result outputs ×
+/// kept.
 ///
 /// # Source
 /// FlattenGPT, step E.

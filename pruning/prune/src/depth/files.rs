@@ -20,10 +20,11 @@ pub struct Written {
     pub bytes: [u64; 2],
 }
 
-/// Brings a model in files to fewer blocks, or to as few parameters, in another folder, with the tokenizer where there is one.
+/// Brings a model in files to fewer blocks, or to as few parameters, in another folder, with the tokenizer where there
+/// is one.
 ///
-/// FlattenGPT and what removes blocks by one score read a block at a time. The others have the whole model in memory, and so
-/// has recovery.
+/// FlattenGPT and what removes blocks by one score read a block at a time. The others have the whole model in memory,
+/// and so has recovery.
 ///
 /// # Errors
 /// The folder holds a model already or cannot be written; a weight is beyond the range of the type; as [`compress`].

@@ -74,8 +74,9 @@ fn spread(kept: &[usize], size: usize) -> Vec<usize> {
     kept.iter().flat_map(|at| at * size..(at + 1) * size).collect()
 }
 
-/// The output projection of the kept heads that predicts what all heads add, from calibration tokens, with a ridge towards what
-/// it is ([`compensated`]); `None` where the second moments are not finite, or not definite with that ridge.
+/// The output projection of the kept heads that predicts what all heads add, from calibration tokens, with a ridge
+/// towards what it is ([`compensated`]); `None` where the second moments are not finite, or not definite with that
+/// ridge.
 ///
 /// `ridge` is a share of the mean of the diagonal of the outputs' second moments.
 pub fn refitted(block: &Block, kept: &[usize], streams: &Streams, ridge: f64) -> Option<Matrix> {

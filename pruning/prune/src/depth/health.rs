@@ -11,8 +11,8 @@ pub const LIMIT: f64 = 10.0;
 pub enum Health {
     /// It predicts, if worse.
     Predicts,
-    /// Perplexity is not finite, or more than ten times the original's. Published losses at a fifth of the blocks are factors of
-    /// 1.4 to 3.4; models that fell apart are at hundreds.
+    /// Perplexity is not finite, or more than ten times the original's. Published losses at a fifth of the blocks are
+    /// factors of 1.4 to 3.4; models that fell apart are at hundreds.
     Collapsed,
 }
 

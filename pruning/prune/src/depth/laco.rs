@@ -31,15 +31,16 @@ pub struct Merged {
 
 /// Collapses blocks until so many are left.
 ///
-/// Sweeps go from the last blocks to the first. Up to four blocks become one where the mean cosine between the last streams
-/// on calibration tokens and the original's is above a threshold; then the sweep moves on by two blocks.
+/// Sweeps go from the last blocks to the first. Up to four blocks become one where the mean cosine between the last
+/// streams on calibration tokens and the original's is above a threshold; then the sweep moves on by two blocks.
 ///
 /// # Errors
 /// The model has no row for a token; the depth is 0 or more than it has.
 ///
 /// # Source
-/// LaCo, arXiv 2402.11187, algorithm 1. It stops at any depth above its threshold; ours begins at 0.95 and falls by 0.05 with
-/// every sweep that changes nothing, so that the depth is the one asked for, and the last collapse is as small as that takes.
+/// LaCo, arXiv 2402.11187, algorithm 1. It stops at any depth above its threshold; ours begins at 0.95 and falls by
+/// 0.05 with every sweep that changes nothing, so that the depth is the one asked for, and the last collapse is as
+/// small as that takes.
 pub fn merged(model: &Model, sequences: &Sequences, depth: usize) -> Result<(Model, Merged), PruneError> {
     let blocks = model.blocks.len();
     if !(1..=blocks).contains(&depth) {

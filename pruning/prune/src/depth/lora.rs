@@ -104,14 +104,15 @@ impl Addition {
 
 /// The model after recovery, and the mean loss of every epoch on its way.
 ///
-/// All matrices of all blocks get additions; embedding, head, norms and biases stay. The model, and derivatives of its blocks for
-/// the sequences of a step, are in memory.
+/// All matrices of all blocks get additions; embedding, head, norms and biases stay. The model, and derivatives of its
+/// blocks for the sequences of a step, are in memory.
 ///
 /// # Errors
 /// The model has no row for a token; a number of the parameters is 0 or less; the loss is no longer finite.
 ///
 /// # Source
-/// LoRA: arXiv 2106.09685. FlattenGPT recovers with $r = 8$, rate $10^{-4}$, two epochs; $\alpha$ and the batch are ours.
+/// LoRA: arXiv 2106.09685. FlattenGPT recovers with $r = 8$, rate $10^{-4}$, two epochs; $\alpha$ and the batch are
+/// ours.
 pub fn recovered(model: &Model, sequences: &Sequences, params: &Lora) -> Result<(Model, Vec<f64>), PruneError> {
     check(params)?;
     sequences.all().iter().try_for_each(|tokens| model.check(tokens))?;

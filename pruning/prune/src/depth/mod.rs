@@ -1,8 +1,8 @@
 //! Language models with fewer blocks, or a narrower stream: FlattenGPT and what it is compared with.
 //!
-//! In pre-norm transformers neighbouring residual streams are similar, so two blocks in series are close to the same two
-//! side by side, $X + B_a(X) + B_b(X + B_a(X)) \approx X + B_a(X) + B_b(X)$, and blocks side by side are one block with
-//! more heads and channels.
+//! In pre-norm transformers neighbouring residual streams are similar, so two blocks in series are close to the same
+//! two side by side, $X + B_a(X) + B_b(X + B_a(X)) \approx X + B_a(X) + B_b(X)$, and blocks side by side are one block
+//! with more heads and channels.
 //!
 //! | step | file |
 //! |---|---|

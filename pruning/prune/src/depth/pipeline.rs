@@ -64,8 +64,8 @@ pub struct Params {
     pub activations: Activations,
     /// Refit output projections to the heads that stay, with a ridge of so many mean second moments of their outputs.
     pub refit: Option<f64>,
-    /// Choose channels by leverage and let those that stay make up for the others. Without it those with the largest second
-    /// moments stay as they are.
+    /// Choose channels by leverage and let those that stay make up for the others. Without it those with the largest
+    /// second moments stay as they are.
     pub compensate: bool,
 }
 
@@ -101,17 +101,19 @@ pub struct Flattened {
     pub groups: Vec<Group>,
 }
 
-/// Flattens a model to so many blocks, which `write` gets with their numbers, from first to last. Their norms have no scales.
+/// Flattens a model to so many blocks, which `write` gets with their numbers, from first to last. Their norms have no
+/// scales.
 ///
-/// In memory at a time: the blocks of one group twice, the streams of the calibration tokens, and twice the second moments of the
-/// group's channels in 64 bits.
+/// In memory at a time: the blocks of one group twice, the streams of the calibration tokens, and twice the second
+/// moments of the group's channels in 64 bits.
 ///
 /// # Errors
-/// The model cannot be read or does not know a token; the depth is 0 or more than it has; activations overflow; the ridge
-/// is too small for the second moments; `write` fails.
+/// The model cannot be read or does not know a token; the depth is 0 or more than it has; activations overflow; the
+/// ridge is too small for the second moments; `write` fails.
 ///
 /// # Source
-/// FlattenGPT (arXiv 2602.08858). Whole groups of heads that share keys, refitting, and groups of one block without any loss are ours.
+/// FlattenGPT (arXiv 2602.08858). Whole groups of heads that share keys, refitting, and groups of one block without any
+/// loss are ours.
 pub fn flatten(
     source: &impl Source,
     sequences: &Sequences,

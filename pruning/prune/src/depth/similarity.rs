@@ -31,8 +31,8 @@ pub struct Similarity {
 impl Similarity {
     /// Measures a model that is read one block at a time.
     ///
-    /// Streams of at most 4096 tokens, evenly spread over the calibration tokens, are kept at every depth; the others only see
-    /// to attention. A token whose stream is 0 counts with cosine 0.
+    /// Streams of at most 4096 tokens, evenly spread over the calibration tokens, are kept at every depth; the others
+    /// only see to attention. A token whose stream is 0 counts with cosine 0.
     ///
     /// # Errors
     /// The model cannot be read, or does not know a token.
@@ -151,8 +151,8 @@ mod tests {
 
     #[test]
     fn groups_by_hand() {
-        // Inputs of blocks 0 to 5 at 0, .3, .31, .33, .63, .65: first {1,2}, which are .01 apart, then {4,5} with .02, then
-        // {1,2,3} with .03 from the first to the last.
+        // Inputs of blocks 0 to 5 at 0, .3, .31, .33, .63, .65: first {1,2}, which are .01 apart, then {4,5} with .02,
+        // then {1,2,3} with .03 from the first to the last.
         let similarity = falling(&[0.3, 0.01, 0.02, 0.3, 0.02, 0.5]);
         let ranges = |count| groups(&similarity, count).expect("a depth");
         assert_eq!(ranges(5), [0..1, 1..3, 3..4, 4..5, 5..6]);

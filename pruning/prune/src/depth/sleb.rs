@@ -6,7 +6,8 @@ use crate::error::PruneError;
 use rayon::prelude::*;
 use secateur_nn::lm::{Model, Positions};
 
-/// Removes blocks until so many are left: each time the one without which [`loss_with`] is least, of equal ones the first.
+/// Removes blocks until so many are left: each time the one without which [`loss_with`](super::loss_with) is least, of
+/// equal ones the first.
 ///
 /// # Errors
 /// The model has no row for a token; the depth is 0 or more than it has.

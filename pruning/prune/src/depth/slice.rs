@@ -1,8 +1,9 @@
 //! Baseline in the manner of SliceGPT: the stream is turned to its principal directions, and the last of those go.
 //!
-//! Behind norms without scales, $\operatorname{norm}(Q^\top x) = Q^\top \operatorname{norm}(x)$ for an orthogonal $Q$, so $Q$ can
-//! be moved into every weight that reads or writes the stream. With the first $d'$ columns of $Q$, a scale of $\sqrt{d / d'}$ in every
-//! norm, and $\varepsilon\, d / d'$, the norm divides by the same length as before, of what is left of $x$.
+//! Behind norms without scales, $\operatorname{norm}(Q^\top x) = Q^\top \operatorname{norm}(x)$ for an orthogonal $Q$,
+//! so $Q$ can be moved into every weight that reads or writes the stream. With the first $d'$ columns of $Q$, a scale
+//! of $\sqrt{d / d'}$ in every norm, and $\varepsilon\, d / d'$, the norm divides by the same length as before, of what
+//! is left of $x$.
 
 use super::absorb::absorb;
 use super::gram::Gram;
@@ -24,16 +25,16 @@ pub struct Sliced {
 
 /// Makes the stream narrower, until the model has at most so many parameters; at least one direction stays.
 ///
-/// One rotation serves all blocks, by the mean second moment of what all norms give, so that residual sums need no rotations of
-/// their own and the result is a model of the same family. Its head is no longer the embedding, since the last norm's scale goes
-/// into the head.
+/// One rotation serves all blocks, by the mean second moment of what all norms give, so that residual sums need no
+/// rotations of their own and the result is a model of the same family. Its head is no longer the embedding, since the
+/// last norm's scale goes into the head.
 ///
 /// # Errors
 /// The model has no row for a token, or its activations are not finite.
 ///
 /// # Source
-/// SliceGPT (arXiv 2401.15024), which has a rotation per block, and a product on every residual sum to change from one to the
-/// next; so here more is lost at the same width, and no products are added.
+/// SliceGPT (arXiv 2401.15024), which has a rotation per block, and a product on every residual sum to change from one
+/// to the next; so here more is lost at the same width, and no products are added.
 pub fn sliced(model: &Model, sequences: &Sequences, parameters: usize) -> Result<(Model, Sliced), PruneError> {
     sequences.all().iter().try_for_each(|tokens| model.check(tokens))?;
     let mut model = model.clone();

@@ -24,8 +24,8 @@ impl Sequences {
         }
     }
 
-    /// Up to `count` stretches of a text of `length` tokens each, which do not overlap, drawn without replacement; all there are
-    /// where they are fewer. With `bos` it is the first token of each.
+    /// Up to `count` stretches of a text of `length` tokens each, which do not overlap, drawn without replacement; all
+    /// there are where they are fewer. With `bos` it is the first token of each.
     ///
     /// # Errors
     /// The text has no stretch of that length, or a stretch has fewer than two tokens.
