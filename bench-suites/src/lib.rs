@@ -19,10 +19,12 @@
 //! | games whose values are expensive, kept on disk | [`oracle`] |
 //! | shares of clients who train together | [`federated`] |
 //! | which blocks of language models can go | [`layers`] |
+//! | language models made smaller | [`depth`] |
 //! | the digits that ship | [`mod@digits`] |
 
 pub mod certified;
 pub mod child;
+pub mod depth;
 pub mod digits;
 pub mod error;
 #[cfg(feature = "full")]

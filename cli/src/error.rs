@@ -247,6 +247,9 @@ pub enum CliError {
         /// The model.
         model: PathBuf,
     },
+    /// Blocks to remove that are named where they are chosen, or not named where they should be.
+    #[error("expected --blocks N with a method that chooses, or --method list with --layers I,J")]
+    Layers,
     /// A text that is not UTF-8.
     #[error("{}: expected text in UTF-8", .path.display())]
     NotText {

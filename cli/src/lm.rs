@@ -7,12 +7,20 @@
 //! | which choice a model takes | `choices.rs` |
 //! | show a model | `inspect.rs` |
 //! | which blocks can go | `layer_game.rs` |
+//! | neighbouring blocks become one | `flatten.rs` |
+//! | whole blocks go | `drop.rs` |
+//! | methods side by side | `compare.rs` |
+//! | what the first two of these ask and tell | `smaller.rs` |
 
 mod choices;
+mod compare;
+mod drop;
+mod flatten;
 mod generate;
 mod inspect;
 mod layer_game;
 mod perplexity;
+mod smaller;
 
 use crate::error::CliError;
 use crate::exit::Exit;
@@ -21,7 +29,7 @@ use clap::{Args, Subcommand};
 use secateur_nn::lm::{Checkpoint, LmFault, Model, Tokens};
 use std::path::{Path, PathBuf};
 
-/// Language models: continue texts, measure, show.
+/// Language models: continue texts, measure, show, bring to fewer blocks.
 #[derive(Args)]
 pub struct Arguments {
     #[command(subcommand)]
@@ -35,6 +43,9 @@ enum Task {
     Choices(choices::Arguments),
     Inspect(inspect::Arguments),
     LayerGame(layer_game::Arguments),
+    Flatten(flatten::Arguments),
+    DropLayers(drop::Arguments),
+    Compare(compare::Arguments),
 }
 
 /// A model with its tokenizer.
@@ -68,6 +79,9 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
         Task::Choices(arguments) => choices::run(arguments),
         Task::Inspect(arguments) => inspect::run(arguments),
         Task::LayerGame(arguments) => layer_game::run(arguments),
+        Task::Flatten(arguments) => flatten::run(arguments),
+        Task::DropLayers(arguments) => drop::run(arguments),
+        Task::Compare(arguments) => compare::run(arguments),
     }
 }
 
@@ -102,7 +116,10 @@ fn name(tokens: &Tokens) -> String {
 
 /// A tokenizer with more tokens than the model has rows goes with another model.
 fn check_vocab(model: &Model, tokens: &Tokens) -> Result<(), CliError> {
-    let vocab = model.embedding.rows();
+    check_vocab_of(model.embedding.rows(), tokens)
+}
+
+fn check_vocab_of(vocab: usize, tokens: &Tokens) -> Result<(), CliError> {
     if tokens.vocab() <= vocab {
         return Ok(());
     }

@@ -7,7 +7,8 @@
 //! | dense products $C \leftarrow \beta C + A B$ | [`gemm`] |
 //! | products with one vector | [`matvec`] |
 //! | factors of positive definite matrices | [`cholesky`] |
-//! | all eigenvalues, all singular values | [`spectrum`] |
+//! | systems with large ones, in place | [`definite`] |
+//! | all eigenvalues with their vectors, all singular values | [`spectrum`] |
 //! | the largest ones, by products only | [`lanczos`] |
 //! | orthonormal bases of row spaces | [`orthonormal`] |
 //! | compressed sparse rows | [`sparse`] |
@@ -15,6 +16,7 @@
 //! | devices that bound many subproblems at once | [`device`] |
 
 pub mod cholesky;
+pub mod definite;
 pub mod device;
 pub mod gemm;
 pub mod lanczos;

@@ -257,8 +257,9 @@ impl Config {
         set("num_hidden_layers", json!(self.blocks), |a, b| a.blocks == b.blocks);
         set("num_attention_heads", json!(self.heads), |a, b| a.heads == b.heads);
         set("num_key_value_heads", json!(self.kv_heads), |a, b| a.kv_heads == b.kv_heads);
-        set("head_dim", json!(self.head_dim), |a, b| a.head_dim == b.head_dim && a.heads == b.heads);
+        set("head_dim", json!(self.head_dim), |a, b| (a.head_dim, a.heads, a.width) == (b.head_dim, b.heads, b.width));
         set("vocab_size", json!(self.vocab), |a, b| a.vocab == b.vocab);
+        set("rms_norm_eps", json!(self.epsilon), |a, b| a.epsilon == b.epsilon);
         set("tie_word_embeddings", json!(self.tied), |a, b| a.tied == b.tied);
         set("max_position_embeddings", json!(self.context), |a, b| a.context == b.context);
         if self.family == Family::Llama {

@@ -1,7 +1,14 @@
 //! What can go wrong when somebody asks for a network to be pruned.
 
 use secateur_nn::NnError;
+use secateur_nn::lm::LmFault;
 use thiserror::Error;
+
+impl From<LmFault> for PruneError {
+    fn from(fault: LmFault) -> Self {
+        PruneError::Network(fault.into())
+    }
+}
 
 /// Why a network was not pruned.
 #[derive(Debug, Error)]
@@ -191,6 +198,29 @@ pub enum PruneError {
     Perplexity {
         /// The blocks that were removed.
         removed: Vec<usize>,
+    /// A count of blocks that a language model cannot be brought to.
+    #[error("{found} blocks: expected from 1 to the {blocks} that the model has")]
+    Depth {
+        /// What was asked for.
+        found: usize,
+        /// Blocks of the model.
+        blocks: usize,
+    },
+    /// Blocks to remove that are not there, named twice, or all of them.
+    #[error("blocks to remove: {found:?}: expected some, but not all, of 0 to {}, each once", .blocks - 1)]
+    Layers {
+        /// What was asked for.
+        found: Vec<usize>,
+        /// Blocks of the model.
+        blocks: usize,
+    },
+    /// Activations of a language model that are infinite or not a number.
+    #[error("activations of blocks {first} to {last} are not finite on the calibration tokens")]
+    Activations {
+        /// The first block.
+        first: usize,
+        /// The last.
+        last: usize,
     },
     /// The training that was handed in failed.
     #[error("training failed: {0}")]

@@ -14,6 +14,7 @@
 //! | what has to go together; removing it | [`structured`] |
 //! | what changes nothing on a set of inputs | [`lossless`] |
 //! | layers of language models as players of a game | [`layer_game`] |
+//! | language models with fewer blocks | [`depth`] |
 //! | parameters, bytes, operations, seconds | [`cost`], [`crossover`] |
 
 mod activations;
@@ -22,6 +23,7 @@ pub mod budget;
 pub mod calibration;
 pub mod cost;
 pub mod crossover;
+pub mod depth;
 pub mod error;
 pub mod layer_game;
 pub mod lossless;

@@ -1,0 +1,118 @@
+//! Small random models.
+
+use proptest::prelude::*;
+use secateur_linalg::random::Random;
+use secateur_nn::lm::{Block, Config, Family, Matrix, Model, Rope, Scaling};
+
+/// What a random model is like.
+#[derive(Clone, Debug)]
+pub struct Shape {
+    pub width: usize,
+    pub inner: usize,
+    pub blocks: usize,
+    pub kv_heads: usize,
+    pub shared: usize,
+    pub head_dim: usize,
+    pub biased: bool,
+    pub tied: bool,
+    pub rope: Rope,
+}
+
+/// Every kind that a loader knows.
+pub fn shapes() -> impl Strategy<Value = Shape> {
+    let sizes = (3..12usize, 3..10usize, 2..5usize, 1..3usize, 1..4usize, 1..3usize);
+    (sizes, any::<bool>(), any::<bool>(), any::<bool>()).prop_map(|(sizes, biased, tied, halves)| {
+        let (width, inner, blocks, kv_heads, shared, pairs) = sizes;
+        let rope = if halves { Rope::HalfSplit } else { Rope::Interleaved };
+        Shape { width, inner, blocks, kv_heads, shared, head_dim: 2 * pairs, biased, tied, rope }
+    })
+}
+
+impl Shape {
+    pub fn small(blocks: usize) -> Self {
+        let (width, inner, kv_heads, shared, head_dim) = (16, 24, 2, 2, 4);
+        Self { width, inner, blocks, kv_heads, shared, head_dim, biased: true, tied: true, rope: Rope::HalfSplit }
+    }
+
+    pub fn model(&self, seed: u64) -> Model {
+        let heads = self.kv_heads * self.shared;
+        let config = Config {
+            family: Family::Llama,
+            width: self.width,
+            inner: self.inner,
+            blocks: self.blocks,
+            heads,
+            kv_heads: self.kv_heads,
+            head_dim: self.head_dim,
+            vocab: 20,
+            epsilon: 1e-5,
+            theta: 100.0,
+            rope: self.rope,
+            scaling: Scaling::None,
+            tied: self.tied,
+            context: 64,
+            bos: None,
+            eos: Vec::new(),
+            qkv_bias: self.biased,
+            o_bias: self.biased,
+            original: serde_json::Map::new(),
+        };
+        let mut random = Random::new(seed);
+        Model {
+            embedding: matrix(&mut random, 20, self.width, 1.0),
+            blocks: (0..self.blocks).map(|_| self.block(&mut random)).collect(),
+            norm: vector(&mut random, self.width, 0.3, 1.0),
+            head: (!self.tied).then(|| matrix(&mut random, 20, self.width, 1.0)),
+            config,
+        }
+    }
+
+    fn block(&self, random: &mut Random) -> Block {
+        let (width, heads, inner) = (self.width, self.kv_heads * self.shared, self.inner);
+        let (queries, keys) = (heads * self.head_dim, self.kv_heads * self.head_dim);
+        let scale = 1.0 / (width as f64).sqrt();
+        Block {
+            input_norm: vector(random, width, 0.3, 1.0),
+            q: matrix(random, queries, width, scale),
+            k: matrix(random, keys, width, scale),
+            v: matrix(random, keys, width, scale),
+            o: matrix(random, width, queries, 0.3 * scale),
+            q_bias: self.biased.then(|| vector(random, queries, 0.3, 0.0)),
+            k_bias: self.biased.then(|| vector(random, keys, 0.3, 0.0)),
+            v_bias: self.biased.then(|| vector(random, keys, 0.3, 0.0)),
+            o_bias: self.biased.then(|| vector(random, width, 0.3, 0.0)),
+            post_norm: vector(random, width, 0.3, 1.0),
+            gate: matrix(random, inner, width, scale),
+            up: matrix(random, inner, width, scale),
+            down: matrix(random, width, inner, 0.3 * scale),
+            heads,
+            kv_heads: self.kv_heads,
+            head_dim: self.head_dim,
+        }
+    }
+}
+
+pub fn matrix(random: &mut Random, rows: usize, cols: usize, deviation: f64) -> Matrix {
+    let mut data = vec![0.0; rows * cols];
+    random.fill_normal(&mut data, deviation);
+    Matrix::new(rows, cols, data)
+}
+
+fn vector(random: &mut Random, entries: usize, deviation: f64, mean: f32) -> Vec<f32> {
+    let mut data = vec![0.0f32; entries];
+    random.fill_normal(&mut data, deviation);
+    data.iter_mut().for_each(|x| *x += mean);
+    data
+}
+
+pub fn tokens(config: &Config, count: usize, seed: u64) -> Vec<u32> {
+    let mut random = Random::stream(seed, 1);
+    (0..count).map(|_| random.index(config.vocab) as u32).collect()
+}
+
+/// The largest difference over the largest entry.
+pub fn relative(found: &[f32], expected: &[f32]) -> f64 {
+    assert_eq!(found.len(), expected.len());
+    let largest = |values: &mut dyn Iterator<Item = f32>| values.map(|x| f64::from(x.abs())).fold(0.0, f64::max);
+    largest(&mut found.iter().zip(expected).map(|(a, b)| a - b)) / largest(&mut expected.iter().copied()).max(1e-9)
+}
