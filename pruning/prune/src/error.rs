@@ -198,6 +198,7 @@ pub enum PruneError {
     Perplexity {
         /// The blocks that were removed.
         removed: Vec<usize>,
+    },
     /// A count of blocks that a language model cannot be brought to.
     #[error("{found} blocks: expected from 1 to the {blocks} that the model has")]
     Depth {

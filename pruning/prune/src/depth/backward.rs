@@ -233,8 +233,8 @@ mod tests {
             let text = tokens(&model.config, 8, seed);
             let (loss, found) = slopes(&model, &text);
             let mut random = Random::stream(seed, 7);
-            for block in 0..shape.blocks {
-                for (part, slopes) in found[block].iter().enumerate() {
+            for (block, parts) in found.iter().enumerate() {
+                for (part, slopes) in parts.iter().enumerate() {
                     // Along a direction that goes with the derivative: random, and the derivative's own.
                     let length = slopes.iter().map(|d| d * d).sum::<f32>().sqrt().max(1e-6);
                     let entries = slopes.len() as f64;

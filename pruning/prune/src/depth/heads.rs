@@ -155,10 +155,9 @@ mod tests {
             let outputs = block.head_outputs(&streams.normed(stream), &streams.positions(stream), None);
             for (row, head) in outputs.chunks_exact(8).flat_map(|row| [(row, 0), (row, 1)]) {
                 let mut square = 0.0;
-                for entry in head * 4..head * 4 + 4 {
-                    for out in 0..block.o.rows() {
-                        square += f64::from(row[entry] * block.o.row(out)[entry]).powi(2);
-                    }
+                for out in 0..block.o.rows() {
+                    let weights = &block.o.row(out)[head * 4..][..4];
+                    square += row[head * 4..].iter().zip(weights).map(|(z, w)| f64::from(z * w).powi(2)).sum::<f64>();
                 }
                 expected[head] += square.sqrt() / 50.0;
             }

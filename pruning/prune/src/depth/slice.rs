@@ -150,7 +150,8 @@ mod tests {
                 *w = Matrix::new(w.rows(), w.cols(), inner.times(plane.data()));
             };
             for block in &mut model.blocks {
-                (within(&mut block.o, &mut random), within(&mut block.down, &mut random));
+                within(&mut block.o, &mut random);
+                within(&mut block.down, &mut random);
                 if let Some(bias) = &mut block.o_bias {
                     *bias = plane.times(&[0.4, -0.2]);
                 }

@@ -127,7 +127,7 @@ pub fn every(layers: usize, kept: usize) -> impl Iterator<Item = Mask> {
 fn next(mask: Mask) -> Option<Mask> {
     let lowest = mask.0 & mask.0.wrapping_neg();
     let ripple = mask.0.checked_add(lowest).filter(|_| mask.0 != 0)?;
-    Some(Mask(ripple | (mask.0 ^ ripple) / lowest >> 2))
+    Some(Mask(ripple | (((mask.0 ^ ripple) / lowest) >> 2)))
 }
 
 /// One mask of a size, uniformly.
