@@ -28,9 +28,15 @@ fn every_file_has_a_line_in_the_manifest_and_every_instance_its_files() {
         assert_eq!(digest.len(), 64, "{line}");
         assert!(listed.insert((*file).to_owned()), "{file} is listed twice");
     }
-    let names = std::fs::read_dir(&directory).expect("the directory").map(|e| e.expect("an entry").file_name());
-    let data = names.map(|n| n.to_string_lossy().into_owned()).filter(|n| n.ends_with("onnx") || n.ends_with("vnnlib"));
-    assert_eq!(data.collect::<BTreeSet<_>>(), listed);
+    let mut found = BTreeSet::new();
+    for part in ["", "lm/", "lm/bytes/"] {
+        let entries =
+            std::fs::read_dir(directory.join(part)).expect("a directory").map(|e| e.expect("an entry").file_name());
+        found.extend(entries.map(|name| format!("{part}{}", name.to_string_lossy())));
+    }
+    let data =
+        |name: &String| [".onnx", ".vnnlib", ".safetensors", ".json", ".txt"].iter().any(|end| name.ends_with(end));
+    assert_eq!(found.into_iter().filter(data).collect::<BTreeSet<_>>(), listed);
     for instance in &discover(&directory).expect("a suite")[0].instances {
         assert!(instance.expected.is_some(), "{} has no known verdict", instance.vnnlib);
         assert!(listed.contains(&instance.onnx) && listed.contains(&instance.vnnlib));

@@ -44,6 +44,7 @@ pub mod runner;
 pub mod statistics;
 pub mod suite;
 pub mod table;
+mod texts;
 pub mod theory;
 pub mod verdict;
 pub mod watcher;

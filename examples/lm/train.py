@@ -134,6 +134,36 @@ def save(model, out):
     with open(os.path.join(out, "config.json"), "w") as file:
         json.dump(CONFIG, file, indent=2)
         file.write("\n")
+    with open(os.path.join(out, "tokenizer.json"), "w") as file:
+        json.dump(tokenizer(), file, indent=1)
+        file.write("\n")
+
+
+def tokenizer():
+    """Every byte a token: a byte-pair encoding without pairs, whose alphabet writes the bytes that do not print as others."""
+    printing = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    others = {byte: 256 + place for place, byte in enumerate(b for b in range(256) if b not in printing)}
+    vocabulary = {chr(others.get(byte, byte)): byte for byte in range(256)}
+    special = {"<s>": CONFIG["bos_token_id"], "</s>": CONFIG["eos_token_id"]}
+    flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
+    begin = [{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}]
+    byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
+    return {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": [{"id": token, "content": name, **flags} for name, token in special.items()],
+        "normalizer": None,
+        "pre_tokenizer": byte_level,
+        "post_processor": {
+            "type": "TemplateProcessing",
+            "single": begin,
+            "pair": begin + [{"Sequence": {"id": "B", "type_id": 1}}],
+            "special_tokens": {"<s>": {"id": "<s>", "ids": [special["<s>"]], "tokens": ["<s>"]}},
+        },
+        "decoder": byte_level,
+        "model": {"type": "BPE", "vocab": vocabulary, "merges": []},
+    }
 
 
 def main():

@@ -1,9 +1,9 @@
 //! What is to be compared: a TOML file.
 
+use crate::theory::configuration::{self, Fault, rule};
 use crate::theory::{StudyError, distinct};
 use secateur_prune::depth::{Activations, Lora, Method, Params};
 use serde::{Deserialize, Serialize};
-use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// A comparison of methods that make a language model smaller.
@@ -12,13 +12,12 @@ use std::path::{Path, PathBuf};
 pub struct Config {
     /// What the page says first.
     pub title: String,
-    /// The model, from the directory of the configuration.
+    /// A folder with config.json and safetensors, or a llama2.c checkpoint. Paths begin at the configuration's directory.
     pub model: PathBuf,
-    /// Its tokenizer, likewise; without one, tokens are the bytes of the text.
+    /// The tokenizer's file, or `bytes` for models whose tokens 0 to 255 are bytes; by default the one beside the model.
     #[serde(default)]
-    pub tokenizer: Option<PathBuf>,
-    /// The text, from the directory of data sets, or likewise where none is named: its last part is held out, the rest
-    /// is for calibration.
+    pub tokenizer: Option<String>,
+    /// The text (UTF-8): its last part is held out, the rest is for calibration.
     pub text: PathBuf,
     /// The share that is held out.
     #[serde(default = "tenth")]
@@ -95,24 +94,16 @@ impl Variant {
     }
 }
 
-/// A fault of a configuration: key, what belongs there, what is there.
-type Wrong = (&'static str, &'static str, String);
-
 impl Config {
     /// Reads a configuration.
     ///
     /// # Errors
     /// The file cannot be read, has unknown keys, or a value makes no sense.
     pub fn read(path: &Path) -> Result<Self, StudyError> {
-        let text = std::fs::read_to_string(path).map_err(|source| StudyError::Io { path: path.to_owned(), source })?;
-        let fault = |source| StudyError::Config { path: path.to_owned(), source: Box::new(source) };
-        let config: Self = toml::from_str(&text).map_err(fault)?;
-        let fault = |(key, expected, found)| StudyError::Value { path: path.to_owned(), key, expected, found };
-        config.check().map_err(fault)?;
-        Ok(config)
+        configuration::read(path, Self::check)
     }
 
-    fn check(&self) -> Result<(), Wrong> {
+    fn check(&self) -> Result<(), Fault> {
         let plain = |text: &str| !text.is_empty() && !text.contains(['<', '>', '&', '|', '`', '\n']);
         let labels: Vec<&str> = self.methods.iter().map(Variant::label).collect();
         let named = |text: &&str| plain(text) && *text != "original";
@@ -135,10 +126,6 @@ impl Config {
         }
         Ok(())
     }
-}
-
-fn rule(holds: bool, key: &'static str, expected: &'static str, found: &dyn fmt::Debug) -> Result<(), Wrong> {
-    if holds { Ok(()) } else { Err((key, expected, format!("{found:?}"))) }
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! The model that is made smaller, its texts, and what is measured of a result.
 
 use super::config::Config;
+use crate::texts::Source;
 use crate::theory::StudyError;
 use secateur_nn::NnError;
-use secateur_nn::lm::{Checkpoint, LmFault, Model, Tokens, perplexity};
+use secateur_nn::lm::{Checkpoint, LmFault, Model, perplexity};
 use secateur_nn::safetensors::Dtype;
 use secateur_prune::depth::Sequences;
 use serde::{Deserialize, Serialize};
@@ -82,30 +83,13 @@ pub(super) struct Subject {
 }
 
 impl Subject {
-    pub(super) fn load(config: &Config, [base, data]: [&Path; 2]) -> Result<Self, StudyError> {
-        let checkpoint = Checkpoint::open(base.join(&config.model)).map_err(NnError::from)?;
+    pub(super) fn load(config: &Config, base: &Path) -> Result<Self, StudyError> {
+        let Config { text, model: folder, tokenizer, .. } = config;
+        let checkpoint = Checkpoint::open(base.join(folder)).map_err(NnError::from)?;
         let model = Model::load(&checkpoint).map_err(NnError::from)?;
-        let path = data.join(&config.text);
-        let text = std::fs::read(&path).map_err(|source| StudyError::Io { path: path.clone(), source })?;
-        let mut cut = text.len() - (text.len() as f64 * config.held_out) as usize;
-        let tokenizer = config.tokenizer.as_ref().map(|file| Tokens::open(base.join(file))).transpose();
-        let [calibration, held_out] = match tokenizer.map_err(NnError::from)? {
-            None => [&text[..cut], &text[cut..]].map(|part| part.iter().map(|byte| u32::from(*byte)).collect()),
-            Some(tokens) => {
-                let text = String::from_utf8(text).map_err(|_| StudyError::Value {
-                    path,
-                    key: "text",
-                    expected: "text in UTF-8",
-                    found: config.text.display().to_string(),
-                })?;
-                cut = (cut..=text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(text.len());
-                let encode = |part| tokens.encode(part, false).map_err(NnError::from);
-                [encode(&text[..cut])?, encode(&text[cut..])?]
-            }
-        };
-        let mut held_out: Vec<u32> = held_out;
+        let source = Source { base, text, model: folder, tokenizer: tokenizer.as_deref() };
+        let [calibration, mut held_out] = source.parts(config.held_out, &model)?;
         held_out.truncate(config.tokens.unwrap_or(usize::MAX));
-        [&calibration, &held_out].into_iter().try_for_each(|tokens| model.check(tokens)).map_err(NnError::from)?;
         let bos = config.bos.or(model.config.bos);
         let context = config.context;
         let stride = config.stride.unwrap_or(context - usize::from(bos.is_some()));

@@ -45,20 +45,20 @@ pub struct Record {
 ///
 /// # Errors
 /// See [`StudyError`].
-pub fn study(path: &Path, data: Option<&Path>, directory: &Path, watcher: &dyn Watcher) -> Result<String, StudyError> {
+pub fn study(path: &Path, directory: &Path, watcher: &dyn Watcher) -> Result<String, StudyError> {
     let base = path.parent().unwrap_or(Path::new(""));
-    run(&Config::read(path)?, [base, data.unwrap_or(base)], directory, watcher)?;
+    run(&Config::read(path)?, base, directory, watcher)?;
     let page = directory.join("report.md");
     std::fs::read_to_string(&page).map_err(|source| StudyError::Io { path: page, source })
 }
 
 /// Runs a comparison; writes `measurements.jsonl`, `record.json`, and the page with its figures into a directory.
-/// Measurements that are there already are not made again. Paths of the model and of the text begin at two bases.
+/// Measurements that are there already are not made again. Paths of the configuration begin at `base`.
 ///
 /// # Errors
 /// See [`StudyError`].
-pub fn run(config: &Config, bases: [&Path; 2], directory: &Path, watcher: &dyn Watcher) -> Result<Record, StudyError> {
-    let subject = Subject::load(config, bases)?;
+pub fn run(config: &Config, base: &Path, directory: &Path, watcher: &dyn Watcher) -> Result<Record, StudyError> {
+    let subject = Subject::load(config, base)?;
     let (mut journal, mut measured) = Journal::open::<Measured>(directory, config)?;
     let jobs = jobs(config);
     let all = jobs.len() + 1;
@@ -159,13 +159,13 @@ mod tests {
             .expect("written");
         let methods: Vec<String> = Method::ALL.iter().map(|m| format!("[[method]]\nname = \"{m}\"\n")).collect();
         let text = format!(
-            "title = \"Test\"\nmodel = \"model\"\ntext = \"text.txt\"\ncontext = 32\nsequences = 3\nlength = 24\nblocks = [3, 2]\nseeds = [1, 2]\n{}",
+            "title = \"Test\"\nmodel = \"model\"\ntext = \"text.txt\"\ntokenizer = \"bytes\"\ncontext = 32\nsequences = 3\nlength = 24\nblocks = [3, 2]\nseeds = [1, 2]\n{}",
             methods.concat()
         );
         let path = place.path().join("study.toml");
         std::fs::write(&path, text).expect("written");
         let out = place.path().join("out");
-        let page = study(&path, None, &out, &Silent).expect("a study");
+        let page = study(&path, &out, &Silent).expect("a study");
         let record: Record =
             serde_json::from_slice(&std::fs::read(out.join("record.json")).expect("a record")).expect("JSON");
         // Magnitude looks at no text.
@@ -180,7 +180,7 @@ mod tests {
         let table = rows(&record);
         assert_eq!(table.len(), 1 + 8 * 2);
         assert!(page.contains("| flatten |") && page.contains("| original |"), "{page}");
-        let again = study(&path, None, &out, &Silent).expect("nothing left to do");
+        let again = study(&path, &out, &Silent).expect("nothing left to do");
         assert_eq!(again, page);
     }
 }

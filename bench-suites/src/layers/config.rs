@@ -1,8 +1,8 @@
 //! What is to be measured: a TOML file.
 
+use crate::theory::configuration::{self, Fault, rule};
 use crate::theory::{StudyError, distinct};
 use serde::{Deserialize, Serialize};
-use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// A study of which blocks of a language model can go.
@@ -128,25 +128,17 @@ impl Default for Limits {
     }
 }
 
-/// A fault of a configuration: key, what belongs there, what is there.
-type Wrong = (&'static str, &'static str, String);
-
 impl Config {
     /// Reads a configuration; paths are those from its directory.
     ///
     /// # Errors
     /// The file cannot be read, has unknown keys, or a value makes no sense.
     pub fn read(path: &Path) -> Result<Self, StudyError> {
-        let text = std::fs::read_to_string(path).map_err(|source| StudyError::Io { path: path.to_owned(), source })?;
-        let fault = |source| StudyError::Config { path: path.to_owned(), source: Box::new(source) };
-        let config: Self = toml::from_str(&text).map_err(fault)?;
-        let fault = |(key, expected, found)| StudyError::Value { path: path.to_owned(), key, expected, found };
-        config.check().map_err(fault)?;
-        Ok(config)
+        configuration::read(path, Self::check)
     }
 
     /// Whether the values make sense by themselves.
-    fn check(&self) -> Result<(), Wrong> {
+    fn check(&self) -> Result<(), Fault> {
         rule(self.held_out > 0.0 && self.held_out < 1.0, "held-out", "a share between 0 and 1", &self.held_out)?;
         rule(self.sequences > 0, "sequences", "1 or more", &self.sequences)?;
         rule(self.held_out_sequences > 0, "held-out-sequences", "1 or more", &self.held_out_sequences)?;
@@ -169,7 +161,7 @@ impl Config {
     }
 
     /// The blocks that may go, of a model of so many.
-    pub(super) fn players(&self, model: usize) -> Result<Vec<usize>, Wrong> {
+    pub(super) fn players(&self, model: usize) -> Result<Vec<usize>, Fault> {
         let players = self.blocks.clone().unwrap_or_else(|| (0..model).collect());
         rule(players.iter().all(|block| *block < model), "blocks", "blocks that the model has, from 0", &players)?;
         rule((2..=128).contains(&players.len()), "blocks", "2 to 128", &players.len())?;
@@ -179,10 +171,6 @@ impl Config {
         rule(fit, "masks.kept", "no more than there are blocks that may go", &self.masks.kept)?;
         Ok(players)
     }
-}
-
-fn rule(holds: bool, key: &'static str, expected: &'static str, found: &dyn fmt::Debug) -> Result<(), Wrong> {
-    if holds { Ok(()) } else { Err((key, expected, format!("{found:?}"))) }
 }
 
 #[cfg(test)]

@@ -1,14 +1,11 @@
 //! Sequences of tokens: some of the text at random places, and some of its end that is held out.
 
 use super::config::Config;
+use crate::texts::Source;
 use crate::theory::StudyError;
 use secateur_linalg::random::Random;
-use secateur_nn::NnError;
-use secateur_nn::lm::{Model, Tokens};
+use secateur_nn::lm::Model;
 use std::path::Path;
-
-/// The tokenizer of models whose tokens are bytes.
-const BYTES: &str = "bytes";
 
 /// Sequences.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,14 +19,9 @@ pub(super) struct Texts {
 impl Texts {
     /// Reads the text, and cuts it.
     pub fn read(config: &Config, base: &Path, model: &Model) -> Result<Self, StudyError> {
-        let path = base.join(&config.text);
-        let text = std::fs::read_to_string(&path).map_err(|source| StudyError::Io { path, source })?;
-        let mut cut = ((1.0 - config.held_out) * text.len() as f64) as usize;
-        while !text.is_char_boundary(cut) {
-            cut -= 1;
-        }
-        let (first, last) = text.split_at(cut);
-        let (first, last) = (encode(config, base, first)?, encode(config, base, last)?);
+        let Config { text, model: folder, tokenizer, .. } = config;
+        let source = Source { base, text, model: folder, tokenizer: tokenizer.as_deref() };
+        let [first, last] = source.parts(config.held_out, model)?;
         let room = config.length - usize::from(model.config.bos.is_some());
         let begin =
             |tokens: &[u32]| -> Vec<u32> { model.config.bos.into_iter().chain(tokens.iter().copied()).collect() };
@@ -48,14 +40,4 @@ impl Texts {
         let held_out = (0..config.held_out_sequences).map(|at| begin(&last[at * apart..at * apart + room])).collect();
         Ok(Self { measured, held_out })
     }
-}
-
-fn encode(config: &Config, base: &Path, text: &str) -> Result<Vec<u32>, StudyError> {
-    let tokens = match config.tokenizer.as_deref() {
-        Some(BYTES) => return Ok(text.bytes().map(u32::from).collect()),
-        Some(file) => Tokens::open(base.join(file)),
-        None => Tokens::beside(&base.join(&config.model)),
-    };
-    let fault = |fault| StudyError::Network(NnError::from(fault));
-    tokens.map_err(fault)?.encode(text, false).map_err(fault)
 }

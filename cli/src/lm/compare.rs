@@ -19,9 +19,6 @@ pub struct Arguments {
     /// The directory to write to; by default one beside the configuration, of its name.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// The directory of data sets.
-    #[arg(long, value_name = "DIR", env = "SECATEUR_DATA")]
-    data_dir: Option<PathBuf>,
     /// No progress on standard error.
     #[arg(long)]
     quiet: bool,
@@ -29,10 +26,10 @@ pub struct Arguments {
 
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
-    let Arguments { config, out, data_dir, quiet } = arguments;
+    let Arguments { config, out, quiet } = arguments;
     let beside = config.with_extension("");
     let display = Steps::new(*quiet)?;
-    let page = depth::study(config, data_dir.as_deref(), out.as_ref().unwrap_or(&beside), &display);
+    let page = depth::study(config, out.as_ref().unwrap_or(&beside), &display);
     display.clear();
     output::print(&page?)?;
     Ok(Exit::Done)
