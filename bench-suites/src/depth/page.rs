@@ -24,7 +24,7 @@ fn setting(record: &Record) -> String {
         &record.config;
     let tokens = record.measured.first().map_or(0, |original| original.tokens);
     let stride = stride.map_or_else(|| "end to end".to_owned(), |stride| format!("every {stride} tokens"));
-    let tokenizer = tokenizer.as_ref().map_or_else(|| "bytes".to_owned(), |file| file.display().to_string());
+    let tokenizer = tokenizer.as_deref().unwrap_or("those of the tokenizer beside the model");
     let bos = bos.map_or_else(|| "the model's own".to_owned(), |bos| bos.to_string());
     format!(
         "`{}`, {} blocks. Perplexity is measured on {tokens} tokens of the last {:.0} % of `{}` (tokens: {tokenizer}), in windows of \

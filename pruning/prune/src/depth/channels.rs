@@ -22,19 +22,21 @@ pub fn ridge(moments: &[f64], n: usize, factor: f64) -> f64 {
     if mean > 0.0 { factor * mean } else { 1.0 }
 }
 
-/// Ridge leverage scores $s_i = [C (C + \lambda I)^{-1}]_{ii} = 1 - \lambda [(C + \lambda I)^{-1}]_{ii}$; `None` where
-/// $C + \lambda I$ is not definite.
+/// Ridge leverage scores $s_i = [C (C + \lambda I)^{-1}]_{ii} = 1 - \lambda [(C + \lambda I)^{-1}]_{ii}$, in no more memory
+/// than $C$'s own; `None` where $C + \lambda I$ is not definite.
 ///
 /// # Shapes
-/// `moments` is $n \times n$.
+/// `moments` is $n \times n$; it is $C$ again afterwards, and undefined after `None`.
 ///
 /// # Source
 /// FlattenGPT, step E.
 #[track_caller]
-pub fn leverage(moments: &[f64], n: usize, lambda: f64) -> Option<Vec<f64>> {
-    let mut damped = moments.to_vec();
-    (0..n).for_each(|j| damped[j * n + j] += lambda);
-    let inverse = Definite::factor(damped, n)?.inverse_diagonal();
+pub fn leverage(moments: &mut Vec<f64>, n: usize, lambda: f64) -> Option<Vec<f64>> {
+    let own: Vec<f64> = (0..n).map(|j| moments[j * n + j]).collect();
+    (0..n).for_each(|j| moments[j * n + j] += lambda);
+    let factor = Definite::factor(std::mem::take(moments), n)?;
+    let inverse = factor.inverse_diagonal();
+    *moments = factor.restore(&own);
     Some(inverse.into_iter().map(|entry| 1.0 - lambda * entry).collect())
 }
 
@@ -137,7 +139,9 @@ mod tests {
         assert_eq!(ridge(&moments, 3, 10.0), 30.0);
         // (C + λI)⁻¹ by cofactors: the determinant is 4.5 · (3.5 · 2.5 − 1) − (2.5 − 2) + 2 · (1 − 7) = 22.375.
         let cofactors = [3.5 * 2.5 - 1.0, 4.5 * 2.5 - 4.0, 4.5 * 3.5 - 1.0];
-        let scores = leverage(&moments, 3, 0.5).expect("definite");
+        let mut same = moments.to_vec();
+        let scores = leverage(&mut same, 3, 0.5).expect("definite");
+        assert_eq!(same, moments);
         for (score, cofactor) in scores.iter().zip(cofactors) {
             assert!((score - (1.0 - 0.5 * cofactor / 22.375)).abs() < 1e-14);
         }
@@ -156,10 +160,10 @@ mod tests {
         fn making_up_is_no_worse_than_leaving_out(
             n in 2..20usize, tokens in 1..30usize, share in 0.0..1.0f64, small in any::<bool>(), seed in 0..999u64,
         ) {
-            let (moments, weights) = sample(n, tokens, seed);
+            let (mut moments, weights) = sample(n, tokens, seed);
             // Towards 0, where it is a regression; and large, where it is nearly a selection.
             let lambda = ridge(&moments, n, if small { 1e-7 } else { 10.0 });
-            let scores = leverage(&moments, n, lambda).expect("definite");
+            let scores = leverage(&mut moments, n, lambda).expect("definite");
             prop_assert!(scores.iter().all(|s| (-1e-7..=1.0 + 1e-7).contains(s)), "{:?}", scores);
             let kept = keep_largest(&scores, 1 + ((n - 1) as f64 * share) as usize);
             let kept: Vec<usize> = (0..n).filter(|at| kept[*at]).collect();

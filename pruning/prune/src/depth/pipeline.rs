@@ -104,8 +104,8 @@ pub struct Flattened {
 /// Flattens a model to so many blocks, which `write` gets with their numbers, from first to last. Their norms have no
 /// scales.
 ///
-/// In memory at a time: the blocks of one group twice, the streams of the calibration tokens, and twice the second
-/// moments of the group's channels in 64 bits.
+/// In memory at a time: the blocks of one group three times, the streams of the calibration tokens, and the second moments
+/// of the group's channels in 64 bits, with a quarter more.
 ///
 /// # Errors
 /// The model cannot be read or does not know a token; the depth is 0 or more than it has; activations overflow; the
@@ -180,12 +180,12 @@ fn flattened(
 
     // Channels see the attention that there will be, or the one that there was.
     let behind = if params.activations == Activations::Dense { &wide } else { &fewer };
-    let moments = channels::moments(behind, streams).ok_or_else(overflow)?;
+    let mut moments = channels::moments(behind, streams).ok_or_else(overflow)?;
     let n = wide.inner();
     let ridge = channels::ridge(&moments, n, params.lambda);
     let down = || singular("mlp.down_proj.weight");
     let scores = match params.compensate {
-        true => channels::leverage(&moments, n, ridge).ok_or_else(down)?,
+        true => channels::leverage(&mut moments, n, ridge).ok_or_else(down)?,
         false => (0..n).map(|j| moments[j * n + j]).collect(),
     };
     let kept = keep_largest(&scores, config.inner);
