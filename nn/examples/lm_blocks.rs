@@ -11,7 +11,7 @@ use std::path::Path;
 use std::time::Instant;
 
 const CONFIG: &str = r#"{"model_type": "llama", "hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": 1,
-    "num_attention_heads": 32, "num_key_value_heads": 32, "vocab_size": 256, "rms_norm_eps": 1e-5,
+    "num_attention_heads": 32, "num_key_value_heads": 32, "vocab_size": 258, "rms_norm_eps": 1e-5,
     "max_position_embeddings": 4096, "tie_word_embeddings": true}"#;
 
 fn main() -> Result<(), Box<dyn Error>> {
