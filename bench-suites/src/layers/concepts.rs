@@ -56,7 +56,7 @@ pub(super) const PAPER: &str = "paper";
 pub(super) fn predicted(config: &Config, game: &Layers<'_>) -> Result<Vec<Predicted>, StudyError> {
     let (n, sizes) = (game.players(), sizes(config, game.players()));
     let one = |seed: &u64| {
-        let drawn = masks::sample(n, &masks::equal(&sizes, config.masks.samples), *seed);
+        let drawn = masks::sample(n, &masks::equal(n, &sizes, config.masks.samples), *seed);
         let scores = game.scores(&drawn)?;
         let valued: Vec<(Mask, f64)> = drawn.iter().zip(scores).filter_map(|(mask, s)| Some((*mask, s?))).collect();
         if valued.is_empty() {

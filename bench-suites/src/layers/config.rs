@@ -163,8 +163,9 @@ impl Config {
     /// The blocks that may go, of a model of so many.
     pub(super) fn players(&self, model: usize) -> Result<Vec<usize>, Fault> {
         let players = self.blocks.clone().unwrap_or_else(|| (0..model).collect());
+        rule(model <= 128, "model", "at most 128 blocks", &model)?;
         rule(players.iter().all(|block| *block < model), "blocks", "blocks that the model has, from 0", &players)?;
-        rule((2..=128).contains(&players.len()), "blocks", "2 to 128", &players.len())?;
+        rule(players.len() >= 2, "blocks", "two or more", &players.len())?;
         let most = self.removed.iter().all(|count| *count < players.len());
         rule(most, "removed", "fewer than there are blocks that may go", &self.removed)?;
         let fit = self.masks.kept.iter().all(|kept| *kept <= players.len());
@@ -204,6 +205,7 @@ mod tests {
         let config = read(&(LEAST.to_owned() + "blocks = [1, 2, 3, 9]\nremoved = [3]")).expect("a configuration");
         assert_eq!(config.players(9).expect_err("refused").0, "blocks");
         assert_eq!(config.players(10).expect("blocks"), [1, 2, 3, 9]);
+        assert_eq!(config.players(129).expect_err("refused").0, "model");
         assert_eq!(Config { removed: vec![4], ..config }.players(10).expect_err("refused").0, "removed");
     }
 }

@@ -11,6 +11,7 @@ use crate::plot::{Axes, Series, scatter};
 use crate::statistics::Interval;
 use crate::theory::StudyError;
 use crate::theory::report::Report;
+use secateur_prune::layer_game::masks;
 
 pub(super) fn report(record: &Record) -> Result<Report, StudyError> {
     let mut page = Report::new(&record.config.title);
@@ -194,10 +195,12 @@ fn interactions(page: &mut Report, record: &Record, pairs: &Pairs) -> Result<(),
 }
 
 fn surrogate(page: &mut Report, record: &Record) -> Result<(), StudyError> {
+    let n = record.players.len();
+    let strata = masks::equal(n, &record.strata, record.config.masks.samples);
+    let counts: Vec<String> = strata.iter().map(|stratum| format!("{} ({})", stratum.kept, stratum.count)).collect();
     page.text(&format!(
-        "## The surrogate\n\nFitted to masks that keep {} of {} blocks; a share of {} is held out.",
-        list(&record.strata),
-        record.players.len(),
+        "## The surrogate\n\nFitted to masks that keep (how many of them) {} of {n} blocks; a share of {} is held out.",
+        counts.join(", "),
         secateur_prune::layer_game::surrogate::Params::default().held_out,
     ));
     let cells = |name: String, quality: &Quality| {

@@ -167,11 +167,27 @@ pub fn sample(layers: usize, strata: &[Stratum], seed: u64) -> Vec<Mask> {
     strata.iter().flat_map(draw).collect()
 }
 
-/// `total` masks in equal counts, the first sizes one more where they do not divide.
-pub fn equal(sizes: &[usize], total: usize) -> Vec<Stratum> {
-    let (each, more) = (total / sizes.len().max(1), total % sizes.len().max(1));
-    let stratum = |(place, kept): (usize, &usize)| Stratum { kept: *kept, count: each + usize::from(place < more) };
-    sizes.iter().enumerate().map(stratum).collect()
+/// `total` different masks in equal counts: sizes that have fewer masks than that are taken whole, what is missing comes from
+/// the others in equal counts, and the first sizes get one more where it does not divide.
+pub fn equal(layers: usize, sizes: &[usize], total: usize) -> Vec<Stratum> {
+    let mut strata: Vec<Stratum> = sizes.iter().map(|kept| Stratum { kept: *kept, count: 0 }).collect();
+    let room = |stratum: &Stratum| {
+        let all = usize::try_from(choose(layers, stratum.kept)).unwrap_or(usize::MAX);
+        all - stratum.count
+    };
+    let mut left = total;
+    loop {
+        let mut open: Vec<&mut Stratum> = strata.iter_mut().filter(|stratum| room(stratum) > 0).collect();
+        if left == 0 || open.is_empty() {
+            return strata;
+        }
+        let each = (left / open.len()).max(1);
+        for stratum in &mut open {
+            let more = each.min(left).min(room(stratum));
+            stratum.count += more;
+            left -= more;
+        }
+    }
 }
 
 /// Sorts masks so that those whose first kept blocks are the same are neighbours, and removes copies: the lists of kept blocks in
@@ -193,8 +209,13 @@ mod tests {
         assert_eq!(sizes(32), [30, 27, 24, 21, 18]);
         assert_eq!(sizes(20), [19, 17, 15, 13, 11]);
         assert_eq!(sizes(5), [4, 3]);
-        let four = Stratum { kept: 4, count: 3 };
-        assert_eq!(equal(&[4, 3], 5), [four, Stratum { kept: 3, count: 2 }]);
+        let counts = |layers, sizes: &[usize], total| -> Vec<usize> {
+            equal(layers, sizes, total).into_iter().map(|stratum| stratum.count).collect()
+        };
+        assert_eq!(counts(5, &[4, 3], 5), [3, 2]);
+        // The paper's: 496 sets of two blocks go, which is all of them.
+        assert_eq!(counts(32, &[30, 27, 24, 21, 18], 8000), [496, 1876, 1876, 1876, 1876]);
+        assert_eq!((counts(5, &[4, 3], 40), counts(5, &[], 3)), (vec![5, 10], vec![]));
     }
 
     #[test]
