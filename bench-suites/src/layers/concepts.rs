@@ -4,7 +4,7 @@ use super::config::Config;
 use super::game::{Asked, Layers};
 use crate::theory::StudyError;
 use secateur_linalg::random::Random;
-use secateur_prune::layer_game::surrogate::{Fitted, Params, Quality};
+use secateur_prune::layer_game::surrogate::{Fitted, Quality};
 use secateur_prune::layer_game::{Mask, Surrogate, agreement, estimator, masks};
 use secateur_theory::TheoryError;
 use secateur_theory::game::sampled::{Method, images};
@@ -63,7 +63,7 @@ pub(super) fn predicted(config: &Config, game: &Layers<'_>) -> Result<Vec<Predic
             let found = drawn.len();
             return Err(StudyError::TooFewSamples { key: "masks of finite perplexity", asked: found, found: 0 });
         }
-        let fitted = Surrogate::fit(n, &valued, &Params::default(), *seed);
+        let fitted = Surrogate::fit(n, &valued, &config.surrogate, *seed);
         let concept = estimate(config, &fitted.surrogate, &sizes, drawn.len(), *seed);
         Ok(Predicted { seed: *seed, fitted, concept })
     };

@@ -2,6 +2,7 @@
 
 use crate::theory::configuration::{self, Fault, rule};
 use crate::theory::{StudyError, distinct};
+use secateur_prune::layer_game::surrogate::Params;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -44,6 +45,9 @@ pub struct Config {
     /// Masks and base masks of the surrogate.
     #[serde(default)]
     pub masks: Masks,
+    /// How surrogates are fitted; by default as in the paper.
+    #[serde(default)]
+    pub surrogate: Params,
     /// Sampled Shapley values.
     #[serde(default)]
     pub shapley: Shapley,
@@ -153,6 +157,12 @@ impl Config {
         rule(self.masks.samples > 1, "masks.samples", "2 or more", &self.masks.samples)?;
         rule(self.masks.base > 0, "masks.base", "1 or more", &self.masks.base)?;
         rule(self.masks.bootstrap > 0, "masks.bootstrap", "1 or more", &self.masks.bootstrap)?;
+        let Params { rate, momentum, epochs, decay, batch, held_out } = self.surrogate;
+        rule(rate > 0.0 && rate.is_finite(), "surrogate.rate", "a positive number", &rate)?;
+        rule((0.0..1.0).contains(&momentum), "surrogate.momentum", "from 0, below 1", &momentum)?;
+        let counts = [epochs, decay, batch];
+        rule(!counts.contains(&0), "surrogate", "epochs, decay and batch of 1 or more", &counts)?;
+        rule(held_out > 0.0 && held_out < 1.0, "surrogate.held-out", "a share between 0 and 1", &held_out)?;
         let Shapley { permutation, stratified, kernel } = self.shapley;
         let units = [permutation, stratified, kernel];
         rule(units.iter().all(|units| *units != 1), "shapley", "0 units, or 2 or more", &units)?;

@@ -105,8 +105,13 @@ fn removals(page: &mut Report, record: &Record) -> Result<(), StudyError> {
         let points = (0..config.removed.len()).filter_map(|place| mean(method, place));
         Line::new(&method.name, points, Stroke::Dotted)
     };
-    let curves: Vec<Line> = record.methods.iter().map(line).collect();
-    let axes = Axes { x: "removed blocks", y: "held-out perplexity", log_x: false, log_y: true };
+    // Variants of the same values would hide the others.
+    let variant =
+        |method: &&Method| ["surrogate", "stratified", "kernel"].iter().any(|what| method.name.contains(what));
+    let curves: Vec<Line> = record.methods.iter().filter(|method| !variant(method)).map(line).collect();
+    let heights = || record.methods.iter().flat_map(|m| (0..config.removed.len()).filter_map(|at| mean(m, at)));
+    let (low, high) = heights().fold((f64::INFINITY, 0.0), |(low, high), (_, y)| (y.min(low), y.max(high)));
+    let axes = Axes { x: "removed blocks", y: "held-out perplexity", log_x: false, log_y: high > 10.0 * low };
     page.figure(
         "removals",
         lines("Perplexity", &axes, &curves)?,
@@ -199,9 +204,11 @@ fn surrogate(page: &mut Report, record: &Record) -> Result<(), StudyError> {
     let strata = masks::equal(n, &record.strata, record.config.masks.samples);
     let counts: Vec<String> = strata.iter().map(|stratum| format!("{} ({})", stratum.kept, stratum.count)).collect();
     page.text(&format!(
-        "## The surrogate\n\nFitted to masks that keep (how many of them) {} of {n} blocks; a share of {} is held out.",
+        "## The surrogate\n\nFitted to masks that keep (how many of them) {} of {n} blocks; a share of {} is held out. {} epochs of steps over {} masks.",
         counts.join(", "),
-        secateur_prune::layer_game::surrogate::Params::default().held_out,
+        record.config.surrogate.held_out,
+        record.config.surrogate.epochs,
+        record.config.surrogate.batch,
     ));
     let cells = |name: String, quality: &Quality| {
         let Quality { masks, r_squared, spearman, error } = quality;

@@ -21,7 +21,8 @@ pub struct Surrogate {
 }
 
 /// How a surrogate is fitted.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 pub struct Params {
     /// The size of steps at first.
     pub rate: f64,
