@@ -121,3 +121,30 @@ fn models_are_described() {
     assert!(refused(&["inspect", "nowhere"]).contains("nowhere"));
     assert!(refused(&["inspect", &fixture("tok512.bin")]).contains("tok512.bin"));
 }
+
+#[test]
+fn models_that_are_streamed_give_the_same_record() {
+    let [model, option, tokenizer] = &stories();
+    let place = tempfile::tempdir().expect("a directory");
+    let text = place.path().join("story.txt");
+    std::fs::write(&text, "Lily and her mom went to the park. ".repeat(20)).expect("written");
+    let text = text.to_str().expect("UTF-8");
+    let measure = |more: &[&str]| {
+        let fixed = ["perplexity", model, option, tokenizer, "--text", text, "--context", "50", "--json", "-"];
+        record(&[&fixed[..], more].concat())
+    };
+    let (loaded, streamed) = (measure(&[]), measure(&["--stream"]));
+    for key in ["nll", "perplexity", "tokens", "windows", "bits-per-byte", "parameters"] {
+        assert!(loaded[key].is_number() && loaded[key] == streamed[key], "{key}");
+    }
+    assert_eq!((&loaded["streamed"], &loaded["reads"]), (&false.into(), &1.into()));
+    assert_eq!((&streamed["streamed"], &streamed["reads"]), (&true.into(), &1.into()));
+    // No room for anything: a window at a time.
+    let narrow = measure(&["--stream", "--memory", "0"]);
+    assert_eq!((&narrow["reads"], &narrow["nll"]), (&narrow["windows"], &loaded["nll"]));
+    let short =
+        ["perplexity", model, option, tokenizer, "--text", text, "--context", "50", "--stream", "--memory", "0"];
+    let table = printed(&short);
+    assert!(table.contains(&format!("read {} times, a block at a time", narrow["windows"])), "{table}");
+    assert!(refused(&["perplexity", model, option, tokenizer, "--text", text, "--memory", "3"]).contains("--stream"));
+}

@@ -59,15 +59,21 @@ struct Source {
 }
 
 impl Source {
-    fn load(&self) -> Result<(Model, Tokens), CliError> {
+    /// The files and the tokenizer.
+    fn open(&self) -> Result<(Checkpoint, Tokens), CliError> {
         let checkpoint = Checkpoint::open(&self.model)?;
         let tokens = match &self.tokenizer {
             Some(file) => Tokens::open(file)?,
             None => Tokens::beside(&self.model)?,
         };
-        let model = Model::load(&checkpoint)?;
-        check_vocab(&model, &tokens)?;
-        Ok((model, tokens))
+        check_vocab_of(checkpoint.config().vocab, &tokens)?;
+        Ok((checkpoint, tokens))
+    }
+
+    /// The model in memory, and the tokenizer.
+    fn load(&self) -> Result<(Model, Tokens), CliError> {
+        let (checkpoint, tokens) = self.open()?;
+        Ok((Model::load(&checkpoint)?, tokens))
     }
 }
 
@@ -115,10 +121,6 @@ fn name(tokens: &Tokens) -> String {
 }
 
 /// A tokenizer with more tokens than the model has rows goes with another model.
-fn check_vocab(model: &Model, tokens: &Tokens) -> Result<(), CliError> {
-    check_vocab_of(model.embedding.rows(), tokens)
-}
-
 fn check_vocab_of(vocab: usize, tokens: &Tokens) -> Result<(), CliError> {
     if tokens.vocab() <= vocab {
         return Ok(());

@@ -2,10 +2,12 @@
 
 use secateur_nn::lm::choices::{Question, read_questions, score};
 use secateur_nn::lm::{
-    Checkpoint, LmFault, Model, Reading, Sampling, StopReason, Tokens, generate, perplexity, surprise,
+    Checkpoint, LmFault, Model, Reading, Sampling, StopReason, Streamed, Tokens, generate, perplexity, streamed,
+    surprise,
 };
 use serde::Deserialize;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// What llama2.c prints without a prompt at temperature 0 (its `doc/stories260K.md`).
 const PUBLISHED: &str = "Once upon a time, there was a little girl named Lily. She loved to play outside in the park. One day, \
@@ -143,4 +145,50 @@ fn choices_have_the_likelihoods_of_whole_sequences() {
     std::fs::write(&file, "{\"query\": \"a\"}").unwrap();
     assert!(read_questions(&file).unwrap_err().to_string().contains("line 1"));
     assert!(matches!(score(&model, &tokens, &questions, &|_, _| false), Err(LmFault::Stopped)));
+}
+
+#[test]
+fn streamed_models_predict_as_those_in_memory_to_the_last_bit() {
+    let text: Vec<u32> = (0..150).map(|at| (at * at * 7 + at / 3) % 96).collect();
+    for name in ["llama-f32", "llama-bf16", "llama-f16", "qwen2-bf16", "qwen2-tied-f32"] {
+        let checkpoint = Checkpoint::open(fixture(name)).unwrap();
+        let model = Model::load(&checkpoint).unwrap();
+        // 149 tokens are four windows of 37 and a token that has nothing before it.
+        for (context, stride, bos, length, idle) in
+            [(40, 9, None, 150, 0), (37, 37, None, 149, 1), (22, 21, Some(1), 150, 0)]
+        {
+            let text = &text[..length];
+            let expected = perplexity(&model, text, context, stride, bos, &|_, _| true).unwrap();
+            // Streams of `context` - 1 tokens with 32 numbers each: memory for none, of which one is taken; for two; for all.
+            let pairs = 2 * (context - 1) * 32 * 4;
+            let windows = expected.windows - idle;
+            for (memory, reads) in [(0, windows), (pairs, windows.div_ceil(2)), (usize::MAX, 1)] {
+                let found = streamed(&checkpoint, text, context, stride, bos, memory, &|_, _| true).unwrap();
+                assert_eq!(found, Streamed { perplexity: expected.clone(), reads }, "{name}, {context}, {memory}");
+            }
+        }
+    }
+}
+
+#[test]
+fn streaming_tells_how_far_it_is_and_stops() {
+    let checkpoint = Checkpoint::open(fixture("qwen2-bf16")).unwrap();
+    let text: Vec<u32> = (0..60).collect();
+    let measure = |memory, heard: &(dyn Fn(usize, usize) -> bool + Sync)| {
+        streamed(&checkpoint, &text, 10, 10, None, memory, heard)
+    };
+    for memory in [0, usize::MAX] {
+        let (asked, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let found = measure(memory, &|done, all| {
+            asked.fetch_add(1, Ordering::Relaxed);
+            most.fetch_max(done, Ordering::Relaxed);
+            all == 6
+        });
+        assert!(found.is_ok());
+        // Before each of three blocks and the head, for each of six windows; the last is not done before it is asked about.
+        assert_eq!((asked.into_inner(), most.into_inner()), (24, 5));
+        assert!(matches!(measure(memory, &|done, _| done < 2), Err(LmFault::Stopped)));
+    }
+    assert!(matches!(streamed(&checkpoint, &text, 65, 8, None, 0, &|_, _| true), Err(LmFault::Context { .. })));
+    assert!(matches!(streamed(&checkpoint, &[1, 96], 9, 8, None, 0, &|_, _| true), Err(LmFault::Token { .. })));
 }

@@ -6,7 +6,7 @@ use crate::exit::Exit;
 use crate::progress::Steps;
 use clap::{Args, ValueEnum};
 use secateur_bench_suites::watcher::Watcher;
-use secateur_nn::lm::{Model, Perplexity, perplexity};
+use secateur_nn::lm::{Config, Model, Perplexity, Streamed, perplexity, streamed};
 use serde::Serialize;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -35,6 +35,15 @@ pub struct Arguments {
     /// Measure only so many tokens from the beginning.
     #[arg(long, value_name = "N")]
     tokens: Option<usize>,
+    /// Read the model a block at a time instead of having it in memory: the same number, for models larger than memory.
+    ///
+    /// As many windows as fit into MIB pass through a block before the next one is read, so that the model is read once
+    /// for every group of windows.
+    #[arg(long)]
+    stream: bool,
+    /// Memory for the streams of a group of windows, beside which a block has room; at least one window is taken.
+    #[arg(long, value_name = "MIB", default_value_t = 1024, requires = "stream")]
+    memory: usize,
     /// Write a record as JSON to a file, or to standard output with `-` instead of the table.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -66,7 +75,9 @@ struct Record {
     bytes: usize,
     bos_at: Bos,
     #[serde(flatten)]
-    found: Perplexity,
+    found: Streamed,
+    /// Whether blocks were read one at a time.
+    streamed: bool,
     /// Of the whole text; the tokens that are not scored count as free.
     bits_per_byte: f64,
     seconds: f64,
@@ -77,32 +88,41 @@ struct Record {
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
     check_json(arguments.json.as_deref())?;
-    let Arguments { source, text, bos, quiet, .. } = arguments;
-    let (model, tokens) = source.load()?;
-    let before = arguments.before(&model)?;
+    let Arguments { source, text, bos, stream, quiet, .. } = arguments;
+    let (checkpoint, tokens) = source.open()?;
+    let config = checkpoint.config();
+    let before = arguments.before(config)?;
     let content = read_text(text)?;
     let mut all = tokens.encode(&content, *bos == Bos::Text)?;
     all.truncate(arguments.tokens.unwrap_or(usize::MAX));
     let bytes = if arguments.tokens.is_some() { tokens.decode(&all)?.len() } else { content.len() };
-    let context = arguments.context.unwrap_or(model.config.context.min(2048));
+    let context = arguments.context.unwrap_or(config.context.min(2048));
     let stride = arguments.stride.unwrap_or(context.saturating_sub(usize::from(before.is_some())));
+    let model = if *stream { None } else { Some(Model::load(&checkpoint)?) };
     let display = Steps::new(*quiet)?;
-    let begin = Instant::now();
-    let found = perplexity(&model, &all, context, stride, before, &|done, all| {
+    let heard = |done: usize, all: usize| {
         display.measuring(done, all, "windows");
         !display.stop()
-    });
+    };
+    let begin = Instant::now();
+    let found = match &model {
+        Some(model) => {
+            perplexity(model, &all, context, stride, before, &heard).map(|perplexity| Streamed { perplexity, reads: 1 })
+        }
+        None => streamed(&checkpoint, &all, context, stride, before, arguments.memory.saturating_mul(1 << 20), &heard),
+    };
     display.clear();
     let found = found?;
     let record = Record {
         model: source.model.display().to_string(),
-        parameters: model.parameters(),
+        parameters: config.parameters(),
         tokenizer: name(&tokens),
         text: text.display().to_string(),
         bytes,
         bos_at: *bos,
-        bits_per_byte: found.nll * found.tokens as f64 / std::f64::consts::LN_2 / bytes as f64,
+        bits_per_byte: found.perplexity.nll * found.perplexity.tokens as f64 / std::f64::consts::LN_2 / bytes as f64,
         found,
+        streamed: *stream,
         seconds: begin.elapsed().as_secs_f64(),
         threads: rayon::current_num_threads(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -112,26 +132,31 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
 
 impl Arguments {
     /// The token before every window.
-    fn before(&self, model: &Model) -> Result<Option<u32>, CliError> {
+    fn before(&self, config: &Config) -> Result<Option<u32>, CliError> {
         if self.bos != Bos::Window {
             return Ok(None);
         }
-        model.config.bos.map(Some).ok_or_else(|| CliError::NoBos { model: self.source.model.clone() })
+        config.bos.map(Some).ok_or_else(|| CliError::NoBos { model: self.source.model.clone() })
     }
 }
 
 impl Record {
     fn table(&self) -> String {
-        let Perplexity { nll, perplexity, tokens, windows, context, stride, .. } = &self.found;
+        let Perplexity { nll, perplexity, tokens, windows, context, stride, .. } = &self.found.perplexity;
         let bos = match self.bos_at {
             Bos::None => "none",
             Bos::Text => "before the text",
             Bos::Window => "before every window",
         };
+        let model = match (self.streamed, self.found.reads) {
+            (false, _) => "in memory".to_owned(),
+            (true, 1) => "read once, a block at a time".to_owned(),
+            (true, reads) => format!("read {reads} times, a block at a time"),
+        };
         format!(
             "perplexity      {perplexity:.4}\nnats a token    {nll:.6}\nbits a byte     {:.4}\ntokens scored   {tokens}\n\
              windows         {windows}\ncontext         {context}\nstride          {stride}\nbeginning token {bos}\n\
-             tokenizer       {}\nseconds         {:.2}\n",
+             model           {model}\ntokenizer       {}\nseconds         {:.2}\n",
             self.bits_per_byte, self.tokenizer, self.seconds
         )
     }

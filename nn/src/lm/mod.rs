@@ -16,7 +16,7 @@
 //! | write a model, tensor by tensor | [`Writer`] in `writer.rs` |
 //! | texts as tokens | [`Tokens`] in `tokens.rs`, `pieces.rs` |
 //! | continue a text | [`generate()`] |
-//! | how well a text is predicted | [`perplexity()`] |
+//! | how well a text is predicted | [`perplexity()`]; by a model larger than memory [`streamed()`] |
 //! | which of several continuations is likeliest | [`choices`] |
 
 mod attention;
@@ -34,6 +34,7 @@ mod model;
 mod perplexity;
 mod pieces;
 mod positions;
+mod streamed;
 mod tokens;
 mod writer;
 
@@ -48,5 +49,6 @@ pub use matrix::Matrix;
 pub use model::{Cache, Model};
 pub use perplexity::{Perplexity, perplexity};
 pub use positions::Positions;
+pub use streamed::{Streamed, streamed};
 pub use tokens::{Reading, Tokens};
 pub use writer::Writer;

@@ -60,11 +60,7 @@ impl Model {
     /// # Errors
     /// [`LmFault::Token`].
     pub fn check(&self, tokens: &[u32]) -> Result<(), LmFault> {
-        let vocab = self.embedding.rows();
-        match tokens.iter().position(|token| *token as usize >= vocab) {
-            Some(position) => Err(LmFault::Token { token: tokens[position], position, vocab }),
-            None => Ok(()),
-        }
+        known(tokens, self.embedding.rows())
     }
 
     /// The stream before the first block: tokens × width.
@@ -78,8 +74,13 @@ impl Model {
 
     /// Logits of streams after the last block: tokens × vocab.
     pub fn readout(&self, stream: &[f32]) -> Vec<f32> {
-        let normed = norm(stream, &self.norm, self.config.epsilon);
-        self.head.as_ref().unwrap_or(&self.embedding).times(&normed)
+        self.end().logits(stream)
+    }
+
+    /// What follows the last block.
+    pub(super) fn end(&self) -> End<'_> {
+        let weights = self.head.as_ref().unwrap_or(&self.embedding);
+        End { norm: &self.norm, weights, epsilon: self.config.epsilon }
     }
 
     /// Logits of every token of one sequence: tokens × vocab.
@@ -157,14 +158,43 @@ impl Model {
     /// `stream` is tokens × width, with a target for each token.
     #[track_caller]
     pub fn surprises(&self, stream: &[f32], targets: &[u32]) -> Vec<f64> {
-        let (width, vocab) = (self.config.width, self.embedding.rows());
+        self.end().surprises(stream, targets)
+    }
+}
+
+/// The last norm and the head.
+#[derive(Clone, Copy)]
+pub(super) struct End<'a> {
+    pub norm: &'a [f32],
+    pub weights: &'a Matrix,
+    pub epsilon: f32,
+}
+
+impl End<'_> {
+    /// Logits of streams after the last block: tokens × vocab.
+    fn logits(self, stream: &[f32]) -> Vec<f32> {
+        self.weights.times(&norm(stream, self.norm, self.epsilon))
+    }
+
+    /// [`Model::surprises`].
+    #[track_caller]
+    pub fn surprises(self, stream: &[f32], targets: &[u32]) -> Vec<f64> {
+        let (width, vocab) = (self.norm.len(), self.weights.rows());
         assert_eq!(stream.len(), targets.len() * width, "a target per token");
         let parts = stream.chunks(ROWS * width).zip(targets.chunks(ROWS));
         let part = |(stream, targets): (&[f32], &[u32])| -> Vec<f64> {
-            let logits = self.readout(stream);
+            let logits = self.logits(stream);
             let rows = logits.chunks_exact(vocab).zip(targets);
             rows.map(|(row, target)| surprise(row, *target as usize)).collect()
         };
         parts.flat_map(part).collect()
+    }
+}
+
+/// Refuses tokens that a model with `vocab` rows has none for.
+pub(super) fn known(tokens: &[u32], vocab: usize) -> Result<(), LmFault> {
+    match tokens.iter().position(|token| *token as usize >= vocab) {
+        Some(position) => Err(LmFault::Token { token: tokens[position], position, vocab }),
+        None => Ok(()),
     }
 }

@@ -11,8 +11,9 @@
 //! - The mean is over scored tokens. (The documentation's script gives every window the weight of one token less, also
 //!   those that score all they count, which moves the mean by a share of about 1/$s$ of what windows differ.)
 
+use super::config::Config;
 use super::fault::LmFault;
-use super::model::Model;
+use super::model::{End, Model, known};
 use rayon::prelude::*;
 use serde::Serialize;
 use std::ops::Range;
@@ -39,7 +40,7 @@ pub struct Perplexity {
 
 /// A window: the tokens of the text that it holds, and those of them that it scores.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Window {
+pub(super) struct Window {
     held: Range<usize>,
     scored: Range<usize>,
 }
@@ -57,6 +58,95 @@ fn windows(tokens: usize, context: usize, stride: usize, bos: bool) -> Vec<Windo
     all
 }
 
+/// A text in windows.
+pub(super) struct Cut<'a> {
+    tokens: &'a [u32],
+    pub windows: Vec<Window>,
+    context: usize,
+    stride: usize,
+    bos: Option<u32>,
+}
+
+impl<'a> Cut<'a> {
+    /// The windows of a text for a model of this configuration.
+    ///
+    /// # Errors
+    /// As [`perplexity`].
+    pub fn new(
+        config: &Config,
+        tokens: &'a [u32],
+        context: usize,
+        stride: usize,
+        bos: Option<u32>,
+    ) -> Result<Self, LmFault> {
+        let most = context.saturating_sub(usize::from(bos.is_some()));
+        if context < 2 || !(1..=most).contains(&stride) {
+            return Err(LmFault::Window { context, stride, most });
+        }
+        if context > config.context {
+            return Err(LmFault::Context { context: config.context, found: context });
+        }
+        let expected = if bos.is_some() { 1 } else { 2 };
+        if tokens.len() < expected {
+            return Err(LmFault::Short { expected, found: tokens.len() });
+        }
+        known(tokens, config.vocab)?;
+        known(bos.as_slice(), config.vocab)?;
+        let windows = windows(tokens.len(), context, stride, bos.is_some());
+        Ok(Self { tokens, windows, context, stride, bos })
+    }
+
+    /// The tokens that pass through the model for a window: none where it scores none. What the last token predicts is
+    /// not scored.
+    pub fn seen(&self, window: &Window) -> Vec<u32> {
+        let Window { held, scored } = window;
+        match scored.is_empty() {
+            true => Vec::new(),
+            false => self.bos.into_iter().chain(self.tokens[held.start..held.end - 1].iter().copied()).collect(),
+        }
+    }
+
+    /// The sum of $-\ln p$ of a window's scored tokens, from the stream after the last block.
+    pub fn nll(&self, window: &Window, stream: &[f32], end: End<'_>) -> f64 {
+        let Window { held, scored } = window;
+        if scored.is_empty() {
+            return 0.0;
+        }
+        // The row that predicts a token is that of the token before.
+        let first = scored.start - held.start + usize::from(self.bos.is_some()) - 1;
+        end.surprises(&stream[first * end.norm.len()..], &self.tokens[scored.clone()]).iter().sum()
+    }
+
+    /// The result, from the sums of all windows.
+    pub fn perplexity(&self, sums: &[f64]) -> Perplexity {
+        let tokens: usize = self.windows.iter().map(|window| window.scored.len()).sum();
+        let nll = sums.iter().sum::<f64>() / tokens as f64;
+        let Self { windows, context, stride, bos, .. } = self;
+        let (windows, context, stride, bos) = (windows.len(), *context, *stride, *bos);
+        Perplexity { nll, perplexity: nll.exp(), tokens, windows, context, stride, bos }
+    }
+}
+
+/// Parts of the work on windows that are done, of which every window has `each`.
+pub(super) struct Parts<'a> {
+    pub each: usize,
+    pub windows: usize,
+    pub heard: &'a (dyn Fn(usize, usize) -> bool + Sync),
+    pub done: AtomicUsize,
+}
+
+impl Parts<'_> {
+    /// Does a part, unless the caller wants to stop.
+    pub fn next<T>(&self, part: impl FnOnce() -> T) -> Result<T, LmFault> {
+        if !(self.heard)(self.done.load(Ordering::Relaxed) / self.each, self.windows) {
+            return Err(LmFault::Stopped);
+        }
+        let found = part();
+        self.done.fetch_add(1, Ordering::Relaxed);
+        Ok(found)
+    }
+}
+
 /// Perplexity of `tokens`, windows shared among threads; `heard` gets windows done and all, and says whether to go on.
 ///
 /// # Errors
@@ -70,47 +160,14 @@ pub fn perplexity(
     bos: Option<u32>,
     heard: &(dyn Fn(usize, usize) -> bool + Sync),
 ) -> Result<Perplexity, LmFault> {
-    let most = context.saturating_sub(usize::from(bos.is_some()));
-    if context < 2 || !(1..=most).contains(&stride) {
-        return Err(LmFault::Window { context, stride, most });
-    }
-    if context > model.config.context {
-        return Err(LmFault::Context { context: model.config.context, found: context });
-    }
-    let expected = if bos.is_some() { 1 } else { 2 };
-    if tokens.len() < expected {
-        return Err(LmFault::Short { expected, found: tokens.len() });
-    }
-    model.check(tokens)?;
-    model.check(bos.as_slice())?;
-    let windows = windows(tokens.len(), context, stride, bos.is_some());
-    let done = AtomicUsize::new(0);
+    let cut = Cut::new(&model.config, tokens, context, stride, bos)?;
+    let parts = Parts { each: 1, windows: cut.windows.len(), heard, done: AtomicUsize::new(0) };
+    let kept = vec![true; model.blocks.len()];
     let score = |window: &Window| {
-        if !heard(done.load(Ordering::Relaxed), windows.len()) {
-            return Err(LmFault::Stopped);
-        }
-        let nll = scored(model, tokens, window, bos);
-        done.fetch_add(1, Ordering::Relaxed);
-        Ok(nll)
+        parts.next(|| cut.nll(window, &model.onwards(model.embed(&cut.seen(window)), 0, &kept), model.end()))
     };
-    let sums = windows.par_iter().map(score).collect::<Result<Vec<f64>, LmFault>>()?;
-    let count: usize = windows.iter().map(|window| window.scored.len()).sum();
-    let nll = sums.iter().sum::<f64>() / count as f64;
-    Ok(Perplexity { nll, perplexity: nll.exp(), tokens: count, windows: windows.len(), context, stride, bos })
-}
-
-/// The sum of $-\ln p$ of a window's scored tokens.
-fn scored(model: &Model, tokens: &[u32], window: &Window, bos: Option<u32>) -> f64 {
-    let Window { held, scored } = window;
-    if scored.is_empty() {
-        return 0.0;
-    }
-    // What the last token predicts is not scored.
-    let seen: Vec<u32> = bos.into_iter().chain(tokens[held.start..held.end - 1].iter().copied()).collect();
-    let stream = model.onwards(model.embed(&seen), 0, &vec![true; model.blocks.len()]);
-    // The row that predicts a token is that of the token before.
-    let first = scored.start - held.start + usize::from(bos.is_some()) - 1;
-    model.surprises(&stream[first * model.config.width..], &tokens[scored.clone()]).iter().sum()
+    let sums = cut.windows.par_iter().map(score).collect::<Result<Vec<f64>, LmFault>>()?;
+    Ok(cut.perplexity(&sums))
 }
 
 #[cfg(test)]
