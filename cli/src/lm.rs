@@ -1,4 +1,4 @@
-//! `secateur lm`: language models of the LLaMA and Qwen2 families.
+//! `secateur lm`: language models of the LLaMA, Mistral and Qwen families.
 //!
 //! | what | file |
 //! |---|---|

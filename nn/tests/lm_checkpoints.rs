@@ -7,7 +7,16 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-const FOLDERS: [&str; 5] = ["llama-f32", "llama-bf16", "llama-f16", "qwen2-bf16", "qwen2-tied-f32"];
+const FOLDERS: [&str; 8] = [
+    "llama-f32",
+    "llama-bf16",
+    "llama-f16",
+    "qwen2-bf16",
+    "qwen2-tied-f32",
+    "llama-biased-bf16",
+    "mistral-f16",
+    "qwen3-bf16",
+];
 
 #[derive(Deserialize)]
 struct Recorded {
@@ -60,6 +69,9 @@ fn logits_are_those_of_transformers() {
 /// Two blocks with the same input as one: heads and channels side by side.
 fn beside(a: &Block, b: &Block) -> Block {
     let together = |a: &Option<Vec<f32>>, b: &Option<Vec<f32>>| Some([a.as_deref()?, b.as_deref()?].concat());
+    let summed = |a: &Option<Vec<f32>>, b: &Option<Vec<f32>>| {
+        Some(a.as_ref()?.iter().zip(b.as_ref()?).map(|(a, b)| a + b).collect())
+    };
     Block {
         q: Matrix::stack(&[&a.q, &b.q]),
         k: Matrix::stack(&[&a.k, &b.k]),
@@ -71,6 +83,10 @@ fn beside(a: &Block, b: &Block) -> Block {
         gate: Matrix::stack(&[&a.gate, &b.gate]),
         up: Matrix::stack(&[&a.up, &b.up]),
         down: Matrix::beside(&[&a.down, &b.down]),
+        o_bias: summed(&a.o_bias, &b.o_bias),
+        gate_bias: together(&a.gate_bias, &b.gate_bias),
+        up_bias: together(&a.up_bias, &b.up_bias),
+        down_bias: summed(&a.down_bias, &b.down_bias),
         heads: a.heads + b.heads,
         kv_heads: a.kv_heads + b.kv_heads,
         ..a.clone()
@@ -88,11 +104,20 @@ fn written() -> Vec<(&'static str, Model, Dtype, u64)> {
     wide.blocks = wide.blocks.chunks(2).map(|pair| beside(&pair[0], &pair[1])).collect();
     wide.config = Config { blocks: 2, heads: 8, kv_heads: 4, inner: 88, ..wide.config };
     let biased = load(&fixture("llama-bf16"));
+    let mut shifted = load(&fixture("llama-biased-bf16"));
+    shifted.blocks =
+        vec![beside(&shifted.blocks[0], &shifted.blocks[1]), beside(&shifted.blocks[2], &shifted.blocks[0])];
+    shifted.config = Config { blocks: 2, heads: 8, kv_heads: 4, inner: 88, ..shifted.config };
+    let mut normed = load(&fixture("qwen3-bf16"));
+    normed.blocks.push(normed.blocks[0].clone());
+    normed.config.blocks = 3;
     vec![
         ("stories", stories, Dtype::F32, u64::MAX),
         ("short", short, Dtype::F16, u64::MAX),
         ("wide", wide, Dtype::F32, 30_000),
         ("biased", biased, Dtype::Bf16, 12_000),
+        ("shifted", shifted, Dtype::F32, 60_000),
+        ("normed", normed, Dtype::Bf16, u64::MAX),
     ]
 }
 
@@ -165,6 +190,13 @@ fn writers_refuse_what_has_no_place() {
     let wide = beside(&model.blocks[0], &model.blocks[1]);
     let fault = writer.block(1, &wide).unwrap_err();
     assert!(matches!(fault, LmFault::Block { block: 1, expected: 4, found: 8, .. }), "{fault}");
+    for more in [
+        Block { head_norms: load(&fixture("qwen3-bf16")).blocks[0].head_norms.clone(), ..model.blocks[1].clone() },
+        Block { down_bias: Some(vec![0.0; 32]), ..model.blocks[1].clone() },
+    ] {
+        let fault = writer.block(1, &more).unwrap_err();
+        assert!(matches!(fault, LmFault::Block { block: 1, expected: 0, found: 1, .. }), "{fault}");
+    }
     assert!(matches!(writer.finish(), Err(LmFault::Unwritten { .. })));
     assert!(matches!(Checkpoint::open(&folder), Err(LmFault::NoModel { .. })), "an unfinished folder is no model");
 
@@ -192,6 +224,13 @@ fn changed(name: &str, file: &str, change: impl Fn(Vec<u8>) -> Vec<u8>) -> tempf
     place
 }
 
+/// A configuration with another value of a key.
+fn with(config: &[u8], key: &str, value: &str) -> Vec<u8> {
+    let mut object: serde_json::Value = serde_json::from_slice(config).unwrap();
+    object[key] = serde_json::from_str(value).unwrap();
+    object.to_string().into_bytes()
+}
+
 fn fault(place: &tempfile::TempDir) -> String {
     Checkpoint::open(place.path()).and_then(|found| Model::load(&found)).unwrap_err().to_string()
 }
@@ -210,7 +249,7 @@ fn configurations_that_ask_for_something_else_are_refused_by_key() {
         ("head_dim", "7"),
         ("vocab_size", "1e99"),
         ("rms_norm_eps", "-1e-5"),
-        ("mlp_bias", "true"),
+        ("mlp_bias", "1"),
         ("partial_rotary_factor", "0.5"),
         ("layer_types", r#"["sliding_attention"]"#),
         ("quantization_config", "{}"),
@@ -220,14 +259,23 @@ fn configurations_that_ask_for_something_else_are_refused_by_key() {
         ("rope_parameters", r#"{"rope_type": "linear"}"#),
         ("rope_parameters", "3"),
     ] {
-        let place = changed("llama-f32", "config.json", |bytes| {
-            let mut object: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
-            object[key] = serde_json::from_str(value).unwrap();
-            object.to_string().into_bytes()
-        });
+        let place = changed("llama-f32", "config.json", |bytes| with(&bytes, key, value));
         let fault = fault(&place);
         let named = fault.contains(&format!("`{key}`")) || (value.contains("linear") && fault.contains("`factor`"));
         assert!(named && fault.contains("config.json"), "{key}: {fault}");
+    }
+    for (folder, key, value) in [
+        ("mistral-f16", "sliding_window", "63"),
+        ("mistral-f16", "sliding_window", r#""all""#),
+        ("mistral-f16", "attention_bias", "true"),
+        ("mistral-f16", "mlp_bias", "true"),
+        ("qwen2-bf16", "use_sliding_window", "true"),
+        ("qwen3-bf16", "use_sliding_window", "true"),
+        ("qwen3-bf16", "mlp_bias", "true"),
+    ] {
+        let place = changed(folder, "config.json", |bytes| with(&bytes, key, value));
+        let fault = fault(&place);
+        assert!(fault.contains(&format!("`{key}`")), "{folder}: {fault}");
     }
     let broken = changed("llama-f32", "config.json", |mut bytes| {
         bytes.truncate(40);

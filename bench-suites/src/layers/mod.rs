@@ -211,11 +211,8 @@ fn fingerprint(model: &Model, texts: &Texts) -> String {
     let (mut hash, prime) = (0xcbf2_9ce4_8422_2325_u64, 0x100_0000_01b3);
     let mut word = |word: u32| hash = (hash ^ u64::from(word)).wrapping_mul(prime);
     let block = |block: &Block| -> Vec<u32> {
-        let matrices = [&block.q, &block.k, &block.v, &block.o, &block.gate, &block.up, &block.down];
-        let biases = [&block.q_bias, &block.k_bias, &block.v_bias, &block.o_bias].into_iter().flatten();
-        let numbers = matrices.into_iter().flat_map(|matrix| matrix.data());
-        let rest = biases.chain([&block.input_norm, &block.post_norm]).flatten();
-        numbers.chain(rest).map(|x| x.to_bits()).collect()
+        let numbers = block.matrices().into_iter().flat_map(|matrix| matrix.data());
+        numbers.chain(block.vectors().flatten()).map(|x| x.to_bits()).collect()
     };
     model.blocks.iter().flat_map(block).for_each(&mut word);
     let head = model.head.iter().flat_map(|head| head.data());

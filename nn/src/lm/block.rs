@@ -30,6 +30,8 @@ pub struct Block {
     pub v_bias: Option<Vec<f32>>,
     /// Shift of the output projection.
     pub o_bias: Option<Vec<f32>>,
+    /// Norms of queries and keys, head by head, before they turn.
+    pub head_norms: Option<HeadNorms>,
     /// Scale of the norm before the MLP.
     pub post_norm: Vec<f32>,
     /// Gate: inner × width.
@@ -38,12 +40,29 @@ pub struct Block {
     pub up: Matrix,
     /// Down projection: width × inner.
     pub down: Matrix,
+    /// Shift of the gate.
+    pub gate_bias: Option<Vec<f32>>,
+    /// Shift of the up projection.
+    pub up_bias: Option<Vec<f32>>,
+    /// Shift of the down projection.
+    pub down_bias: Option<Vec<f32>>,
     /// Query heads.
     pub heads: usize,
     /// Key and value heads: query head $i$ reads number $\lfloor i / (H / H_{kv}) \rfloor$.
     pub kv_heads: usize,
     /// Entries of a head.
     pub head_dim: usize,
+}
+
+/// Norms of single heads, the same for all query heads and for all key heads of a block.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HeadNorms {
+    /// Scale of queries: `head_dim` entries.
+    pub q: Vec<f32>,
+    /// Scale of keys: `head_dim` entries.
+    pub k: Vec<f32>,
+    /// What is added to the mean square.
+    pub epsilon: f32,
 }
 
 /// $\alpha \odot x / \sqrt{\tfrac1n \sum x_i^2 + \varepsilon}$ for every row of `x`.
@@ -80,10 +99,21 @@ impl Block {
 
     /// Stored numbers.
     pub fn parameters(&self) -> usize {
-        let matrices = [&self.q, &self.k, &self.v, &self.o, &self.gate, &self.up, &self.down];
-        let biases = [&self.q_bias, &self.k_bias, &self.v_bias, &self.o_bias].into_iter().flatten();
-        let vectors = biases.chain([&self.input_norm, &self.post_norm]);
-        matrices.iter().map(|m| m.data().len()).sum::<usize>() + vectors.map(Vec::len).sum::<usize>()
+        let matrices = self.matrices().map(|matrix| matrix.data().len());
+        matrices.iter().sum::<usize>() + self.vectors().map(Vec::len).sum::<usize>()
+    }
+
+    /// Its matrices: queries, keys, values, outputs, gate, up and down projection.
+    pub fn matrices(&self) -> [&Matrix; 7] {
+        [&self.q, &self.k, &self.v, &self.o, &self.gate, &self.up, &self.down]
+    }
+
+    /// Its shifts, and the scales of its norms.
+    pub fn vectors(&self) -> impl Iterator<Item = &Vec<f32>> {
+        let attention = [&self.q_bias, &self.k_bias, &self.v_bias, &self.o_bias];
+        let mlp = [&self.gate_bias, &self.up_bias, &self.down_bias];
+        let heads = self.head_norms.iter().flat_map(|norms| [&norms.q, &norms.k]);
+        attention.into_iter().chain(mlp).flatten().chain(heads).chain([&self.input_norm, &self.post_norm])
     }
 
     /// The block, in place on the residual stream of tokens at `positions`; `cache` holds those before and learns these.
@@ -110,6 +140,9 @@ impl Block {
         let mut queries = self.q.affine(normed, self.q_bias.as_deref());
         let mut keys = self.k.affine(normed, self.k_bias.as_deref());
         let values = self.v.affine(normed, self.v_bias.as_deref());
+        if let Some(HeadNorms { q, k, epsilon }) = &self.head_norms {
+            (queries, keys) = (norm(&queries, q, *epsilon), norm(&keys, k, *epsilon));
+        }
         positions.turn(&mut queries, self.head_dim);
         positions.turn(&mut keys, self.head_dim);
         let heads = Heads { heads: self.heads, kv_heads: self.kv_heads, head_dim: self.head_dim };
@@ -132,14 +165,14 @@ impl Block {
     /// What the MLP adds to the stream, from the normed stream: tokens × width.
     #[track_caller]
     pub fn mlp(&self, normed: &[f32]) -> Vec<f32> {
-        self.down.times(&self.activations(normed))
+        self.down.affine(&self.activations(normed), self.down_bias.as_deref())
     }
 
-    /// $\psi = \operatorname{silu}(W_g x) \odot W_u x$ of every token: tokens × inner.
+    /// $\psi = \operatorname{silu}(W_g x + b_g) \odot (W_u x + b_u)$ of every token: tokens × inner.
     #[track_caller]
     pub fn activations(&self, normed: &[f32]) -> Vec<f32> {
-        let mut gate = self.gate.times(normed);
-        gated(&mut gate, &self.up.times(normed));
+        let mut gate = self.gate.affine(normed, self.gate_bias.as_deref());
+        gated(&mut gate, &self.up.affine(normed, self.up_bias.as_deref()));
         gate
     }
 }

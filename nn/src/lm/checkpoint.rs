@@ -4,7 +4,7 @@
 //! into 32-bit floats piece by piece, a file that another program cuts short is an error and no signal, and what
 //! the process occupies is what it holds.
 
-use super::block::Block;
+use super::block::{Block, HeadNorms};
 use super::config::{Config, EMBEDDING, HEAD, NORM};
 use super::fault::LmFault;
 use super::matrix::Matrix;
@@ -109,7 +109,7 @@ impl Checkpoint {
         let config = &self.config;
         assert!(block < config.blocks, "there are {} blocks", config.blocks);
         let shapes: BTreeMap<&str, Vec<usize>> = config.block_tensors().into_iter().collect();
-        let vector = |name: &str| self.tensor(&format!("model.layers.{block}.{name}"), &shapes[name]);
+        let vector = |name: &str| self.vector(block, name, &shapes[name]);
         let matrix = |name: &str| Ok::<_, LmFault>(Matrix::new(shapes[name][0], shapes[name][1], vector(name)?));
         let bias = |name: &str| shapes.contains_key(name).then(|| vector(name)).transpose();
         Ok(Block {
@@ -122,14 +122,37 @@ impl Checkpoint {
             k_bias: bias("self_attn.k_proj.bias")?,
             v_bias: bias("self_attn.v_proj.bias")?,
             o_bias: bias("self_attn.o_proj.bias")?,
+            head_norms: self.head_norms(block)?,
             post_norm: vector("post_attention_layernorm.weight")?,
             gate: matrix("mlp.gate_proj.weight")?,
             up: matrix("mlp.up_proj.weight")?,
             down: matrix("mlp.down_proj.weight")?,
+            gate_bias: bias("mlp.gate_proj.bias")?,
+            up_bias: bias("mlp.up_proj.bias")?,
+            down_bias: bias("mlp.down_proj.bias")?,
             heads: config.heads,
             kv_heads: config.kv_heads,
             head_dim: config.head_dim,
         })
+    }
+
+    /// The norms of a block's heads, where it has some.
+    ///
+    /// # Errors
+    /// As [`block`](Self::block).
+    pub fn head_norms(&self, block: usize) -> Result<Option<HeadNorms>, LmFault> {
+        let Config { head_norms, head_dim, epsilon, .. } = self.config;
+        let scale = |name: &str| self.vector(block, name, &[head_dim]);
+        if !head_norms {
+            return Ok(None);
+        }
+        let (q, k) = (scale("self_attn.q_norm.weight")?, scale("self_attn.k_norm.weight")?);
+        Ok(Some(HeadNorms { q, k, epsilon }))
+    }
+
+    /// A tensor of a block.
+    fn vector(&self, block: usize, name: &str, shape: &[usize]) -> Result<Vec<f32>, LmFault> {
+        self.tensor(&format!("model.layers.{block}.{name}"), shape)
     }
 
     /// The embedding: vocab × width.

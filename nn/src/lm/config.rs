@@ -1,49 +1,14 @@
 //! What a language model is built like: `config.json` of the Hugging Face layout.
 
+use super::family::Family;
 use super::fault::LmFault;
+use super::keys::Keys;
 use crate::safetensors::Dtype;
 use serde::Serialize;
 use serde_json::{Map, Value as Json, json};
 
-/// The largest size that a configuration may name.
-const MOST: u64 = 1 << 31;
 /// The most blocks, whose tensors are listed before any is looked for.
 const MOST_BLOCKS: u64 = 1 << 16;
-
-/// Families of models, which differ in biases and defaults.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Family {
-    /// LLaMA: no biases unless the configuration says so.
-    Llama,
-    /// Qwen1.5, Qwen2 and Qwen2.5: biases on queries, keys and values.
-    Qwen2,
-}
-
-impl Family {
-    const ALL: [(Family, &'static str, &'static str); 2] =
-        [(Family::Llama, "llama", "LlamaForCausalLM"), (Family::Qwen2, "qwen2", "Qwen2ForCausalLM")];
-
-    /// Its name in `config.json`.
-    pub fn name(self) -> &'static str {
-        let row = Self::ALL.iter().find(|(family, ..)| *family == self);
-        row.expect("every family has a row").1
-    }
-
-    fn defaults(self) -> Defaults {
-        match self {
-            Family::Llama => Defaults { context: 2048, bos: Some(1), eos: &[2] },
-            Family::Qwen2 => Defaults { context: 32768, bos: None, eos: &[] },
-        }
-    }
-}
-
-/// What a key that is not there means.
-struct Defaults {
-    context: u64,
-    bos: Option<u32>,
-    eos: &'static [u32],
-}
 
 /// Which entries of a head turn together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -120,62 +85,12 @@ pub struct Config {
     pub qkv_bias: bool,
     /// Whether the output projection of attention has one.
     pub o_bias: bool,
+    /// Whether gate, up and down projection of the MLP have biases.
+    pub mlp_bias: bool,
+    /// Whether query and key heads pass norms before they turn.
+    pub head_norms: bool,
     /// The `config.json` that it came from; empty for other origins.
     pub original: Map<String, Json>,
-}
-
-/// An object of `config.json`, read with faults that name its keys.
-struct Reader<'a> {
-    origin: &'a str,
-    object: &'a Map<String, Json>,
-}
-
-impl Reader<'_> {
-    fn fault(&self, key: &str, expected: &str) -> LmFault {
-        let found = self.object.get(key).map_or_else(|| "nothing".to_owned(), Json::to_string);
-        LmFault::Config { origin: self.origin.to_owned(), key: key.to_owned(), expected: expected.to_owned(), found }
-    }
-
-    /// A key with a value; none where it is missing or null.
-    fn get(&self, key: &str) -> Option<&Json> {
-        self.object.get(key).filter(|value| !value.is_null())
-    }
-
-    fn whole(&self, key: &str, default: Option<u64>) -> Result<usize, LmFault> {
-        self.upto(key, default, MOST)
-    }
-
-    fn upto(&self, key: &str, default: Option<u64>, most: u64) -> Result<usize, LmFault> {
-        let value = self.get(key).map_or(default, Json::as_u64).filter(|v| (1..=most).contains(v));
-        Ok(value.ok_or_else(|| self.fault(key, &format!("a whole number from 1 to {most}")))? as usize)
-    }
-
-    fn number(&self, key: &str, default: Option<f64>) -> Result<f64, LmFault> {
-        let value = self.get(key).map_or(default, Json::as_f64).filter(|v| v.is_finite() && *v > 0.0);
-        value.ok_or_else(|| self.fault(key, "a positive number"))
-    }
-
-    fn truth(&self, key: &str, default: bool) -> Result<bool, LmFault> {
-        self.get(key).map_or(Some(default), Json::as_bool).ok_or_else(|| self.fault(key, "true or false"))
-    }
-
-    /// A key whose only supported value is `value`, which it also has when it is missing.
-    fn only(&self, key: &str, value: &Json) -> Result<(), LmFault> {
-        let same =
-            self.get(key).is_none_or(|found| found == value || found.as_f64() == value.as_f64() && found.is_number());
-        if same { Ok(()) } else { Err(self.fault(key, &value.to_string())) }
-    }
-
-    fn tokens(&self, key: &str, default: &[u32]) -> Result<Vec<u32>, LmFault> {
-        let token = |value: &Json| value.as_u64().and_then(|t| u32::try_from(t).ok());
-        let found = match self.object.get(key) {
-            None => Some(default.to_vec()),
-            Some(Json::Null) => Some(Vec::new()),
-            Some(Json::Array(all)) => all.iter().map(token).collect(),
-            Some(value) => token(value).map(|token| vec![token]),
-        };
-        found.ok_or_else(|| self.fault(key, "a token or a list of tokens"))
-    }
 }
 
 impl Config {
@@ -183,57 +98,57 @@ impl Config {
     ///
     /// # Errors
     /// [`LmFault::Config`] with the key that is missing, of the wrong kind, or asks for what is not supported: other
-    /// families, activations, kinds of `rope_scaling`, sliding windows, biases in the MLP, quantised weights.
+    /// families, activations, kinds of `rope_scaling`, sliding windows, quantised weights.
     pub fn parse(text: &str, origin: &str) -> Result<Self, LmFault> {
         let object: Map<String, Json> =
             serde_json::from_str(text).map_err(|source| LmFault::Json { path: origin.into(), source })?;
-        let reader = Reader { origin, object: &object };
-        let named =
-            |value: &Json| Family::ALL.iter().find(|(_, name, _)| value.as_str() == Some(*name)).map(|row| row.0);
-        let family = reader.get("model_type").and_then(named);
-        let family = family.ok_or_else(|| reader.fault("model_type", "llama or qwen2"))?;
+        let keys = Keys { origin, object: &object };
+        let family = Family::read(&keys)?;
         let defaults = family.defaults();
-        refuse(&reader, family)?;
-        let (width, heads) = (reader.whole("hidden_size", None)?, reader.whole("num_attention_heads", None)?);
-        let biased = family == Family::Llama && reader.truth("attention_bias", false)?;
-        let (theta, scaling) = turning(&reader)?;
+        family.refuse(&keys)?;
+        let (width, heads) = (keys.whole("hidden_size", None)?, keys.whole("num_attention_heads", None)?);
+        let biased = family.attention_bias() && keys.truth("attention_bias", false)?;
+        // Null means as many as query heads, in every family.
+        let missing = defaults.kv_heads.filter(|_| !object.contains_key("num_key_value_heads"));
+        let (theta, scaling) = turning(&keys)?;
         let config = Self {
             family,
             width,
-            inner: reader.whole("intermediate_size", None)?,
-            blocks: reader.upto("num_hidden_layers", None, MOST_BLOCKS)?,
+            inner: keys.whole("intermediate_size", None)?,
+            blocks: keys.upto("num_hidden_layers", None, MOST_BLOCKS)?,
             heads,
-            kv_heads: reader.whole("num_key_value_heads", Some(heads as u64))?,
-            head_dim: reader.whole("head_dim", Some((width / heads) as u64))?,
-            vocab: reader.whole("vocab_size", None)?,
-            epsilon: reader.number("rms_norm_eps", Some(1e-6))? as f32,
+            kv_heads: keys.whole("num_key_value_heads", missing.or(Some(heads as u64)))?,
+            head_dim: keys.whole("head_dim", defaults.head_dim.or(Some((width / heads) as u64)))?,
+            vocab: keys.whole("vocab_size", None)?,
+            epsilon: keys.number("rms_norm_eps", Some(1e-6))? as f32,
             theta,
             rope: Rope::HalfSplit,
             scaling,
-            tied: reader.truth("tie_word_embeddings", false)?,
-            context: reader.whole("max_position_embeddings", Some(defaults.context))?,
-            bos: reader.tokens("bos_token_id", defaults.bos.as_slice())?.first().copied(),
-            eos: reader.tokens("eos_token_id", defaults.eos)?,
+            tied: keys.truth("tie_word_embeddings", false)?,
+            context: keys.whole("max_position_embeddings", Some(defaults.context))?,
+            bos: keys.tokens("bos_token_id", defaults.bos.as_slice())?.first().copied(),
+            eos: keys.tokens("eos_token_id", defaults.eos)?,
             qkv_bias: family == Family::Qwen2 || biased,
             o_bias: biased,
+            mlp_bias: family == Family::Llama && keys.truth("mlp_bias", false)?,
+            head_norms: family == Family::Qwen3,
             original: Map::new(),
         };
-        config.check(&reader)?;
+        config.check(&keys)?;
         Ok(Self { original: object, ..config })
     }
 
     /// Sizes that go together.
-    fn check(&self, reader: &Reader<'_>) -> Result<(), LmFault> {
-        if reader.get("head_dim").is_none() && !self.width.is_multiple_of(self.heads) {
-            return Err(reader.fault("num_attention_heads", &format!("a divisor of hidden_size {}", self.width)));
+    fn check(&self, keys: &Keys<'_>) -> Result<(), LmFault> {
+        let shared = keys.get("head_dim").is_none() && self.family.defaults().head_dim.is_none();
+        if shared && !self.width.is_multiple_of(self.heads) {
+            return Err(keys.fault("num_attention_heads", &format!("a divisor of hidden_size {}", self.width)));
         }
         if !self.heads.is_multiple_of(self.kv_heads) {
-            return Err(
-                reader.fault("num_key_value_heads", &format!("a divisor of num_attention_heads {}", self.heads))
-            );
+            return Err(keys.fault("num_key_value_heads", &format!("a divisor of num_attention_heads {}", self.heads)));
         }
         if !self.head_dim.is_multiple_of(2) {
-            return Err(reader.fault("head_dim", &format!("an even number, but it is {}", self.head_dim)));
+            return Err(keys.fault("head_dim", &format!("an even number, but it is {}", self.head_dim)));
         }
         Ok(())
     }
@@ -262,8 +177,11 @@ impl Config {
         set("rms_norm_eps", json!(self.epsilon), |a, b| a.epsilon == b.epsilon);
         set("tie_word_embeddings", json!(self.tied), |a, b| a.tied == b.tied);
         set("max_position_embeddings", json!(self.context), |a, b| a.context == b.context);
-        if self.family == Family::Llama {
+        if self.family.attention_bias() {
             set("attention_bias", json!(self.qkv_bias), |a, b| a.qkv_bias == b.qkv_bias);
+        }
+        if self.family == Family::Llama {
+            set("mlp_bias", json!(self.mlp_bias), |a, b| a.mlp_bias == b.mlp_bias);
         }
         per_block(&mut object, self.blocks);
         let name = match dtype {
@@ -278,10 +196,10 @@ impl Config {
 
     /// `config.json` of a model from elsewhere.
     fn skeleton(&self) -> Map<String, Json> {
-        let (_, name, class) = Family::ALL[Family::ALL.iter().position(|row| row.0 == self.family).unwrap_or(0)];
         let ends = if self.eos.len() == 1 { json!(self.eos[0]) } else { json!(self.eos) };
         let text = json!({
-            "architectures": [class], "model_type": name, "hidden_act": "silu", "hidden_size": self.width,
+            "architectures": [self.family.class()], "model_type": self.family.name(), "hidden_act": "silu",
+            "hidden_size": self.width,
             "intermediate_size": self.inner, "num_hidden_layers": self.blocks, "num_attention_heads": self.heads,
             "num_key_value_heads": self.kv_heads, "head_dim": self.head_dim, "vocab_size": self.vocab,
             // Digits of the 32-bit number, not of its 64-bit neighbour.
@@ -290,6 +208,9 @@ impl Config {
             "bos_token_id": self.bos, "eos_token_id": ends, "attention_bias": self.o_bias,
         });
         let mut object = text.as_object().cloned().unwrap_or_default();
+        if self.family == Family::Mistral {
+            object.insert("sliding_window".to_owned(), Json::Null);
+        }
         match self.scaling {
             Scaling::None => None,
             Scaling::Linear { factor } => Some(json!({"rope_type": "linear", "factor": factor})),
@@ -335,6 +256,15 @@ impl Config {
         if self.o_bias {
             all.push(("self_attn.o_proj.bias", vec![self.width]));
         }
+        if self.head_norms {
+            all.push(("self_attn.q_norm.weight", vec![self.head_dim]));
+            all.push(("self_attn.k_norm.weight", vec![self.head_dim]));
+        }
+        if self.mlp_bias {
+            all.push(("mlp.gate_proj.bias", vec![self.inner]));
+            all.push(("mlp.up_proj.bias", vec![self.inner]));
+            all.push(("mlp.down_proj.bias", vec![self.width]));
+        }
         all
     }
 
@@ -367,33 +297,15 @@ fn per_block(object: &mut Map<String, Json>, blocks: usize) {
     }
 }
 
-/// What would change the function and is not supported.
-fn refuse(reader: &Reader<'_>, family: Family) -> Result<(), LmFault> {
-    reader.only("hidden_act", &json!("silu"))?;
-    reader.only("mlp_bias", &json!(false))?;
-    reader.only("partial_rotary_factor", &json!(1.0))?;
-    if family == Family::Qwen2 {
-        reader.only("use_sliding_window", &json!(false))?;
-    }
-    let full = |kinds: &Json| kinds.as_array().is_some_and(|all| all.iter().all(|kind| kind == "full_attention"));
-    if !reader.get("layer_types").is_none_or(full) {
-        return Err(reader.fault("layer_types", "full_attention in every block"));
-    }
-    match reader.get("quantization_config") {
-        Some(_) => Err(reader.fault("quantization_config", "none: weights of 16 or 32 bits")),
-        None => Ok(()),
-    }
-}
-
 /// Base and stretching of angles, from `rope_parameters`, or from `rope_theta` and `rope_scaling`.
-fn turning(reader: &Reader<'_>) -> Result<(f64, Scaling), LmFault> {
-    let key = if reader.get("rope_parameters").is_some() { "rope_parameters" } else { "rope_scaling" };
-    let Some(value) = reader.get(key) else {
-        return Ok((reader.number("rope_theta", Some(10_000.0))?, Scaling::None));
+fn turning(keys: &Keys<'_>) -> Result<(f64, Scaling), LmFault> {
+    let key = if keys.get("rope_parameters").is_some() { "rope_parameters" } else { "rope_scaling" };
+    let Some(value) = keys.get(key) else {
+        return Ok((keys.number("rope_theta", Some(10_000.0))?, Scaling::None));
     };
-    let object = value.as_object().ok_or_else(|| reader.fault(key, "an object"))?;
-    let inner = Reader { origin: reader.origin, object };
-    let theta = if object.contains_key("rope_theta") { &inner } else { reader }.number("rope_theta", Some(10_000.0))?;
+    let object = value.as_object().ok_or_else(|| keys.fault(key, "an object"))?;
+    let inner = Keys { origin: keys.origin, object };
+    let theta = if object.contains_key("rope_theta") { &inner } else { keys }.number("rope_theta", Some(10_000.0))?;
     inner.only("partial_rotary_factor", &json!(1.0))?;
     let kind = inner.get("rope_type").or_else(|| inner.get("type")).and_then(Json::as_str);
     let scaling = match kind {
@@ -406,7 +318,41 @@ fn turning(reader: &Reader<'_>) -> Result<(f64, Scaling), LmFault> {
             high: inner.number("high_freq_factor", None)?,
             context: inner.number("original_max_position_embeddings", None)?,
         },
-        _ => return Err(reader.fault(key, "one of type default, linear or llama3")),
+        _ => return Err(keys.fault(key, "one of type default, linear or llama3")),
     };
     Ok((theta, scaling))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_said_is_what_transformers_takes_it_for() {
+        let parse = |family: &str, extra: &str| {
+            let text = format!(
+                r#"{{"model_type": "{family}", "hidden_size": 64, "intermediate_size": 44, "num_hidden_layers": 1,
+                    "num_attention_heads": 32, {extra} "vocab_size": 9}}"#
+            );
+            Config::parse(&text, "config.json")
+        };
+        let heads =
+            |family, extra| parse(family, extra).map(|found| (found.kv_heads, found.head_dim, found.context)).unwrap();
+        assert_eq!(heads("llama", ""), (32, 2, 2048));
+        assert_eq!(heads("qwen3", ""), (32, 128, 32768));
+        assert_eq!(heads("mistral", r#""sliding_window": null,"#), (8, 2, 131_072));
+        assert_eq!(heads("mistral", r#""num_key_value_heads": null, "sliding_window": null,"#), (32, 2, 131_072));
+        assert_eq!(heads("mistral", r#""max_position_embeddings": 4096,"#), (8, 2, 4096));
+        assert_eq!(heads("mistral", r#""max_position_embeddings": 99, "sliding_window": 99,"#), (8, 2, 99));
+        let window = parse("mistral", r#""max_position_embeddings": 4097,"#).unwrap_err().to_string();
+        assert!(window.contains("`sliding_window`") && window.contains("4097"), "{window}");
+        let plain = parse("qwen3", "").unwrap();
+        assert!(plain.head_norms && !plain.qkv_bias && !plain.o_bias && plain.bos.is_none());
+        let biased = parse("qwen3", r#""attention_bias": true,"#).unwrap();
+        assert!(biased.qkv_bias && biased.o_bias && biased.parameters() == plain.parameters() + 3 * 32 * 128 + 64);
+        assert!(
+            parse("llama", r#""mlp_bias": true,"#).unwrap().parameters()
+                == parse("llama", "").unwrap().parameters() + 152
+        );
+    }
 }

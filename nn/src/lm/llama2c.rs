@@ -9,7 +9,8 @@
 //! Everything is little-endian; matrices are row-major, one row per output, those of all blocks one after another.
 
 use super::checkpoint::{Checkpoint, Place};
-use super::config::{Config, EMBEDDING, Family, HEAD, NORM, Rope, Scaling};
+use super::config::{Config, EMBEDDING, HEAD, NORM, Rope, Scaling};
+use super::family::Family;
 use super::fault::LmFault;
 use crate::safetensors::Dtype;
 use serde_json::Map;
@@ -83,6 +84,8 @@ fn config(header: [i32; 7]) -> Result<Config, String> {
         eos: vec![2],
         qkv_bias: false,
         o_bias: false,
+        mlp_bias: false,
+        head_norms: false,
         original: Map::new(),
     })
 }

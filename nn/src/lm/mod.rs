@@ -1,4 +1,4 @@
-//! Language models: pre-norm transformers of the LLaMA and Qwen2 families, from real checkpoints.
+//! Language models: pre-norm transformers of the LLaMA, Mistral and Qwen families, from real checkpoints.
 //!
 //! $$ X_0 = E_{t}, \qquad X_{l+1} = A_l + \operatorname{mlp}_l(\operatorname{norm}(A_l)), \quad
 //!    A_l = X_l + \operatorname{attn}_l(\operatorname{norm}(X_l)), \qquad
@@ -6,7 +6,7 @@
 //!
 //! | step | file |
 //! |---|---|
-//! | sizes and constants, `config.json` | [`Config`] in `config.rs` |
+//! | sizes and constants, `config.json` | [`Config`] in `config.rs`, [`Family`] in `family.rs`, `keys.rs` |
 //! | weights in files, one block at a time | [`Checkpoint`] in `checkpoint.rs`, `folder.rs`, `llama2c.rs` |
 //! | weights in memory, passes over tokens | [`Model`] in `model.rs` |
 //! | one block: norms, attention, MLP | [`Block`] in `block.rs`, `attention.rs` |
@@ -25,9 +25,11 @@ mod checkpoint;
 pub mod choices;
 mod config;
 mod exponential;
+mod family;
 mod fault;
 mod folder;
 mod generate;
+mod keys;
 mod llama2c;
 mod matrix;
 mod model;
@@ -39,10 +41,11 @@ mod tokens;
 mod writer;
 
 pub use attention::BlockCache;
-pub use block::{Block, add, norm};
+pub use block::{Block, HeadNorms, add, norm};
 pub use checkpoint::Checkpoint;
-pub use config::{Config, Family, Rope, Scaling};
+pub use config::{Config, Rope, Scaling};
 pub use exponential::surprise;
+pub use family::Family;
 pub use fault::LmFault;
 pub use generate::{Generation, Sampling, StopReason, generate};
 pub use matrix::Matrix;

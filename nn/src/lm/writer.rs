@@ -153,15 +153,21 @@ impl Writer {
     ///
     /// # Errors
     /// It has other sizes than the configuration says; or as [`tensor`](Self::tensor).
+    ///
+    /// # Panics
+    /// Norms of its heads have another constant than the configuration says.
     #[track_caller]
     pub fn block(&mut self, number: usize, block: &Block) -> Result<(), LmFault> {
         self.fits(number, block)?;
+        let same = block.head_norms.as_ref().is_none_or(|norms| norms.epsilon == self.config.epsilon);
+        assert!(same, "one constant for all norms of a model");
         let (q, k) = (self.halves(&block.q, block.heads), self.halves(&block.k, block.kv_heads));
-        let biases =
-            [&block.q_bias, &block.k_bias].map(|bias| bias.as_ref().map(|b| Matrix::new(b.len(), 1, b.clone())));
-        let [q_bias, k_bias] = biases;
-        let q_bias = q_bias.map(|bias| self.halves(&bias, block.heads).into_data());
-        let k_bias = k_bias.map(|bias| self.halves(&bias, block.kv_heads).into_data());
+        let column =
+            |entries: &Vec<f32>, heads| self.halves(&Matrix::new(entries.len(), 1, entries.clone()), heads).into_data();
+        let q_bias = block.q_bias.as_ref().map(|bias| column(bias, block.heads));
+        let k_bias = block.k_bias.as_ref().map(|bias| column(bias, block.kv_heads));
+        let norms = block.head_norms.as_ref();
+        let (q_norm, k_norm) = (norms.map(|norms| column(&norms.q, 1)), norms.map(|norms| column(&norms.k, 1)));
         let stored = [
             ("input_layernorm.weight", Some(block.input_norm.as_slice())),
             ("self_attn.q_proj.weight", Some(q.data())),
@@ -176,6 +182,11 @@ impl Writer {
             ("self_attn.k_proj.bias", k_bias.as_deref()),
             ("self_attn.v_proj.bias", block.v_bias.as_deref()),
             ("self_attn.o_proj.bias", block.o_bias.as_deref()),
+            ("self_attn.q_norm.weight", q_norm.as_deref()),
+            ("self_attn.k_norm.weight", k_norm.as_deref()),
+            ("mlp.gate_proj.bias", block.gate_bias.as_deref()),
+            ("mlp.up_proj.bias", block.up_bias.as_deref()),
+            ("mlp.down_proj.bias", block.down_bias.as_deref()),
         ];
         for (name, entries) in stored.into_iter().filter_map(|(name, entries)| Some((name, entries?))) {
             self.tensor(&format!("model.layers.{number}.{name}"), entries)?;
@@ -186,15 +197,20 @@ impl Writer {
     /// A block that the configuration has room for.
     fn fits(&self, number: usize, block: &Block) -> Result<(), LmFault> {
         let config = &self.config;
-        let biases = [&block.q_bias, &block.k_bias, &block.v_bias].iter().filter(|bias| bias.is_some()).count();
+        let count = |biases: [&Option<Vec<f32>>; 3]| biases.iter().filter(|bias| bias.is_some()).count();
+        let three = |present| if present { 3 } else { 0 };
+        let (qkv, mlp) =
+            ([&block.q_bias, &block.k_bias, &block.v_bias], [&block.gate_bias, &block.up_bias, &block.down_bias]);
         let sizes = [
             ("its count of query heads", config.heads, block.heads),
             ("its count of key heads", config.kv_heads, block.kv_heads),
             ("its size of heads", config.head_dim, block.head_dim),
             ("its count of inner channels", config.inner, block.inner()),
             ("its width", config.width, block.width()),
-            ("its count of biases of queries, keys and values", if config.qkv_bias { 3 } else { 0 }, biases),
+            ("its count of biases of queries, keys and values", three(config.qkv_bias), count(qkv)),
             ("its count of biases of outputs", usize::from(config.o_bias), usize::from(block.o_bias.is_some())),
+            ("its count of biases of the MLP", three(config.mlp_bias), count(mlp)),
+            ("its count of norms of heads", usize::from(config.head_norms), usize::from(block.head_norms.is_some())),
         ];
         match sizes.into_iter().find(|(_, expected, found)| expected != found) {
             Some((what, expected, found)) => Err(LmFault::Block { block: number, what, expected, found }),

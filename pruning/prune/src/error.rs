@@ -223,6 +223,15 @@ pub enum PruneError {
         /// The last.
         last: usize,
     },
+    /// Blocks that cannot be one, since a block has one scale for all its query heads and one for its key heads.
+    #[error(
+        "blocks 0 and {block} scale their query and key heads differently (q_norm and k_norm), and one block has one scale for all its \
+         heads: blocks of this model cannot be put side by side, but they can be dropped"
+    )]
+    HeadNorms {
+        /// The first block whose scales differ from those of the first.
+        block: usize,
+    },
     /// The training that was handed in failed.
     #[error("training failed: {0}")]
     Training(#[source] Box<dyn std::error::Error + Send + Sync>),

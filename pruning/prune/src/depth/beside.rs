@@ -12,8 +12,8 @@ use secateur_nn::lm::{Block, Matrix};
 /// together.
 ///
 /// # Panics
-/// There is no block, their heads differ in size or in how many share a key, or their norms still have scales
-/// ([`absorb`](super::absorb()) them first).
+/// There is no block, their heads differ in size or in how many share a key or in their norms, or their norms of streams
+/// still have scales ([`absorb`](super::absorb()) them first).
 ///
 /// # Source
 /// FlattenGPT, step B.
@@ -22,6 +22,7 @@ pub fn beside(blocks: &[Block]) -> Block {
     let first = blocks.first().expect("a block");
     let alike = |b: &Block| b.head_dim == first.head_dim && b.heads * first.kv_heads == first.heads * b.kv_heads;
     assert!(blocks.iter().all(alike), "heads of one kind");
+    assert!(blocks.iter().all(|b| b.head_norms == first.head_norms), "heads with one norm");
     let plain = |b: &Block| b.input_norm.iter().chain(&b.post_norm).all(|scale| *scale == 1.0);
     assert!(blocks.iter().all(plain), "norms without scales");
     let rows = |part: fn(&Block) -> &Matrix| Matrix::stack(&blocks.iter().map(part).collect::<Vec<_>>());
@@ -35,11 +36,15 @@ pub fn beside(blocks: &[Block]) -> Block {
         q_bias: joined(blocks, |b| &b.q_bias, |b| b.q.rows()),
         k_bias: joined(blocks, |b| &b.k_bias, |b| b.k.rows()),
         v_bias: joined(blocks, |b| &b.v_bias, |b| b.v.rows()),
-        o_bias: summed(blocks),
+        o_bias: summed(blocks, |b| &b.o_bias),
+        head_norms: first.head_norms.clone(),
         post_norm: first.post_norm.clone(),
         gate: rows(|b| &b.gate),
         up: rows(|b| &b.up),
         down: cols(|b| &b.down),
+        gate_bias: joined(blocks, |b| &b.gate_bias, Block::inner),
+        up_bias: joined(blocks, |b| &b.up_bias, Block::inner),
+        down_bias: summed(blocks, |b| &b.down_bias),
         heads: blocks.iter().map(|b| b.heads).sum(),
         kv_heads: blocks.iter().map(|b| b.kv_heads).sum(),
         head_dim: first.head_dim,
@@ -53,10 +58,10 @@ fn joined(blocks: &[Block], bias: fn(&Block) -> &Option<Vec<f32>>, rows: fn(&Blo
     any.then(|| blocks.iter().flat_map(one).collect())
 }
 
-/// The sum of the shifts of output projections.
-fn summed(blocks: &[Block]) -> Option<Vec<f32>> {
+/// The sum of shifts of what is added to the stream.
+fn summed(blocks: &[Block], bias: fn(&Block) -> &Option<Vec<f32>>) -> Option<Vec<f32>> {
     let add = |sum: Vec<f32>, bias: &Vec<f32>| sum.iter().zip(bias).map(|(a, b)| a + b).collect();
-    let mut biases = blocks.iter().filter_map(|block| block.o_bias.as_ref());
+    let mut biases = blocks.iter().filter_map(|block| bias(block).as_ref());
     let first = biases.next()?.clone();
     Some(biases.fold(first, add))
 }

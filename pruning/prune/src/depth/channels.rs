@@ -92,7 +92,15 @@ pub fn moments(block: &Block, streams: &Streams) -> Option<Vec<f64>> {
 /// # Shapes
 /// `down` is width × kept.
 pub fn keep_channels(block: &Block, kept: &[usize], down: Matrix) -> Block {
-    Block { gate: block.gate.select_rows(kept), up: block.up.select_rows(kept), down, ..block.clone() }
+    let picked = |bias: &Option<Vec<f32>>| bias.as_ref().map(|b| kept.iter().map(|at| b[*at]).collect());
+    Block {
+        gate: block.gate.select_rows(kept),
+        up: block.up.select_rows(kept),
+        down,
+        gate_bias: picked(&block.gate_bias),
+        up_bias: picked(&block.up_bias),
+        ..block.clone()
+    }
 }
 
 /// $\mathrm E \lVert \psi^\top W_D - \psi^\top S W \rVert^2$, and the same with $W = 0$.

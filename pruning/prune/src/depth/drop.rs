@@ -71,7 +71,7 @@ pub fn listed(blocks: usize, removed: &[usize]) -> Result<Dropped, PruneError> {
 
 /// The mean of $\lvert w \rvert$ over a block's matrices.
 fn magnitude(block: &Block) -> f64 {
-    let matrices = [&block.q, &block.k, &block.v, &block.o, &block.gate, &block.up, &block.down];
+    let matrices = block.matrices();
     let entries: usize = matrices.iter().map(|matrix| matrix.data().len()).sum();
     let sum: f64 = matrices.iter().flat_map(|matrix| matrix.data()).map(|w| f64::from(w.abs())).sum();
     sum / entries.max(1) as f64
@@ -87,9 +87,9 @@ mod tests {
         let mut model = Shape::small(5).model(6);
         // Block 2 adds nothing, block 3 little.
         for (block, factor) in [(2, 0.0), (3, 1e-3)] {
-            let Block { o, down, o_bias, .. } = &mut model.blocks[block];
+            let Block { o, down, o_bias, down_bias, .. } = &mut model.blocks[block];
             o.data_mut().iter_mut().chain(down.data_mut()).for_each(|w| *w *= factor);
-            o_bias.iter_mut().flatten().for_each(|b| *b *= factor);
+            o_bias.iter_mut().chain(down_bias).flatten().for_each(|b| *b *= factor);
         }
         let sequences = Sequences::new(vec![tokens(&model.config, 30, 1)]).expect("tokens");
         let kept = |removal, depth| dropped(&model, depth, removal).expect("a depth").kept;

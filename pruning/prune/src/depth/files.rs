@@ -2,7 +2,7 @@
 
 use super::drop::{Dropped, Removal, dropped};
 use super::method::{Compressed, Found, Method, Report, Settings, compress};
-use super::pipeline::flatten;
+use super::pipeline::{check_norms, flatten};
 use super::streams::Sequences;
 use crate::error::PruneError;
 use secateur_nn::lm::{Checkpoint, Config, Model, Writer};
@@ -96,6 +96,8 @@ fn flat(
     if !(1..=blocks).contains(&depth) {
         return Err(PruneError::Depth { found: depth, blocks });
     }
+    // Before there are files.
+    check_norms(checkpoint, depth)?;
     let mut writer = begun(checkpoint, depth, directory, dtype)?;
     let mut write = |number: usize, block| Ok(writer.block(number, &block)?);
     let found = flatten(checkpoint, sequences, depth, &settings.params(), &mut write)?;
@@ -128,9 +130,43 @@ mod tests {
     use crate::depth::testing::{Shape, tokens};
 
     #[test]
+    fn blocks_whose_heads_have_norms_of_their_own_are_dropped_and_not_flattened() {
+        let mut model = Shape { biased: false, normed: true, ..Shape::small(4) }.model(3);
+        let place = tempfile::tempdir().expect("a folder");
+        let at = |name: &str| place.path().join(name);
+        let text = tokens(&model.config, 20, 3);
+        let sequences = Sequences::new(vec![text.clone()]).expect("tokens");
+        let settings = |method, blocks| Settings { method, blocks, params: Params::default(), seed: 2, recover: None };
+        model.save(&at("alike"), Dtype::F32).expect("written");
+        model.blocks[2].head_norms.as_mut().expect("norms").k[1] += 0.5;
+        model.save(&at("different"), Dtype::F32).expect("written");
+        let (alike, different) = (Checkpoint::open(at("alike")), Checkpoint::open(at("different")));
+        let (alike, different) = (alike.expect("a model"), different.expect("a model"));
+        for method in Method::ALL {
+            let out = at(method.name());
+            let found = write(&different, &sequences, &settings(method, 2), &out, Dtype::F32);
+            if !matches!(method, Method::Flatten | Method::FlattenNaive) {
+                found.expect("written");
+                let read = Model::load(&Checkpoint::open(&out).expect("a model")).expect("read");
+                let expected = compress(&model, &sequences, &settings(method, 2)).expect("a model").model;
+                assert_eq!(read.logits(&text), expected.logits(&text), "{method}");
+                continue;
+            }
+            assert!(matches!(found, Err(PruneError::HeadNorms { block: 2 })), "{method}");
+            assert!(found.unwrap_err().to_string().contains("q_norm"));
+            assert!(!out.exists());
+            assert!(matches!(compress(&model, &sequences, &settings(method, 3)), Err(PruneError::HeadNorms { .. })));
+            // Nothing is put side by side.
+            write(&different, &sequences, &settings(method, 4), &out, Dtype::F32).expect("written");
+            let other = out.join("alike");
+            write(&alike, &sequences, &settings(method, 2), &other, Dtype::F32).expect("written");
+            assert_eq!(Checkpoint::open(&other).expect("a model").config().blocks, 2);
+        }
+    }
+
+    #[test]
     fn files_hold_what_memory_would() {
-        let shape = Shape { biased: false, rope: secateur_nn::lm::Rope::HalfSplit, ..Shape::small(5) };
-        let model = shape.model(7);
+        let model = Shape { biased: false, ..Shape::small(5) }.model(7);
         let place = tempfile::tempdir().expect("a folder");
         let at = |name: &str| place.path().join(name);
         model.save(&at("whole"), Dtype::F32).expect("written");

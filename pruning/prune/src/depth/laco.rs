@@ -6,7 +6,7 @@ use super::similarity::Grouping;
 use super::streams::Sequences;
 use crate::error::PruneError;
 use rayon::prelude::*;
-use secateur_nn::lm::{Block, Matrix, Model, Positions};
+use secateur_nn::lm::{Block, HeadNorms, Matrix, Model, Positions};
 use serde::Serialize;
 
 /// Blocks that collapse at a time, with the one that stays.
@@ -101,6 +101,14 @@ fn sum_of_differences(block: &Block, rest: &[Block]) -> Block {
     let bias = |part: fn(&Block) -> &Option<Vec<f32>>| {
         part(block).as_ref().map(|own| combined(own, &mut rest.iter().filter_map(|b| part(b).as_deref())))
     };
+    let scale = |own: &Vec<f32>, part: fn(&HeadNorms) -> &Vec<f32>| {
+        combined(own, &mut rest.iter().filter_map(|b| b.head_norms.as_ref()).map(|norms| part(norms).as_slice()))
+    };
+    let head_norms = block.head_norms.as_ref().map(|HeadNorms { q, k, epsilon }| HeadNorms {
+        q: scale(q, |norms| &norms.q),
+        k: scale(k, |norms| &norms.k),
+        epsilon: *epsilon,
+    });
     Block {
         input_norm: vector(|b| &b.input_norm),
         q: matrix(|b| &b.q),
@@ -111,11 +119,15 @@ fn sum_of_differences(block: &Block, rest: &[Block]) -> Block {
         k_bias: bias(|b| &b.k_bias),
         v_bias: bias(|b| &b.v_bias),
         o_bias: bias(|b| &b.o_bias),
+        head_norms,
         post_norm: vector(|b| &b.post_norm),
         gate: matrix(|b| &b.gate),
         up: matrix(|b| &b.up),
         down: matrix(|b| &b.down),
-        ..block.clone()
+        gate_bias: bias(|b| &b.gate_bias),
+        up_bias: bias(|b| &b.up_bias),
+        down_bias: bias(|b| &b.down_bias),
+        ..*block
     }
 }
 

@@ -7,7 +7,7 @@
 //! | step | file |
 //! |---|---|
 //! | a method by its name; a model in memory | [`Method`], [`compress`] in `method.rs` |
-//! | the same from files to files | [`write`] in `files.rs` |
+//! | the same from files to files | [`write`](write()) in `files.rs` |
 //! | FlattenGPT, one group of blocks at a time | [`flatten`] in `pipeline.rs` |
 //! | scales of norms into the weights behind them | [`absorb`](absorb()) in `absorb.rs` |
 //! | cosines between streams; groups of neighbouring blocks | [`Similarity`] in `similarity.rs` |

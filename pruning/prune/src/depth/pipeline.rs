@@ -109,7 +109,7 @@ pub struct Flattened {
 ///
 /// # Errors
 /// The model cannot be read or does not know a token; the depth is 0 or more than it has; activations overflow; the
-/// ridge is too small for the second moments; `write` fails.
+/// ridge is too small for the second moments; heads have norms, which differ from block to block; `write` fails.
 ///
 /// # Source
 /// FlattenGPT (arXiv 2602.08858). Whole groups of heads that share keys, refitting, and groups of one block without any
@@ -122,6 +122,7 @@ pub fn flatten(
     write: &mut dyn FnMut(usize, Block) -> Result<(), PruneError>,
 ) -> Result<Flattened, PruneError> {
     check(params)?;
+    check_norms(source, depth)?;
     let similarity = Similarity::measure(source, sequences)?;
     let grouping: Grouping = groups(&similarity, depth)?;
     let mut streams = Streams::embed(source, sequences)?;
@@ -143,6 +144,22 @@ pub fn flatten(
         write(number, one)?;
     }
     Ok(Flattened { similarity, groups: found })
+}
+
+/// Refuses fewer blocks where norms of heads differ. Their scale comes behind the norm and in front of the rotation, so
+/// it cannot move into weights, and a block has one for all its heads.
+pub(super) fn check_norms(source: &impl Source, depth: usize) -> Result<(), PruneError> {
+    let blocks = source.config().blocks;
+    if depth >= blocks || !source.config().head_norms {
+        return Ok(());
+    }
+    let first = source.head_norms(0)?;
+    for block in 1..blocks {
+        if source.head_norms(block)? != first {
+            return Err(PruneError::HeadNorms { block });
+        }
+    }
+    Ok(())
 }
 
 /// Refuses parameters that mean nothing.

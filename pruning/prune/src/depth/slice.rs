@@ -11,7 +11,7 @@ use super::streams::Sequences;
 use crate::error::PruneError;
 use secateur_linalg::gemm::{View, gemm};
 use secateur_linalg::spectrum::symmetric_eigenvectors;
-use secateur_nn::lm::{Block, Matrix, Model, Positions, add, norm};
+use secateur_nn::lm::{Block, HeadNorms, Matrix, Model, Positions, add, norm};
 use serde::Serialize;
 
 /// How a stream became narrower.
@@ -88,29 +88,44 @@ fn narrowed(model: &Model, directions: &[f64], kept: usize) -> Model {
         Matrix::new(kept, w.cols(), rows)
     };
     let scale = vec![(width as f64 / kept as f64).sqrt() as f32; kept];
+    let written =
+        |bias: &Option<Vec<f32>>| bias.as_ref().map(|b| writes(&Matrix::new(b.len(), 1, b.clone())).into_data());
+    let mut config = model.config.clone();
+    config.width = kept;
+    config.epsilon = (f64::from(config.epsilon) * width as f64 / kept as f64) as f32;
     let block = |block: &Block| Block {
         input_norm: scale.clone(),
         q: reads(&block.q),
         k: reads(&block.k),
         v: reads(&block.v),
         o: writes(&block.o),
-        o_bias: block.o_bias.as_ref().map(|b| writes(&Matrix::new(b.len(), 1, b.clone())).into_data()),
+        o_bias: written(&block.o_bias),
         post_norm: scale.clone(),
         gate: reads(&block.gate),
         up: reads(&block.up),
         down: writes(&block.down),
+        down_bias: written(&block.down_bias),
         ..block.clone()
     };
-    let mut config = model.config.clone();
-    config.width = kept;
-    config.epsilon = (f64::from(config.epsilon) * width as f64 / kept as f64) as f32;
+    let block = |wide: &Block| louder(block(wide), scale.first().copied().unwrap_or(1.0), config.epsilon);
     Model {
-        config,
         embedding: reads(&model.embedding),
         blocks: model.blocks.iter().map(block).collect(),
         norm: scale.clone(),
         head: model.head.as_ref().map(reads),
+        config,
     }
+}
+
+/// The block with the constant of the model's norms in those of its heads: their input grows by the root of what the
+/// constant grew by, which leaves their output as it was.
+fn louder(mut block: Block, factor: f32, epsilon: f32) -> Block {
+    let Some(HeadNorms { epsilon: own, .. }) = &mut block.head_norms else { return block };
+    *own = epsilon;
+    let biases = [&mut block.q_bias, &mut block.k_bias].into_iter().flatten().flatten();
+    let weights = [&mut block.q, &mut block.k].into_iter().flat_map(|matrix| matrix.data_mut());
+    weights.chain(biases).for_each(|w| *w *= factor);
+    block
 }
 
 #[cfg(test)]
@@ -152,7 +167,7 @@ mod tests {
             for block in &mut model.blocks {
                 within(&mut block.o, &mut random);
                 within(&mut block.down, &mut random);
-                if let Some(bias) = &mut block.o_bias {
+                for bias in [&mut block.o_bias, &mut block.down_bias].into_iter().flatten() {
                     *bias = plane.times(&[0.4, -0.2]);
                 }
             }
@@ -168,7 +183,8 @@ mod tests {
             prop_assert_eq!(report.width, 2);
             prop_assert!(report.share > 1.0 - 1e-6);
             let error = relative(&small.logits(&text), &whole.logits(&text));
-            prop_assert!(error < 2e-3, "{}", error);
+            // The plane is known to some roundings, which norms of short streams enlarge; another plane is off by all.
+            prop_assert!(error < 2e-2, "{}", error);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Where the parts of a model come from: files, one block at a time, or memory.
 
-use secateur_nn::lm::{Block, Checkpoint, Config, LmFault, Matrix, Model};
+use secateur_nn::lm::{Block, Checkpoint, Config, HeadNorms, LmFault, Matrix, Model};
 
 /// Parts of a model that are there when they are asked for.
 pub trait Source {
@@ -12,6 +12,12 @@ pub trait Source {
     /// # Errors
     /// It cannot be read.
     fn block(&self, block: usize) -> Result<Block, LmFault>;
+
+    /// The norms of a block's heads, where it has some.
+    ///
+    /// # Errors
+    /// They cannot be read.
+    fn head_norms(&self, block: usize) -> Result<Option<HeadNorms>, LmFault>;
 
     /// The embedding: vocab × width.
     ///
@@ -41,6 +47,10 @@ impl Source for Checkpoint {
         Checkpoint::block(self, block)
     }
 
+    fn head_norms(&self, block: usize) -> Result<Option<HeadNorms>, LmFault> {
+        Checkpoint::head_norms(self, block)
+    }
+
     fn embedding(&self) -> Result<Matrix, LmFault> {
         Checkpoint::embedding(self)
     }
@@ -61,6 +71,10 @@ impl Source for Model {
 
     fn block(&self, block: usize) -> Result<Block, LmFault> {
         Ok(self.blocks[block].clone())
+    }
+
+    fn head_norms(&self, block: usize) -> Result<Option<HeadNorms>, LmFault> {
+        Ok(self.blocks[block].head_norms.clone())
     }
 
     fn embedding(&self) -> Result<Matrix, LmFault> {

@@ -2,7 +2,10 @@
 
 use proptest::prelude::*;
 use secateur_linalg::random::Random;
-use secateur_nn::lm::{Block, Config, Family, Matrix, Model, Rope, Scaling};
+use secateur_nn::lm::{Block, Config, Family, HeadNorms, Matrix, Model, Rope, Scaling};
+
+/// Large enough to matter, and so that norms of heads of two entries are smooth.
+const EPSILON: f32 = 1e-2;
 
 /// What a random model is like.
 #[derive(Clone, Debug)]
@@ -14,6 +17,8 @@ pub struct Shape {
     pub shared: usize,
     pub head_dim: usize,
     pub biased: bool,
+    /// Norms of heads, the same in all blocks.
+    pub normed: bool,
     pub tied: bool,
     pub rope: Rope,
 }
@@ -21,23 +26,25 @@ pub struct Shape {
 /// Every kind that a loader knows.
 pub fn shapes() -> impl Strategy<Value = Shape> {
     let sizes = (3..12usize, 3..10usize, 2..5usize, 1..3usize, 1..4usize, 1..3usize);
-    (sizes, any::<bool>(), any::<bool>(), any::<bool>()).prop_map(|(sizes, biased, tied, halves)| {
+    let kinds = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
+    (sizes, kinds).prop_map(|(sizes, (biased, normed, tied, halves))| {
         let (width, inner, blocks, kv_heads, shared, pairs) = sizes;
         let rope = if halves { Rope::HalfSplit } else { Rope::Interleaved };
-        Shape { width, inner, blocks, kv_heads, shared, head_dim: 2 * pairs, biased, tied, rope }
+        Shape { width, inner, blocks, kv_heads, shared, head_dim: 2 * pairs, biased, normed, tied, rope }
     })
 }
 
 impl Shape {
     pub fn small(blocks: usize) -> Self {
         let (width, inner, kv_heads, shared, head_dim) = (16, 24, 2, 2, 4);
-        Self { width, inner, blocks, kv_heads, shared, head_dim, biased: true, tied: true, rope: Rope::HalfSplit }
+        let (biased, normed, tied, rope) = (true, false, true, Rope::HalfSplit);
+        Self { width, inner, blocks, kv_heads, shared, head_dim, biased, normed, tied, rope }
     }
 
     pub fn model(&self, seed: u64) -> Model {
         let heads = self.kv_heads * self.shared;
         let config = Config {
-            family: Family::Llama,
+            family: if self.normed { Family::Qwen3 } else { Family::Llama },
             width: self.width,
             inner: self.inner,
             blocks: self.blocks,
@@ -45,7 +52,7 @@ impl Shape {
             kv_heads: self.kv_heads,
             head_dim: self.head_dim,
             vocab: 20,
-            epsilon: 1e-5,
+            epsilon: EPSILON,
             theta: 100.0,
             rope: self.rope,
             scaling: Scaling::None,
@@ -55,12 +62,17 @@ impl Shape {
             eos: Vec::new(),
             qkv_bias: self.biased,
             o_bias: self.biased,
+            mlp_bias: self.biased,
+            head_norms: self.normed,
             original: serde_json::Map::new(),
         };
         let mut random = Random::new(seed);
+        let mut scale = || vector(&mut random, self.head_dim, 0.3, 1.0);
+        let head_norms = self.normed.then(|| HeadNorms { q: scale(), k: scale(), epsilon: EPSILON });
+        let mut block = || Block { head_norms: head_norms.clone(), ..self.block(&mut random) };
         Model {
+            blocks: (0..self.blocks).map(|_| block()).collect(),
             embedding: matrix(&mut random, 20, self.width, 1.0),
-            blocks: (0..self.blocks).map(|_| self.block(&mut random)).collect(),
             norm: vector(&mut random, self.width, 0.3, 1.0),
             head: (!self.tied).then(|| matrix(&mut random, 20, self.width, 1.0)),
             config,
@@ -85,9 +97,13 @@ impl Shape {
             gate: matrix(random, inner, width, scale),
             up: matrix(random, inner, width, scale),
             down: matrix(random, width, inner, 0.3 * scale),
+            gate_bias: self.biased.then(|| vector(random, inner, 0.3, 0.0)),
+            up_bias: self.biased.then(|| vector(random, inner, 0.3, 0.0)),
+            down_bias: self.biased.then(|| vector(random, width, 0.3, 0.0)),
             heads,
             kv_heads: self.kv_heads,
             head_dim: self.head_dim,
+            ..Block::default()
         }
     }
 }

@@ -40,8 +40,7 @@ fn cosine(a: &[f32], b: &[f32]) -> f64 {
 /// $\sum |w|$ over the matrices of each block.
 pub fn magnitude(model: &Model) -> Vec<f64> {
     let sum = |block: &Block| {
-        let matrices = [&block.q, &block.k, &block.v, &block.o, &block.gate, &block.up, &block.down];
-        matrices.iter().flat_map(|matrix| matrix.data()).map(|weight| f64::from(weight.abs())).sum()
+        block.matrices().iter().flat_map(|matrix| matrix.data()).map(|weight| f64::from(weight.abs())).sum()
     };
     model.blocks.iter().map(sum).collect()
 }
