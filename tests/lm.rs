@@ -52,6 +52,20 @@ fn texts_continue_behind_their_prompt() {
     assert_eq!(first["text"], again["text"]);
     assert_ne!(first["text"], other["text"]);
     assert_eq!((&first["prompt-tokens"], first["tokens"].as_array().map(Vec::len)), (&Value::from(1), Some(20)));
+    let limited = |more: &[&str]| {
+        let fixed =
+            ["generate", model, option, tokenizer, "--temperature", "1", "--seed", "3", "--steps", "20", "--json"];
+        record(&[&fixed[..], more].concat())
+    };
+    let (narrow, one) = (limited(&["--top-k", "5", "--top-p", "0.5"]), limited(&["--top-k", "1"]));
+    assert_eq!((&narrow["top-k"], &narrow["top-p"], &first["top-k"]), (&5.into(), &0.5.into(), &Value::Null));
+    assert_ne!(narrow["tokens"], first["tokens"]);
+    assert_eq!(one["tokens"], record(&["generate", model, option, tokenizer, "--steps", "20", "--json"])["tokens"]);
+    for wrong in [["--top-k", "0"], ["--top-p", "0"], ["--top-p", "1.1"], ["--top-p", "nan"]] {
+        let arguments = ["generate", model, option, tokenizer, "--temperature", "1", wrong[0], wrong[1]];
+        assert!(refused(&arguments).contains("expected"), "{wrong:?}");
+    }
+    assert!(refused(&["generate", model, option, tokenizer, "--top-k", "5"]).contains("--temperature"));
     assert!(refused(&["generate", model]).contains("--tokenizer"));
     assert!(refused(&["generate", model, option, tokenizer, "--temperature=-1"]).contains("from 0"));
     assert!(refused(&["generate", &fixture("llama-f32"), option, tokenizer]).contains("512 tokens, the model 96"));

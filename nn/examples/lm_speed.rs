@@ -21,8 +21,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let begin = Instant::now();
     for _ in 0..repeats {
         if rest.is_empty() {
-            let greedy = Sampling { steps: tokens, temperature: 0.0, seed: 0 };
-            std::hint::black_box(generate(&model, &[1], greedy, |_| true)?);
+            std::hint::black_box(generate(&model, &[1], Sampling::greedy(tokens), |_| true)?);
         } else {
             std::hint::black_box(model.next(&prompt, &mut model.cache()));
         }

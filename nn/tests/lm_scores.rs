@@ -45,16 +45,12 @@ fn stories() -> (Model, Tokens) {
     (model, Tokens::open(fixture("tok512.bin")).unwrap())
 }
 
-fn greedy(steps: usize) -> Sampling {
-    Sampling { steps, temperature: 0.0, seed: 0 }
-}
-
 #[test]
 fn the_published_text_is_written() {
     let (model, tokens) = stories();
     let mut reading = Reading::after(&tokens, &[1]).unwrap();
     let mut text = String::new();
-    let found = generate(&model, &[1], greedy(256), |token| {
+    let found = generate(&model, &[1], Sampling::greedy(256), |token| {
         text.push_str(&reading.push(token).unwrap());
         true
     });
@@ -65,23 +61,29 @@ fn the_published_text_is_written() {
 #[test]
 fn generation_ends_for_its_reasons() {
     let (mut model, _) = stories();
-    let tokens = generate(&model, &[1], greedy(20), |_| true).unwrap().tokens;
-    let heard = generate(&model, &[1], greedy(20), |token| token != tokens[4]).unwrap();
+    let tokens = generate(&model, &[1], Sampling::greedy(20), |_| true).unwrap().tokens;
+    let heard = generate(&model, &[1], Sampling::greedy(20), |token| token != tokens[4]).unwrap();
     assert_eq!((heard.reason, &heard.tokens[..]), (StopReason::Caller, &tokens[..5]));
     model.config.eos = vec![tokens[5]];
-    let ended = generate(&model, &[1], greedy(20), |_| true).unwrap();
+    let ended = generate(&model, &[1], Sampling::greedy(20), |_| true).unwrap();
     assert_eq!((ended.reason, &ended.tokens[..]), (StopReason::End, &tokens[..5]));
     (model.config.eos, model.config.context) = (Vec::new(), 6);
-    let full = generate(&model, &[1], greedy(20), |_| true).unwrap();
+    let full = generate(&model, &[1], Sampling::greedy(20), |_| true).unwrap();
     assert_eq!((full.reason, &full.tokens[..]), (StopReason::Context, &tokens[..6]));
-    assert!(matches!(generate(&model, &[], greedy(1), |_| true), Err(LmFault::Short { .. })));
-    assert!(matches!(generate(&model, &[1; 7], greedy(1), |_| true), Err(LmFault::Context { .. })));
-    assert!(matches!(generate(&model, &[512], greedy(1), |_| true), Err(LmFault::Token { token: 512, .. })));
-    let warm = Sampling { steps: 20, temperature: 1.0, seed: 4 };
+    assert!(matches!(generate(&model, &[], Sampling::greedy(1), |_| true), Err(LmFault::Short { .. })));
+    assert!(matches!(generate(&model, &[1; 7], Sampling::greedy(1), |_| true), Err(LmFault::Context { .. })));
+    assert!(matches!(generate(&model, &[512], Sampling::greedy(1), |_| true), Err(LmFault::Token { token: 512, .. })));
+    let warm = Sampling { temperature: 1.0, seed: 4, ..Sampling::greedy(20) };
     model.config.context = 512;
     let draw = |sampling| generate(&model, &[1], sampling, |_| true).unwrap().tokens;
     assert_eq!(draw(warm), draw(warm));
     assert_ne!(draw(warm), draw(Sampling { seed: 5, ..warm }));
+    let narrow = Sampling { top_k: Some(40), top_p: Some(0.9), ..warm };
+    assert_eq!(draw(narrow), draw(narrow));
+    assert_ne!(draw(narrow), draw(Sampling { seed: 5, ..narrow }));
+    for one in [Sampling { top_k: Some(1), ..warm }, Sampling { top_p: Some(1e-9), ..warm }] {
+        assert_eq!(draw(one), tokens);
+    }
 }
 
 #[test]

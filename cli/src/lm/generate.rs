@@ -28,6 +28,12 @@ pub struct Arguments {
     /// The seed of draws.
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
+    /// Draw from so many of the likeliest tokens only.
+    #[arg(long, value_name = "K", requires = "temperature", value_parser = count)]
+    top_k: Option<usize>,
+    /// Draw from the fewest likeliest tokens only whose probabilities sum to at least P, after --top-k.
+    #[arg(long, value_name = "P", requires = "temperature", value_parser = share)]
+    top_p: Option<f64>,
     /// Print a record as JSON instead: text, tokens and tokens a second.
     #[arg(long)]
     json: bool,
@@ -36,6 +42,15 @@ pub struct Arguments {
 fn temperature(text: &str) -> Result<f64, String> {
     let value = text.parse().ok().filter(|value: &f64| value.is_finite() && *value >= 0.0);
     value.ok_or_else(|| "expected a number from 0".to_owned())
+}
+
+fn count(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|count| *count > 0).ok_or_else(|| "expected a whole number from 1".to_owned())
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let value = text.parse().ok().filter(|value: &f64| *value > 0.0 && *value <= 1.0);
+    value.ok_or_else(|| "expected a number above 0 and at most 1".to_owned())
 }
 
 /// What was added, and how fast.
@@ -51,6 +66,8 @@ struct Record {
     tokens: Vec<u32>,
     reason: StopReason,
     temperature: f64,
+    top_k: Option<usize>,
+    top_p: Option<f64>,
     seed: u64,
     prompt_seconds: f64,
     seconds: f64,
@@ -61,7 +78,7 @@ struct Record {
 
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
-    let Arguments { source, prompt, steps, temperature, seed, json } = arguments;
+    let Arguments { source, prompt, steps, temperature, seed, top_k, top_p, json } = arguments;
     let (model, tokens) = source.load()?;
     let start = match (tokens.encode(prompt, true)?, model.config.bos) {
         (start, Some(bos)) if start.is_empty() => vec![bos],
@@ -81,7 +98,7 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
         fault = told.err();
         fault.is_none() && !stop.load(Ordering::Relaxed)
     };
-    let sampling = Sampling { steps: *steps, temperature: *temperature, seed: *seed };
+    let sampling = Sampling { steps: *steps, temperature: *temperature, seed: *seed, top_k: *top_k, top_p: *top_p };
     let found = generate(&model, &start, sampling, hear)?;
     if let Some(fault) = fault {
         return Err(fault);
@@ -95,6 +112,8 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
         prompt_tokens: start.len(),
         reason: found.reason,
         temperature: *temperature,
+        top_k: *top_k,
+        top_p: *top_p,
         seed: *seed,
         prompt_seconds: found.prompt.as_secs_f64(),
         seconds,
