@@ -178,7 +178,7 @@ fn writers_refuse_what_has_no_place() {
     let fault = writer.block(1, &wide).unwrap_err();
     assert!(matches!(fault, LmFault::Block { block: 1, expected: 4, found: 8, .. }), "{fault}");
     assert!(matches!(writer.finish(), Err(LmFault::Unwritten { .. })));
-    assert!(matches!(Checkpoint::open(&folder), Err(LmFault::NoModel { .. })), "an unfinished folder is no model");
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0, "what is not finished is removed");
 
     let mut large = model.clone();
     large.norm[3] = 1e6;
@@ -187,7 +187,25 @@ fn writers_refuse_what_has_no_place() {
 
     let whole = place.path().join("whole");
     model.save(&whole, Dtype::F32).unwrap();
-    assert!(matches!(model.save(&whole, Dtype::F32), Err(LmFault::Occupied { .. })));
+    let again = model.save(&whole, Dtype::F32);
+    assert!(matches!(&again, Err(LmFault::Occupied { file, .. }) if file == "config.json"), "{again:?}");
+    assert!(Checkpoint::open(&whole).is_ok(), "what was there stays");
+    let text = "tokenizer.json";
+    for file in [
+        "model.safetensors.index.json",
+        "model-00001-of-00002.safetensors",
+        "adapter_model.safetensors",
+        "model.safetensors.part",
+        text,
+    ] {
+        let place = tempfile::tempdir().unwrap();
+        std::fs::write(place.path().join(file), "{}").unwrap();
+        match model.save(place.path(), Dtype::F32) {
+            Err(LmFault::Occupied { file: found, .. }) => assert_eq!(found, file),
+            found => assert!(file == text && found.is_ok(), "{file}: {found:?}"),
+        }
+        assert_eq!(std::fs::read(place.path().join(file)).unwrap(), b"{}", "{file} is as it was");
+    }
     let odd = Config { o_bias: true, ..load(&fixture("qwen2-bf16")).config };
     assert!(matches!(Writer::create(&place.path().join("odd"), &odd, Dtype::F32), Err(LmFault::Config { .. })));
 }

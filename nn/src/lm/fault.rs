@@ -143,8 +143,8 @@ pub enum LmFault {
         /// The tensor.
         tensor: String,
     },
-    /// A folder that already holds a model.
-    #[error("{}: already holds a model", .path.display())]
+    /// A folder that already holds a model, or files of one.
+    #[error("{}: already holds `{file}`: expected a folder without config.json and files of weights", .path.display())]
     Occupied {
         /// The folder.
         path: PathBuf,
