@@ -249,6 +249,13 @@ fn configurations_that_ask_for_something_else_are_refused_by_key() {
         ("rope_parameters", r#"{"rope_type": "yarn", "factor": 2}"#),
         ("rope_parameters", r#"{"rope_type": "linear"}"#),
         ("rope_parameters", "3"),
+        ("rope_parameters", r#"{"rope_type": 3}"#),
+        ("rope_parameters", r#"{"factor": 2}"#),
+        ("rope_parameters", r#"{"rope_type": "default", "type": "linear", "factor": 2}"#),
+        ("rope_scaling", r#"{"factor": 2}"#),
+        ("rope_scaling", r#"{"type": "yarn", "factor": 2}"#),
+        ("rms_norm_eps", "1e-300"),
+        ("rms_norm_eps", "1e300"),
     ] {
         let place = changed("llama-f32", "config.json", |bytes| {
             let mut object: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
@@ -287,6 +294,65 @@ fn old_keys_of_positions_are_understood() {
             .contains("rope_scaling")
     );
     assert_eq!(parse(r#""eos_token_id": [3, 4], "bos_token_id": null,"#).unwrap().eos, [3, 4]);
+    let both = |new: &str, old: &str| parse(&format!(r#""rope_parameters": {new}, "rope_scaling": {old},"#));
+    let linear = r#"{"rope_type": "linear", "factor": 2}"#;
+    assert_eq!(both(linear, r#"{"type": "linear", "factor": 2.0}"#).unwrap().scaling, Scaling::Linear { factor: 2.0 });
+    assert_eq!(both("null", linear).unwrap().scaling, Scaling::Linear { factor: 2.0 });
+    assert_eq!(both(r#"{"rope_theta": 9.0}"#, "null").unwrap().theta, 9.0);
+    for (new, old) in [(r#"{"rope_theta": 1e4}"#, linear), (linear, r#"{"type": "linear", "factor": 3}"#)] {
+        let fault = both(new, old).unwrap_err().to_string();
+        assert!(fault.contains("`rope_parameters`") && fault.contains("`rope_scaling`"), "{fault}");
+    }
+}
+
+#[test]
+fn tokens_that_end_a_text_are_those_of_both_files() {
+    let generation = |text: &str| {
+        let place = changed("llama-f32", "config.json", |bytes| bytes);
+        std::fs::write(place.path().join("generation_config.json"), text).unwrap();
+        place
+    };
+    let ends = load(&fixture("llama-f32")).config.eos;
+    for (text, more) in
+        [("{}", vec![]), (r#"{"eos_token_id": 7}"#, vec![7]), (r#"{"eos_token_id": [9, 7]}"#, vec![9, 7])]
+    {
+        let model = load(generation(text).path());
+        assert_eq!(model.config.eos, [&ends[..], &more].concat(), "{text}");
+        let written = tempfile::tempdir().unwrap();
+        model.save(written.path(), Dtype::F32).unwrap();
+        assert_eq!(
+            load(written.path()).config,
+            Config { original: load(written.path()).config.original, ..model.config }
+        );
+    }
+    assert!(fault(&generation(r#"{"eos_token_id": "a"}"#)).contains("generation_config.json: `eos_token_id`"));
+    assert!(fault(&generation("{")).contains("generation_config.json"));
+}
+
+#[test]
+fn heads_that_differ_from_the_embedding_are_not_tied_to_it() {
+    let (head, embedding) = ("lm_head.weight", "model.embed_tokens.weight");
+    let with = |change: &dyn Fn(&mut Stored)| {
+        changed("qwen2-tied-f32", "model.safetensors", |bytes| {
+            let mut found = safetensors::parse(&bytes, "model.safetensors").unwrap();
+            let mut stored = found.tensors[embedding].clone();
+            change(&mut stored);
+            found.tensors.insert(head.to_owned(), stored);
+            safetensors::to_bytes(&found)
+        })
+    };
+    let tied = load(&fixture("qwen2-tied-f32"));
+    assert!(tied.config.tied && tied.head.is_none());
+    assert_eq!(load(with(&|_| ()).path()), tied);
+    let place = with(&|stored| stored.bytes[400..404].copy_from_slice(&7f32.to_le_bytes()));
+    let own = load(place.path());
+    assert!(!own.config.tied);
+    assert_eq!(own.head.as_ref().map(|head| head.data()[100]), Some(7.0));
+    assert_ne!(own.logits(&[1, 2]), tied.logits(&[1, 2]));
+    let written = tempfile::tempdir().unwrap();
+    own.save(written.path(), Dtype::F32).unwrap();
+    assert_eq!(load(written.path()).head, own.head);
+    assert!(fault(&with(&|stored| stored.shape.reverse())).contains(head));
 }
 
 #[test]
@@ -332,6 +398,10 @@ fn damaged_weights_are_refused_by_tensor() {
     let shard = |name: &str| twice.path().join(format!("{name}-00001-of-00004.safetensors"));
     std::fs::copy(shard("model"), shard("copy")).unwrap();
     assert!(fault(&twice).contains("more than one file"));
+    let stale = changed("llama-f32", "config.json", |bytes| bytes);
+    let index = fixture("qwen2-bf16").join("model.safetensors.index.json");
+    std::fs::copy(index, stale.path().join("model.safetensors.index.json")).unwrap();
+    assert_eq!(load(stale.path()), load(&fixture("llama-f32")), "the single file counts");
 }
 
 #[test]

@@ -114,7 +114,7 @@ pub struct Config {
     pub context: usize,
     /// The token that begins a text.
     pub bos: Option<u32>,
-    /// The tokens that end one.
+    /// The tokens that end one; those of `generation_config.json` beside `config.json` among them.
     pub eos: Vec<u32>,
     /// Whether queries, keys and values have biases.
     pub qkv_bias: bool,
@@ -206,7 +206,7 @@ impl Config {
             kv_heads: reader.whole("num_key_value_heads", Some(heads as u64))?,
             head_dim: reader.whole("head_dim", Some((width / heads) as u64))?,
             vocab: reader.whole("vocab_size", None)?,
-            epsilon: reader.number("rms_norm_eps", Some(1e-6))? as f32,
+            epsilon: epsilon(&reader)?,
             theta,
             rope: Rope::HalfSplit,
             scaling,
@@ -220,6 +220,19 @@ impl Config {
         };
         config.check(&reader)?;
         Ok(Self { original: object, ..config })
+    }
+
+    /// Adds the tokens that end a text by `generation_config.json`.
+    pub(super) fn add_ends(&mut self, text: &str, origin: &str) -> Result<(), LmFault> {
+        let object: Map<String, Json> =
+            serde_json::from_str(text).map_err(|source| LmFault::Json { path: origin.into(), source })?;
+        let more = Reader { origin, object: &object }.tokens("eos_token_id", &[])?;
+        for token in more {
+            if !self.eos.contains(&token) {
+                self.eos.push(token);
+            }
+        }
+        Ok(())
     }
 
     /// Sizes that go together.
@@ -262,6 +275,7 @@ impl Config {
         set("rms_norm_eps", json!(self.epsilon), |a, b| a.epsilon == b.epsilon);
         set("tie_word_embeddings", json!(self.tied), |a, b| a.tied == b.tied);
         set("max_position_embeddings", json!(self.context), |a, b| a.context == b.context);
+        set("eos_token_id", json!(self.eos), |a, b| a.eos == b.eos);
         if self.family == Family::Llama {
             set("attention_bias", json!(self.qkv_bias), |a, b| a.qkv_bias == b.qkv_bias);
         }
@@ -385,28 +399,52 @@ fn refuse(reader: &Reader<'_>, family: Family) -> Result<(), LmFault> {
     }
 }
 
+/// What is added to mean squares, a positive number that 32 bits hold.
+fn epsilon(reader: &Reader<'_>) -> Result<f32, LmFault> {
+    let value = reader.number("rms_norm_eps", Some(1e-6))? as f32;
+    let held = value > 0.0 && value.is_finite();
+    if held { Ok(value) } else { Err(reader.fault("rms_norm_eps", "a positive number that 32 bits hold")) }
+}
+
+/// Where newer and older files say how positions turn.
+const TURNING: [&str; 2] = ["rope_parameters", "rope_scaling"];
+
 /// Base and stretching of angles, from `rope_parameters`, or from `rope_theta` and `rope_scaling`.
 fn turning(reader: &Reader<'_>) -> Result<(f64, Scaling), LmFault> {
-    let key = if reader.get("rope_parameters").is_some() { "rope_parameters" } else { "rope_scaling" };
-    let Some(value) = reader.get(key) else {
-        return Ok((reader.number("rope_theta", Some(10_000.0))?, Scaling::None));
-    };
+    match TURNING.map(|key| reader.get(key).map(|value| (key, value))) {
+        [Some(new), Some(old)] => {
+            let (found, other) = (turned(reader, new)?, turned(reader, old)?);
+            let other_says = format!("what `{}` says, or one of the two", TURNING[1]);
+            if found == other { Ok(found) } else { Err(reader.fault(TURNING[0], &other_says)) }
+        }
+        [Some(one), None] | [None, Some(one)] => turned(reader, one),
+        [None, None] => Ok((reader.number("rope_theta", Some(10_000.0))?, Scaling::None)),
+    }
+}
+
+/// The same from one of the two.
+fn turned(reader: &Reader<'_>, (key, value): (&str, &Json)) -> Result<(f64, Scaling), LmFault> {
     let object = value.as_object().ok_or_else(|| reader.fault(key, "an object"))?;
     let inner = Reader { origin: reader.origin, object };
     let theta = if object.contains_key("rope_theta") { &inner } else { reader }.number("rope_theta", Some(10_000.0))?;
     inner.only("partial_rotary_factor", &json!(1.0))?;
-    let kind = inner.get("rope_type").or_else(|| inner.get("type")).and_then(Json::as_str);
-    let scaling = match kind {
-        Some("default") => Scaling::None,
-        None if key == "rope_parameters" => Scaling::None,
-        Some("linear") => Scaling::Linear { factor: inner.number("factor", None)? },
-        Some("llama3") => Scaling::Llama3 {
+    let fault = || reader.fault(key, "one rope_type (or type) of default, linear and llama3");
+    let kind = match (inner.get("rope_type"), inner.get("type")) {
+        (Some(kind), Some(other)) if kind != other => return Err(fault()),
+        (kind, other) => kind.or(other),
+    };
+    let scaling = match kind.map(Json::as_str) {
+        // Newer files may say the base alone.
+        None if key == TURNING[0] && inner.get("factor").is_none() => Scaling::None,
+        Some(Some("default")) => Scaling::None,
+        Some(Some("linear")) => Scaling::Linear { factor: inner.number("factor", None)? },
+        Some(Some("llama3")) => Scaling::Llama3 {
             factor: inner.number("factor", None)?,
             low: inner.number("low_freq_factor", None)?,
             high: inner.number("high_freq_factor", None)?,
             context: inner.number("original_max_position_embeddings", None)?,
         },
-        _ => return Err(reader.fault(key, "one of type default, linear or llama3")),
+        _ => return Err(fault()),
     };
     Ok((theta, scaling))
 }
