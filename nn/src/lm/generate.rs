@@ -44,16 +44,11 @@ pub struct Generation {
     pub steps: Duration,
 }
 
-/// Continues `prompt`; `hear` gets every token as soon as it is known and says whether to go on.
+/// Refuses a prompt that cannot be continued.
 ///
 /// # Errors
-/// The prompt is empty, longer than the model's context, or has tokens that the model has no row for.
-pub fn generate(
-    model: &Model,
-    prompt: &[u32],
-    sampling: Sampling,
-    mut hear: impl FnMut(u32) -> bool,
-) -> Result<Generation, LmFault> {
+/// It is empty, longer than the model's context, or has tokens that the model has no row for.
+pub fn check_prompt(model: &Model, prompt: &[u32]) -> Result<(), LmFault> {
     let context = model.config.context;
     if prompt.is_empty() {
         return Err(LmFault::Short { expected: 1, found: 0 });
@@ -61,7 +56,21 @@ pub fn generate(
     if prompt.len() > context {
         return Err(LmFault::Context { context, found: prompt.len() });
     }
-    model.check(prompt)?;
+    model.check(prompt)
+}
+
+/// Continues `prompt`; `hear` gets every token as soon as it is known and says whether to go on.
+///
+/// # Errors
+/// As [`check_prompt`]; a logit is not finite.
+pub fn generate(
+    model: &Model,
+    prompt: &[u32],
+    sampling: Sampling,
+    mut hear: impl FnMut(u32) -> bool,
+) -> Result<Generation, LmFault> {
+    let context = model.config.context;
+    check_prompt(model, prompt)?;
     let mut random = Random::new(sampling.seed);
     let mut cache = model.cache();
     let begin = Instant::now();
@@ -69,6 +78,9 @@ pub fn generate(
     let prompt = begin.elapsed();
     let (mut tokens, mut reason) = (Vec::new(), StopReason::Steps);
     while tokens.len() < sampling.steps {
+        if let Some(token) = logits.iter().position(|logit| !logit.is_finite()) {
+            return Err(LmFault::Logits { step: tokens.len() + 1, token });
+        }
         let token = choose(&logits, sampling.temperature, &mut random);
         if model.config.bos == Some(token) || model.config.eos.contains(&token) {
             reason = StopReason::End;

@@ -17,6 +17,7 @@
 //! | texts as tokens | [`Tokens`] in `tokens.rs`, `pieces.rs` |
 //! | continue a text | [`generate()`] |
 //! | how well a text is predicted | [`perplexity()`] |
+//! | questions with choices, from files | [`questions`] |
 //! | which of several continuations is likeliest | [`choices`] |
 
 mod attention;
@@ -34,6 +35,7 @@ mod model;
 mod perplexity;
 mod pieces;
 mod positions;
+pub mod questions;
 mod tokens;
 mod writer;
 
@@ -43,7 +45,7 @@ pub use checkpoint::Checkpoint;
 pub use config::{Config, Family, Rope, Scaling};
 pub use exponential::surprise;
 pub use fault::LmFault;
-pub use generate::{Generation, Sampling, StopReason, generate};
+pub use generate::{Generation, Sampling, StopReason, check_prompt, generate};
 pub use matrix::Matrix;
 pub use model::{Cache, Model};
 pub use perplexity::{Perplexity, perplexity};

@@ -61,7 +61,7 @@ fn windows(tokens: usize, context: usize, stride: usize, bos: bool) -> Vec<Windo
 ///
 /// # Errors
 /// No token can be scored; the model has no row for a token; `context` is longer than the model's, or less than 2;
-/// `stride` is 0 or leaves tokens out; the caller stopped.
+/// `stride` is 0 or leaves tokens out; a window's $-\ln p$ is not finite; the caller stopped.
 pub fn perplexity(
     model: &Model,
     tokens: &[u32],
@@ -95,8 +95,17 @@ pub fn perplexity(
     };
     let sums = windows.par_iter().map(score).collect::<Result<Vec<f64>, LmFault>>()?;
     let count: usize = windows.iter().map(|window| window.scored.len()).sum();
+    finite(&sums, count)?;
     let nll = sums.iter().sum::<f64>() / count as f64;
     Ok(Perplexity { nll, perplexity: nll.exp(), tokens: count, windows: windows.len(), context, stride, bos })
+}
+
+/// Refuses sums of windows that are no numbers.
+fn finite(sums: &[f64], tokens: usize) -> Result<(), LmFault> {
+    match sums.iter().position(|sum| !sum.is_finite()) {
+        Some(at) => Err(LmFault::Loss { window: at + 1, windows: sums.len(), tokens }),
+        None => Ok(()),
+    }
 }
 
 /// The sum of $-\ln p$ of a window's scored tokens.
