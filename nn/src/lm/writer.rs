@@ -57,6 +57,21 @@ struct Shard {
 }
 
 impl Writer {
+    /// Refuses a folder with a file of another model, or of one whose writing was broken off: a reader could prefer it to
+    /// what is written here. There need not be a folder.
+    ///
+    /// # Errors
+    /// [`LmFault::Occupied`] with the file, or the folder cannot be read.
+    pub fn check(directory: &Path) -> Result<(), LmFault> {
+        if !directory.exists() {
+            return Ok(());
+        }
+        match occupant(directory)? {
+            Some(file) => Err(LmFault::Occupied { path: directory.to_owned(), file }),
+            None => Ok(()),
+        }
+    }
+
     /// Begins a model in a folder, which is created where there is none.
     ///
     /// # Errors
@@ -81,9 +96,7 @@ impl Writer {
         assert!(matches!(dtype, Dtype::F32 | Dtype::F16 | Dtype::Bf16), "no type of weights");
         representable(config, dtype)?;
         std::fs::create_dir_all(directory).map_err(LmFault::io(directory))?;
-        if let Some(file) = occupant(directory)? {
-            return Err(LmFault::Occupied { path: directory.to_owned(), file });
-        }
+        Self::check(directory)?;
         let mut writer = Self {
             directory: directory.to_owned(),
             config: config.clone(),
@@ -305,8 +318,7 @@ impl Drop for Writer {
     }
 }
 
-/// A file that belongs to another model, or to one whose writing was broken off: a reader could prefer it to what is
-/// written here.
+/// A file that belongs to a model, or to one whose writing was broken off.
 fn occupant(directory: &Path) -> Result<Option<String>, LmFault> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(directory).map_err(LmFault::io(directory))? {
