@@ -69,6 +69,10 @@ fn texts_continue_behind_their_prompt() {
     assert!(refused(&["generate", model]).contains("--tokenizer"));
     assert!(refused(&["generate", model, option, tokenizer, "--temperature=-1"]).contains("from 0"));
     assert!(refused(&["generate", &fixture("llama-f32"), option, tokenizer]).contains("512 tokens, the model 96"));
+    // A prompt that is too long is not printed.
+    let long = run(&["generate", model, option, tokenizer, "--prompt", &"Lily went ".repeat(400)]);
+    assert_eq!((long.status.code(), long.stdout.len()), (Some(2), 0));
+    assert!(String::from_utf8_lossy(&long.stderr).contains("the model takes 512"));
 }
 
 #[test]
@@ -118,6 +122,12 @@ fn choices_are_counted() {
     assert_eq!((&found["questions"], &found["accuracy"]), (&2.into(), &0.5.into()));
     assert_eq!(found["scores"][1]["log-likelihoods"].as_array().map(Vec::len), Some(2));
     assert!(printed(&["choices", model, option, tokenizer, "--file", file]).contains("accuracy           0.5000"));
+    let lines = r#"{"goal": "Once upon a time, there was a little girl named", "sol1": "12", "sol2": "Lily.", "label": "1"}
+{"sentence": "Tom saw a big dog. The _ barked.", "option1": "dog", "option2": "sky", "answer": "1"}
+{"question": "What do children do?", "choices": {"text": ["play", "zzzz"], "label": ["A", "B"]}, "answerKey": "A"}"#;
+    std::fs::write(file, format!("{lines}\n{}", lines.replace("Once", &"Once ".repeat(600)))).expect("written");
+    let found = record(&["choices", model, option, tokenizer, "--file", file, "--json", "-"]);
+    assert_eq!((&found["questions"], &found["accuracy"], &found["cut"]), (&6.into(), &1.0.into(), &1.into()));
     std::fs::write(file, "{}").expect("written");
     assert!(refused(&["choices", model, option, tokenizer, "--file", file]).contains("line 1"));
 }

@@ -2,7 +2,11 @@
 
 use crate::exit::Exit;
 use secateur_bench_suites::error::BenchError;
+#[cfg(feature = "full")]
+use secateur_bench_suites::experiment::ExperimentError;
 use secateur_bench_suites::plot::PlotError;
+use secateur_bench_suites::pruning::PruningError;
+use secateur_bench_suites::theory::StudyError;
 use secateur_check::CheckError;
 use secateur_nn::NnError;
 use secateur_verify::VerifyError;
@@ -229,7 +233,7 @@ pub enum CliError {
     },
     /// An experiment on pruning did not come to its end.
     #[error(transparent)]
-    Pruning(#[from] secateur_bench_suites::pruning::PruningError),
+    Pruning(#[from] PruningError),
     /// A game that cannot be read or solved.
     #[error("{}: {what}", .path.display())]
     Game {
@@ -241,6 +245,16 @@ pub enum CliError {
     /// A language model, its tokenizer or a text for it was refused.
     #[error(transparent)]
     Lm(#[from] secateur_nn::lm::LmFault),
+    /// Ctrl-C.
+    #[error("stopped after {done} of {all} {what}")]
+    Stopped {
+        /// Parts that were done.
+        done: usize,
+        /// Parts that were asked for.
+        all: usize,
+        /// What they are.
+        what: &'static str,
+    },
     /// A token before every window, of a model that has none.
     #[error("{}: --bos window: the model has no token that begins a text", .model.display())]
     NoBos {
@@ -316,11 +330,11 @@ pub enum CliError {
     },
     /// A study of a theory did not come to its end.
     #[error(transparent)]
-    Theory(#[from] secateur_bench_suites::theory::StudyError),
+    Theory(#[from] StudyError),
     /// An experiment did not come to its end.
     #[cfg(feature = "full")]
     #[error(transparent)]
-    Experiment(#[from] secateur_bench_suites::experiment::ExperimentError),
+    Experiment(#[from] ExperimentError),
     /// A program could not be put or solved.
     #[cfg(feature = "full")]
     #[error("{}: {source}", .model.display())]
@@ -359,6 +373,12 @@ impl CliError {
             | CliError::Disagreement { .. }
             | CliError::Verify { source: VerifyError::Threads(_), .. }
             | CliError::Bench(BenchError::Start { .. } | BenchError::Wait(_)) => Exit::Fault,
+            CliError::Stopped { .. }
+            | CliError::Measuring { .. }
+            | CliError::Pruning(PruningError::Stopped { .. })
+            | CliError::Theory(StudyError::Stopped { .. } | StudyError::Interrupted { .. }) => Exit::Undecided,
+            #[cfg(feature = "full")]
+            CliError::Experiment(ExperimentError::Stopped { .. }) => Exit::Undecided,
             _ => Exit::BadInput,
         }
     }

@@ -25,6 +25,7 @@ mod smaller;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output;
+use crate::progress::Steps;
 use clap::{Args, Subcommand};
 use secateur_nn::lm::{Checkpoint, LmFault, Model, Tokens};
 use std::path::{Path, PathBuf};
@@ -107,6 +108,15 @@ fn answer(json: Option<&Path>, record: &impl serde::Serialize, table: &str) -> R
 /// Refuses a file for the record that could not be written later.
 fn check_json(json: Option<&Path>) -> Result<(), CliError> {
     json.filter(|path| path.as_os_str() != "-").map_or(Ok(()), output::check_writable)
+}
+
+/// What ends a command that measures: Ctrl-C with what was done, or a fault.
+fn ended(display: &Steps, what: &'static str, fault: LmFault) -> CliError {
+    let (done, all) = display.done();
+    match fault {
+        LmFault::Stopped => CliError::Stopped { done, all, what },
+        fault => fault.into(),
+    }
 }
 
 /// A file of text.

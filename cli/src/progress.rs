@@ -67,6 +67,11 @@ impl Steps {
     pub fn clear(&self) {
         self.line.finish_and_clear();
     }
+
+    /// Measurements that were done, and all, before the line is removed.
+    pub fn done(&self) -> (usize, usize) {
+        (self.line.position() as usize, self.line.length().unwrap_or(0) as usize)
+    }
 }
 
 impl Watcher for Steps {

@@ -49,7 +49,19 @@ fn difference(found: &[f32], expected: &[f64]) -> f64 {
     assert_eq!(found.len(), expected.len());
     let largest = expected.iter().fold(0.0, |most: f64, v| most.max(v.abs()));
     let pairs = found.iter().zip(expected);
-    pairs.map(|(found, expected)| (f64::from(*found) - expected).abs()).fold(0.0, f64::max) / largest
+    pairs.map(|(found, expected)| (f64::from(*found) - expected).abs()).fold(0.0, larger) / largest
+}
+
+/// The larger one; what is no number counts as the largest, and stays.
+fn larger(a: f64, b: f64) -> f64 {
+    if a > b || a.is_nan() { a } else { b }
+}
+
+#[test]
+fn what_is_no_number_differs() {
+    for found in [[f32::NAN, 1.0], [1.0, f32::NAN]] {
+        assert!(difference(&found, &[1.0, 1.0]).is_nan());
+    }
 }
 
 #[test]
@@ -198,7 +210,7 @@ fn writers_refuse_what_has_no_place() {
         assert!(matches!(fault, LmFault::Block { block: 1, expected: 0, found: 1, .. }), "{fault}");
     }
     assert!(matches!(writer.finish(), Err(LmFault::Unwritten { .. })));
-    assert!(matches!(Checkpoint::open(&folder), Err(LmFault::NoModel { .. })), "an unfinished folder is no model");
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0, "what is not finished is removed");
 
     let mut large = model.clone();
     large.norm[3] = 1e6;
@@ -207,7 +219,25 @@ fn writers_refuse_what_has_no_place() {
 
     let whole = place.path().join("whole");
     model.save(&whole, Dtype::F32).unwrap();
-    assert!(matches!(model.save(&whole, Dtype::F32), Err(LmFault::Occupied { .. })));
+    let again = model.save(&whole, Dtype::F32);
+    assert!(matches!(&again, Err(LmFault::Occupied { file, .. }) if file == "config.json"), "{again:?}");
+    assert!(Checkpoint::open(&whole).is_ok(), "what was there stays");
+    let text = "tokenizer.json";
+    for file in [
+        "model.safetensors.index.json",
+        "model-00001-of-00002.safetensors",
+        "adapter_model.safetensors",
+        "model.safetensors.part",
+        text,
+    ] {
+        let place = tempfile::tempdir().unwrap();
+        std::fs::write(place.path().join(file), "{}").unwrap();
+        match model.save(place.path(), Dtype::F32) {
+            Err(LmFault::Occupied { file: found, .. }) => assert_eq!(found, file),
+            found => assert!(file == text && found.is_ok(), "{file}: {found:?}"),
+        }
+        assert_eq!(std::fs::read(place.path().join(file)).unwrap(), b"{}", "{file} is as it was");
+    }
     let odd = Config { o_bias: true, ..load(&fixture("qwen2-bf16")).config };
     assert!(matches!(Writer::create(&place.path().join("odd"), &odd, Dtype::F32), Err(LmFault::Config { .. })));
 }
@@ -258,6 +288,13 @@ fn configurations_that_ask_for_something_else_are_refused_by_key() {
         ("rope_parameters", r#"{"rope_type": "yarn", "factor": 2}"#),
         ("rope_parameters", r#"{"rope_type": "linear"}"#),
         ("rope_parameters", "3"),
+        ("rope_parameters", r#"{"rope_type": 3}"#),
+        ("rope_parameters", r#"{"factor": 2}"#),
+        ("rope_parameters", r#"{"rope_type": "default", "type": "linear", "factor": 2}"#),
+        ("rope_scaling", r#"{"factor": 2}"#),
+        ("rope_scaling", r#"{"type": "yarn", "factor": 2}"#),
+        ("rms_norm_eps", "1e-300"),
+        ("rms_norm_eps", "1e300"),
     ] {
         let place = changed("llama-f32", "config.json", |bytes| with(&bytes, key, value));
         let fault = fault(&place);
@@ -305,6 +342,65 @@ fn old_keys_of_positions_are_understood() {
             .contains("rope_scaling")
     );
     assert_eq!(parse(r#""eos_token_id": [3, 4], "bos_token_id": null,"#).unwrap().eos, [3, 4]);
+    let both = |new: &str, old: &str| parse(&format!(r#""rope_parameters": {new}, "rope_scaling": {old},"#));
+    let linear = r#"{"rope_type": "linear", "factor": 2}"#;
+    assert_eq!(both(linear, r#"{"type": "linear", "factor": 2.0}"#).unwrap().scaling, Scaling::Linear { factor: 2.0 });
+    assert_eq!(both("null", linear).unwrap().scaling, Scaling::Linear { factor: 2.0 });
+    assert_eq!(both(r#"{"rope_theta": 9.0}"#, "null").unwrap().theta, 9.0);
+    for (new, old) in [(r#"{"rope_theta": 1e4}"#, linear), (linear, r#"{"type": "linear", "factor": 3}"#)] {
+        let fault = both(new, old).unwrap_err().to_string();
+        assert!(fault.contains("`rope_parameters`") && fault.contains("`rope_scaling`"), "{fault}");
+    }
+}
+
+#[test]
+fn tokens_that_end_a_text_are_those_of_both_files() {
+    let generation = |text: &str| {
+        let place = changed("llama-f32", "config.json", |bytes| bytes);
+        std::fs::write(place.path().join("generation_config.json"), text).unwrap();
+        place
+    };
+    let ends = load(&fixture("llama-f32")).config.eos;
+    for (text, more) in
+        [("{}", vec![]), (r#"{"eos_token_id": 7}"#, vec![7]), (r#"{"eos_token_id": [9, 7]}"#, vec![9, 7])]
+    {
+        let model = load(generation(text).path());
+        assert_eq!(model.config.eos, [&ends[..], &more].concat(), "{text}");
+        let written = tempfile::tempdir().unwrap();
+        model.save(written.path(), Dtype::F32).unwrap();
+        assert_eq!(
+            load(written.path()).config,
+            Config { original: load(written.path()).config.original, ..model.config }
+        );
+    }
+    assert!(fault(&generation(r#"{"eos_token_id": "a"}"#)).contains("generation_config.json: `eos_token_id`"));
+    assert!(fault(&generation("{")).contains("generation_config.json"));
+}
+
+#[test]
+fn heads_that_differ_from_the_embedding_are_not_tied_to_it() {
+    let (head, embedding) = ("lm_head.weight", "model.embed_tokens.weight");
+    let with = |change: &dyn Fn(&mut Stored)| {
+        changed("qwen2-tied-f32", "model.safetensors", |bytes| {
+            let mut found = safetensors::parse(&bytes, "model.safetensors").unwrap();
+            let mut stored = found.tensors[embedding].clone();
+            change(&mut stored);
+            found.tensors.insert(head.to_owned(), stored);
+            safetensors::to_bytes(&found)
+        })
+    };
+    let tied = load(&fixture("qwen2-tied-f32"));
+    assert!(tied.config.tied && tied.head.is_none());
+    assert_eq!(load(with(&|_| ()).path()), tied);
+    let place = with(&|stored| stored.bytes[400..404].copy_from_slice(&7f32.to_le_bytes()));
+    let own = load(place.path());
+    assert!(!own.config.tied);
+    assert_eq!(own.head.as_ref().map(|head| head.data()[100]), Some(7.0));
+    assert_ne!(own.logits(&[1, 2]), tied.logits(&[1, 2]));
+    let written = tempfile::tempdir().unwrap();
+    own.save(written.path(), Dtype::F32).unwrap();
+    assert_eq!(load(written.path()).head, own.head);
+    assert!(fault(&with(&|stored| stored.shape.reverse())).contains(head));
 }
 
 #[test]
@@ -350,6 +446,10 @@ fn damaged_weights_are_refused_by_tensor() {
     let shard = |name: &str| twice.path().join(format!("{name}-00001-of-00004.safetensors"));
     std::fs::copy(shard("model"), shard("copy")).unwrap();
     assert!(fault(&twice).contains("more than one file"));
+    let stale = changed("llama-f32", "config.json", |bytes| bytes);
+    let index = fixture("qwen2-bf16").join("model.safetensors.index.json");
+    std::fs::copy(index, stale.path().join("model.safetensors.index.json")).unwrap();
+    assert_eq!(load(stale.path()), load(&fixture("llama-f32")), "the single file counts");
 }
 
 #[test]

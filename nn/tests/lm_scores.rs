@@ -1,6 +1,7 @@
 //! Texts that stories260K writes, how well it predicts, and which continuations it prefers.
 
-use secateur_nn::lm::choices::{Question, read_questions, score};
+use secateur_nn::lm::choices::score;
+use secateur_nn::lm::questions::{Choice, Question, read_questions};
 use secateur_nn::lm::{
     Checkpoint, LmFault, Model, Reading, Sampling, StopReason, Streamed, Tokens, generate, perplexity, streamed,
     surprise,
@@ -131,9 +132,9 @@ fn choices_have_the_likelihoods_of_whole_sequences() {
     std::fs::write(&file, lines).unwrap();
     let questions = read_questions(&file).unwrap();
     let found = score(&model, &tokens, &questions, &|_, _| true).unwrap();
-    for (Question { context, choices, answer }, scores) in questions.iter().zip(&found) {
-        let first = tokens.encode(context, true).unwrap().len();
-        for (at, choice) in choices.iter().enumerate() {
+    for (Question { choices, answer, .. }, scores) in questions.iter().zip(&found) {
+        for (at, Choice { context, text: choice }) in choices.iter().enumerate() {
+            let first = tokens.encode(context, true).unwrap().len();
             let whole = tokens.encode(&format!("{context} {choice}"), true).unwrap();
             let logits = model.logits(&whole);
             let rows = logits.chunks(512).zip(&whole[1..]).skip(first - 1);
@@ -141,7 +142,7 @@ fn choices_have_the_likelihoods_of_whole_sequences() {
             assert!((scores.log_likelihoods[at] - expected).abs() < 1e-4, "{choice}");
             assert_eq!(scores.by_bytes[at], scores.log_likelihoods[at] / choice.len() as f64);
         }
-        assert_eq!(scores.answer, *answer);
+        assert_eq!((scores.answer, scores.cut), (*answer, 0));
         assert!(scores.correct() && scores.correct_by_bytes());
     }
     std::fs::write(&file, "{\"query\": \"a\"}").unwrap();
@@ -193,4 +194,79 @@ fn streaming_tells_how_far_it_is_and_stops() {
     }
     assert!(matches!(streamed(&checkpoint, &text, 65, 8, None, 0, &|_, _| true), Err(LmFault::Context { .. })));
     assert!(matches!(streamed(&checkpoint, &[1, 96], 9, 8, None, 0, &|_, _| true), Err(LmFault::Token { .. })));
+}
+
+#[test]
+fn gaps_score_what_follows_them() {
+    let (model, tokens) = stories();
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("q.jsonl");
+    let line = r#"{"sentence": "Tom saw a big dog. The _ barked.", "option1": "dog", "option2": "sky", "answer": "1"}"#;
+    std::fs::write(&file, line).unwrap();
+    let found = score(&model, &tokens, &read_questions(&file).unwrap(), &|_, _| true).unwrap();
+    for (option, likelihood) in ["dog", "sky"].iter().zip(&found[0].log_likelihoods) {
+        let context = format!("Tom saw a big dog. The {option}");
+        let first = tokens.encode(&context, true).unwrap().len();
+        let whole = tokens.encode(&format!("{context} barked."), true).unwrap();
+        let logits = model.logits(&whole);
+        let rows = logits.chunks(512).zip(&whole[1..]).skip(first - 1);
+        let expected: f64 = -rows.map(|(row, target)| surprise(row, *target as usize)).sum::<f64>();
+        assert!((likelihood - expected).abs() < 1e-4, "{option}");
+    }
+    assert!(found[0].correct());
+}
+
+#[test]
+fn contexts_that_are_too_long_lose_their_beginning() {
+    let (mut model, tokens) = stories();
+    let question = |context: &str| Question {
+        line: 7,
+        choices: ["friends.", "dog."]
+            .map(|text| Choice { context: context.to_owned(), text: text.to_owned() })
+            .to_vec(),
+        answer: 0,
+    };
+    let asked = question("Once upon a time, there was a little girl named Lily. She loved to play with her");
+    let whole = tokens
+        .encode("Once upon a time, there was a little girl named Lily. She loved to play with her friends.", true);
+    let whole = whole.unwrap();
+    let first = tokens.encode(&asked.choices[0].context, true).unwrap().len();
+    model.config.context = 12;
+    let found = &score(&model, &tokens, std::slice::from_ref(&asked), &|_, _| true).unwrap()[0];
+    // The last twelve tokens but one are read; the last is predicted.
+    let end = &whole[whole.len() - 13..];
+    assert_eq!(found.cut, whole.len() - 13);
+    let logits = model.logits(end);
+    let rows = logits.chunks(512).zip(&end[1..]).skip(first - found.cut - 1);
+    let expected: f64 = -rows.map(|(row, target)| surprise(row, *target as usize)).sum::<f64>();
+    assert!((found.log_likelihoods[0] - expected).abs() < 1e-4);
+    model.config.context = 2;
+    let long = score(&model, &tokens, &[asked], &|_, _| true).unwrap_err();
+    assert!(matches!(long, LmFault::Choice { line: 7, choice: 0, context: 2, .. }), "{long}");
+}
+
+/// A model whose weights are finite, and whose values are not.
+fn overflowing() -> (Model, Tokens) {
+    let (mut model, tokens) = stories();
+    model.blocks[2].up.data_mut().iter_mut().for_each(|weight| *weight *= 1e20);
+    model.blocks[2].down.data_mut().iter_mut().for_each(|weight| *weight *= 1e30);
+    (model, tokens)
+}
+
+#[test]
+fn what_is_not_finite_is_refused() {
+    let (model, tokens) = overflowing();
+    let text: Vec<u32> = (0..40).map(|token| 300 + token).collect();
+    let found = perplexity(&model, &text, 16, 8, None, &|_, _| true);
+    assert!(matches!(found, Err(LmFault::Loss { window: 1, windows: 4, tokens: 39 })), "{found:?}");
+    let mut heard = 0;
+    let found = generate(&model, &[1], Sampling::greedy(9), |_| {
+        heard += 1;
+        true
+    });
+    assert!(matches!(found, Err(LmFault::Logits { step: 1, .. })), "{found:?}");
+    assert_eq!(heard, 0);
+    let choices = ["b", "c"].map(|text| Choice { context: "A".to_owned(), text: text.to_owned() }).to_vec();
+    let found = score(&model, &tokens, &[Question { line: 3, choices, answer: 0 }], &|_, _| true);
+    assert!(matches!(found, Err(LmFault::Likelihood { line: 3, choice: 0 })), "{found:?}");
 }

@@ -27,7 +27,20 @@ fn model() -> Model {
 fn difference(found: &[f32], expected: &[f64]) -> f64 {
     let largest = expected.iter().fold(0.0, |most: f64, v| most.max(v.abs()));
     let pairs = found.iter().zip(expected);
-    pairs.map(|(found, expected)| (f64::from(*found) - expected).abs()).fold(0.0, f64::max) / largest
+    pairs.map(|(found, expected)| (f64::from(*found) - expected).abs()).fold(0.0, larger) / largest
+}
+
+/// The larger one; what is no number counts as the largest, and stays.
+fn larger(a: f64, b: f64) -> f64 {
+    if a > b || a.is_nan() { a } else { b }
+}
+
+#[test]
+fn what_is_no_number_differs() {
+    for found in [[f32::NAN, 1.0], [1.0, f32::NAN]] {
+        assert!(difference(&found, &[1.0, 1.0]).is_nan());
+    }
+    assert_eq!(difference(&[1.0, 3.0, 2.0], &[1.0, 2.0, 2.0]), 0.5);
 }
 
 #[test]

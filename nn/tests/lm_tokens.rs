@@ -38,6 +38,23 @@ fn json_tokenizers_give_recorded_tokens_and_texts() {
 }
 
 #[test]
+fn readings_end_with_what_was_held_back() {
+    let tokens = Tokens::open(fixture("byte-level.tokenizer.json")).unwrap();
+    let whole = tokens.encode("a\u{1f600}", false).unwrap();
+    let told = |ids: &[u32]| {
+        let mut reading = Reading::after(&tokens, &[]).unwrap();
+        let pushed: String = ids.iter().map(|id| reading.push(*id).unwrap()).collect();
+        (pushed, reading.finish().unwrap())
+    };
+    assert_eq!(told(&whole), ("a\u{1f600}".to_owned(), String::new()));
+    let cut = &whole[..whole.len() - 1];
+    let (pushed, rest) = told(cut);
+    assert_eq!(pushed, "a");
+    assert_eq!(format!("{pushed}{rest}"), tokens.decode(cut).unwrap());
+    assert!(!rest.is_empty());
+}
+
+#[test]
 fn stories_tokens_are_the_recorded_ones() {
     let text = std::fs::read_to_string(fixture("stories260K.golden.json")).unwrap();
     let golden: Golden = serde_json::from_str(&text).unwrap();

@@ -116,15 +116,19 @@ impl Subject {
         let read = || Model::load(&Checkpoint::open(&files)?);
         let stored = read().map_err(NnError::from)?;
         let found = perplexity(&stored, &self.held_out, self.context, self.stride, self.bos, &|_, _| true);
-        let found = found.map_err(NnError::from)?;
+        let (perplexity, tokens) = match found {
+            Ok(found) => (found.perplexity, found.tokens),
+            Err(LmFault::Loss { tokens, .. }) => (f64::INFINITY, tokens),
+            Err(fault) => return Err(NnError::from(fault).into()),
+        };
         Ok(Measured {
             label: label.to_owned(),
             asked: stored.blocks.len(),
             seed,
             blocks: stored.blocks.len(),
             width: stored.config.width,
-            perplexity: if found.perplexity.is_finite() { found.perplexity } else { f64::INFINITY },
-            tokens: found.tokens,
+            perplexity,
+            tokens,
             parameters: stored.parameters(),
             bytes,
             speed: self.speed(&stored).map_err(NnError::from)?,

@@ -1,22 +1,36 @@
 //! `secateur lm choices`: which of several continuations a model finds likeliest.
 
-use super::{Source, answer, check_json, name};
+use super::{Source, answer, check_json, ended, name};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::progress::Steps;
 use clap::Args;
 use secateur_bench_suites::watcher::Watcher;
-use secateur_nn::lm::choices::{Scores, read_questions, score};
+use secateur_nn::lm::choices::{Scores, score};
+use secateur_nn::lm::questions::read_questions;
 use serde::Serialize;
 use std::path::PathBuf;
 use std::time::Instant;
 
 /// Answer questions with choices by the likelihood of each, whole and over its bytes.
 ///
-/// A line of the file is a JSON object: the context under context, query, question, ctx, prompt or sentence; a list of
-/// continuations under choices, endings or options; the number of the right one, from 0, under gold, answer, label or
-/// answer_index.
+/// A line of the file is a JSON object in one of these layouts.
+///
+/// Plain (HellaSwag): the context under context, query, question, ctx, prompt or sentence; a list of continuations under
+/// choices, endings or options; the right one under gold, answer, label or answer_index, as a number from 0 or a letter
+/// from A. A context and a question together are the context, a line each.
+///
+/// ARC, OpenBookQA: the context under question, question.stem or question_stem; choices with labels, as {"text": [...],
+/// "label": [...]} or as a list of {"text", "label"}; the label of the right one under answerKey.
+///
+/// PIQA: goal, sol1, sol2; label 0 or 1.
+///
+/// WinoGrande: sentence with one _, option1, option2; answer 1 or 2. Scored is what follows the _, behind each option.
+///
+/// Numbers may be texts, and lists of one number; two names for one thing are refused. Where a context is too long for the
+/// model, its beginning is left out, and the record counts the questions.
 #[derive(Args)]
+#[command(verbatim_doc_comment)]
 pub struct Arguments {
     #[command(flatten)]
     source: Source,
@@ -44,6 +58,8 @@ struct Record {
     accuracy_by_bytes: f64,
     /// Of the first: $\sqrt{p(1-p)/n}$.
     standard_error: f64,
+    /// Questions whose contexts lost their beginning, since the model takes no more.
+    cut: usize,
     scores: Vec<Scores>,
     seconds: f64,
     version: String,
@@ -60,6 +76,7 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
         display.measuring(done, all, "questions");
         !display.stop()
     });
+    let scores = scores.map_err(|fault| ended(&display, "questions", fault));
     display.clear();
     let scores = scores?;
     let share = |right: fn(&Scores) -> bool| scores.iter().filter(|s| right(s)).count() as f64 / scores.len() as f64;
@@ -72,13 +89,14 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
         accuracy,
         accuracy_by_bytes: share(Scores::correct_by_bytes),
         standard_error: (accuracy * (1.0 - accuracy) / scores.len() as f64).sqrt(),
+        cut: scores.iter().filter(|scores| scores.cut > 0).count(),
         scores,
         seconds: begin.elapsed().as_secs_f64(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
     let table = format!(
-        "questions          {}\naccuracy           {:.4} ± {:.4}\naccuracy by bytes  {:.4}\nseconds            {:.2}\n",
-        record.questions, record.accuracy, record.standard_error, record.accuracy_by_bytes, record.seconds
+        "questions          {}\naccuracy           {:.4} ± {:.4}\naccuracy by bytes  {:.4}\ncontexts cut       {}\nseconds            {:.2}\n",
+        record.questions, record.accuracy, record.standard_error, record.accuracy_by_bytes, record.cut, record.seconds
     );
     answer(arguments.json.as_deref(), &record, &table)
 }

@@ -5,13 +5,14 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::{interrupt, output};
 use clap::Args;
-use secateur_nn::lm::{Reading, Sampling, StopReason, generate};
+use secateur_nn::lm::{Reading, Sampling, StopReason, check_prompt, generate};
 use serde::Serialize;
 use std::sync::atomic::Ordering;
 
 /// Continue a text: what the model adds appears behind the prompt as it comes.
 ///
-/// Generation ends with the token that ends a text or begins another, and where the model's context is full.
+/// Generation ends with a token that ends a text, by config.json or generation_config.json, or begins another, and where
+/// the model's context is full.
 #[derive(Args)]
 pub struct Arguments {
     #[command(flatten)]
@@ -84,6 +85,7 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
         (start, Some(bos)) if start.is_empty() => vec![bos],
         (start, _) => start,
     };
+    check_prompt(&model, &start)?;
     let stop = interrupt::listen()?;
     let mut reading = Reading::after(&tokens, &start)?;
     let (mut text, mut fault) = (String::new(), None);
@@ -103,7 +105,12 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
     if let Some(fault) = fault {
         return Err(fault);
     }
-    let seconds = found.steps.as_secs_f64();
+    let rest = reading.finish()?;
+    text.push_str(&rest);
+    if !json {
+        output::print(&rest)?;
+    }
+    let (seconds, done) = (found.steps.as_secs_f64(), found.tokens.len());
     let record = Record {
         model: source.model.display().to_string(),
         tokenizer: name(&tokens),
@@ -123,5 +130,8 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
     output::print(&if *json { output::json(&record)? } else { "\n".to_owned() })?;
-    Ok(Exit::Done)
+    match found.reason {
+        StopReason::Caller => Err(CliError::Stopped { done, all: *steps, what: "tokens" }),
+        _ => Ok(Exit::Done),
+    }
 }

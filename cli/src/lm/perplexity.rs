@@ -1,6 +1,6 @@
 //! `secateur lm perplexity`: how well a model predicts a text.
 
-use super::{Source, answer, check_json, name, read_text};
+use super::{Source, answer, check_json, ended, name, read_text};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::progress::Steps;
@@ -111,6 +111,7 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
         }
         None => streamed(&checkpoint, &all, context, stride, before, arguments.memory.saturating_mul(1 << 20), &heard),
     };
+    let found = found.map_err(|fault| ended(&display, "windows", fault));
     display.clear();
     let found = found?;
     let record = Record {

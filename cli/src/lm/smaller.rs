@@ -4,8 +4,9 @@
 use super::{answer, check_json, check_vocab_of, name, read_text};
 use crate::error::CliError;
 use crate::exit::Exit;
+use crate::interrupt;
 use clap::{Args, ValueEnum};
-use secateur_nn::lm::{Checkpoint, Tokens};
+use secateur_nn::lm::{Checkpoint, Tokens, Writer};
 use secateur_nn::safetensors::Dtype;
 use secateur_prune::depth::{Found, Health, Sequences, Similarity, Written, loss};
 use serde::Serialize;
@@ -18,7 +19,7 @@ use std::time::Instant;
 pub(super) struct Pair {
     /// A folder with config.json and safetensors, or a llama2.c checkpoint.
     model: PathBuf,
-    /// The folder to write to; it must not hold a model.
+    /// The folder to write to; it must not hold config.json, files of weights or an index of them.
     #[arg(short = 'o', long, value_name = "OUT")]
     out: PathBuf,
     /// The type of written weights; by default as the embedding is stored.
@@ -109,6 +110,9 @@ struct Measured {
 impl Pair {
     pub(super) fn open(&self) -> Result<Task<'_>, CliError> {
         check_json(self.json.as_deref())?;
+        Writer::check(&self.out)?;
+        let out = self.out.clone();
+        interrupt::end(move || stopped(&out))?;
         let checkpoint = Checkpoint::open(&self.model)?;
         Ok(Task { pair: self, checkpoint, tokens: None })
     }
@@ -124,6 +128,20 @@ impl Pair {
     pub(super) fn dtype(&self, checkpoint: &Checkpoint) -> Dtype {
         self.dtype.map_or_else(|| checkpoint.dtype(), Type::dtype)
     }
+}
+
+/// Removes what was begun in a folder that held no model, and says what is there.
+fn stopped(out: &Path) -> String {
+    if out.join("config.json").exists() {
+        return format!("stopped; the model is in {}, and was not measured", out.display());
+    }
+    for file in std::fs::read_dir(out).into_iter().flatten().flatten() {
+        if file.file_name().to_string_lossy().ends_with(".safetensors.part") {
+            // What stays is named by the next run.
+            let _ = std::fs::remove_file(file.path());
+        }
+    }
+    "stopped; no model was written".to_owned()
 }
 
 impl Task<'_> {

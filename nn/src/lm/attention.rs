@@ -78,17 +78,11 @@ impl Heads {
         let mut out = vec![0.0; queries.len()];
         let past = seen - tokens;
         let shared = self.heads * tokens * seen * self.head_dim >= SHARED && rayon::current_num_threads() > 1;
-        if tokens < PACKED && !shared {
-            let mut scores = vec![0.0; seen];
-            for (token, (query, out)) in queries.chunks_exact(width).zip(out.chunks_exact_mut(width)).enumerate() {
-                let scores = &mut scores[..past + token + 1];
-                for head in 0..self.heads {
-                    self.single(head, query, keys, values, scores, out);
-                }
-            }
-            return out;
-        }
-        let one = |head| self.head(head, queries, keys, values, past);
+        // Which products are taken depends on sizes alone, so that results do not depend on threads.
+        let one = |head| match tokens < PACKED {
+            true => self.few(head, queries, keys, values, past),
+            false => self.head(head, queries, keys, values, past),
+        };
         let found: Vec<Vec<f32>> = if shared {
             (0..self.heads).into_par_iter().map(one).collect()
         } else {
@@ -101,16 +95,23 @@ impl Heads {
         out
     }
 
-    /// One head of one query.
-    fn single(self, head: usize, query: &[f32], keys: &[f32], values: &[f32], scores: &mut [f32], out: &mut [f32]) {
-        let (dim, kv_width) = (self.head_dim, self.kv_heads * self.head_dim);
+    /// One head of few queries, one after the other: tokens × `head_dim`.
+    fn few(self, head: usize, queries: &[f32], keys: &[f32], values: &[f32], past: usize) -> Vec<f32> {
+        let (dim, width, kv_width) = (self.head_dim, self.heads * self.head_dim, self.kv_heads * self.head_dim);
         let from = head / (self.heads / self.kv_heads) * dim;
         let scale = 1.0 / (dim as f32).sqrt();
-        let query = &query[head * dim..(head + 1) * dim];
-        strided_dots(scores, &keys[from..], kv_width, query);
-        scores.iter_mut().for_each(|score| *score *= scale);
-        softmax(scores);
-        blend(&mut out[head * dim..(head + 1) * dim], scores, &values[from..], kv_width);
+        let tokens = queries.len() / width;
+        let mut out = vec![0.0; tokens * dim];
+        let mut scores = vec![0.0; past + tokens];
+        for (token, out) in out.chunks_exact_mut(dim).enumerate() {
+            let query = &queries[token * width + head * dim..][..dim];
+            let scores = &mut scores[..past + token + 1];
+            strided_dots(scores, &keys[from..], kv_width, query);
+            scores.iter_mut().for_each(|score| *score *= scale);
+            softmax(scores);
+            blend(out, scores, &values[from..], kv_width);
+        }
+        out
     }
 
     /// One head of all queries: tokens × `head_dim`.
@@ -137,5 +138,29 @@ impl Heads {
             gemm(&mut out[begin * dim..end * dim], View::new(&scores, end - begin, seen), value, false);
         }
         out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use secateur_linalg::random::Random;
+
+    #[test]
+    fn threads_change_no_bit() {
+        let heads = Heads { heads: 8, kv_heads: 4, head_dim: 64 };
+        let random = |seed, rows: usize, heads: usize| {
+            let mut data = vec![0.0; rows * heads * 64];
+            Random::new(seed).fill_normal(&mut data, 1.0);
+            data
+        };
+        let (keys, values) = (random(1, 1100, 4), random(2, 1100, 4));
+        let pool = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        for tokens in [1, 3, 4, 70] {
+            let queries = random(3, tokens, 8);
+            assert!(8 * tokens * 1100 * 64 >= SHARED, "as many as are shared");
+            let pass = |threads| pool(threads).install(|| heads.attend(&queries, &keys, &values));
+            assert!(pass(1) == pass(3), "{tokens} tokens");
+        }
     }
 }

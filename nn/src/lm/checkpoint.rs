@@ -14,11 +14,12 @@ use crate::safetensors::Dtype;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-/// Bytes that are read and converted at a time.
-const PIECE: usize = 1 << 20;
+/// Entries that are read and converted at a time.
+const PIECE: usize = 1 << 18;
 
 /// Where a tensor lies.
 #[derive(Clone, Debug)]
@@ -45,11 +46,15 @@ pub struct Checkpoint {
 impl Checkpoint {
     /// Opens a model and checks that its tensors are there, with the shapes that its configuration says.
     ///
+    /// A head beside the embedding that it should be tied to is that model's head where it differs from it, as for
+    /// transformers 5.
+    ///
     /// # Errors
     /// [`LmFault`], naming the file, and the key or the tensor that is to blame.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, LmFault> {
         let path = path.as_ref();
-        let checkpoint = if path.is_dir() { folder::open(path)? } else { llama2c::open(path)? };
+        let mut checkpoint = if path.is_dir() { folder::open(path)? } else { llama2c::open(path)? };
+        checkpoint.untie()?;
         checkpoint.check()?;
         Ok(checkpoint)
     }
@@ -60,12 +65,37 @@ impl Checkpoint {
             self.place(tensor, shape)?;
         }
         let known: std::collections::BTreeSet<&str> = expected.iter().map(|(name, _)| name.as_str()).collect();
-        // Old files store the frequencies of positions; tied ones may store the embedding twice.
+        // Old files store the frequencies of positions; tied ones may store the embedding twice, as a head.
         let idle = |name: &str| name.ends_with("rotary_emb.inv_freq") || (self.config.tied && name == HEAD);
         match self.places.keys().find(|name| !known.contains(name.as_str()) && !idle(name)) {
             Some(tensor) => Err(LmFault::Unexpected { origin: self.origin(), tensor: tensor.clone() }),
             None => Ok(()),
         }
+    }
+
+    /// Unties a head that is stored and is not the embedding.
+    fn untie(&mut self) -> Result<(), LmFault> {
+        let Config { vocab, width, tied, .. } = self.config;
+        if tied && self.places.contains_key(HEAD) {
+            let shape = [vocab, width];
+            self.config.tied = self.same(self.place(EMBEDDING, &shape)?, self.place(HEAD, &shape)?)?;
+        }
+        Ok(())
+    }
+
+    /// Whether two tensors of one shape have the same entries; pieces of them are in memory.
+    fn same(&self, a: &Place, b: &Place) -> Result<bool, LmFault> {
+        let (mut first, mut second) = (Vec::new(), Vec::new());
+        for range in pieces(a.shape.iter().product()) {
+            first.clear();
+            second.clear();
+            self.extend(&mut first, a, range.clone())?;
+            self.extend(&mut second, b, range)?;
+            if first != second {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     fn origin(&self) -> String {
@@ -201,24 +231,33 @@ impl Checkpoint {
     /// The entries of a tensor as 32-bit floats, without loss.
     fn tensor(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, LmFault> {
         let place = self.place(name, shape)?;
-        let size = place.dtype.size();
-        let count: usize = shape.iter().product();
+        let count = shape.iter().product();
         let mut entries = Vec::with_capacity(count);
-        let mut bytes = vec![0; PIECE.min(count * size)];
-        let mut file = self.files[place.file].lock().unwrap_or_else(PoisonError::into_inner);
-        let io = || LmFault::io(&self.path);
-        file.seek(SeekFrom::Start(place.begin)).map_err(io())?;
-        while entries.len() < count {
-            let piece = &mut bytes[..PIECE.min((count - entries.len()) * size)];
-            file.read_exact(piece).map_err(io())?;
-            let begin = entries.len();
-            place.dtype.extend(&mut entries, piece);
+        for range in pieces(count) {
+            let begin = range.start;
+            self.extend(&mut entries, place, range)?;
             if let Some(bad) = entries[begin..].iter().position(|w| !w.is_finite()) {
                 return Err(LmFault::NotFinite { origin: self.origin(), tensor: name.to_owned(), index: begin + bad });
             }
         }
         Ok(entries)
     }
+
+    /// Reads some of a tensor's entries behind those that there are.
+    fn extend(&self, entries: &mut Vec<f32>, place: &Place, range: Range<usize>) -> Result<(), LmFault> {
+        let size = place.dtype.size();
+        let mut bytes = vec![0; range.len() * size];
+        let mut file = self.files[place.file].lock().unwrap_or_else(PoisonError::into_inner);
+        file.seek(SeekFrom::Start(place.begin + (range.start * size) as u64)).map_err(LmFault::io(&self.path))?;
+        file.read_exact(&mut bytes).map_err(LmFault::io(&self.path))?;
+        place.dtype.extend(entries, &bytes);
+        Ok(())
+    }
+}
+
+/// So many entries in pieces.
+fn pieces(count: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..count).step_by(PIECE).map(move |begin| begin..(begin + PIECE).min(count))
 }
 
 impl Model {

@@ -79,7 +79,7 @@ pub struct Config {
     pub context: usize,
     /// The token that begins a text.
     pub bos: Option<u32>,
-    /// The tokens that end one.
+    /// The tokens that end one; those of `generation_config.json` beside `config.json` among them.
     pub eos: Vec<u32>,
     /// Whether queries, keys and values have biases.
     pub qkv_bias: bool,
@@ -120,7 +120,7 @@ impl Config {
             kv_heads: keys.whole("num_key_value_heads", missing.or(Some(heads as u64)))?,
             head_dim: keys.whole("head_dim", defaults.head_dim.or(Some((width / heads) as u64)))?,
             vocab: keys.whole("vocab_size", None)?,
-            epsilon: keys.number("rms_norm_eps", Some(1e-6))? as f32,
+            epsilon: epsilon(&keys)?,
             theta,
             rope: Rope::HalfSplit,
             scaling,
@@ -136,6 +136,19 @@ impl Config {
         };
         config.check(&keys)?;
         Ok(Self { original: object, ..config })
+    }
+
+    /// Adds the tokens that end a text by `generation_config.json`.
+    pub(super) fn add_ends(&mut self, text: &str, origin: &str) -> Result<(), LmFault> {
+        let object: Map<String, Json> =
+            serde_json::from_str(text).map_err(|source| LmFault::Json { path: origin.into(), source })?;
+        let more = Keys { origin, object: &object }.tokens("eos_token_id", &[])?;
+        for token in more {
+            if !self.eos.contains(&token) {
+                self.eos.push(token);
+            }
+        }
+        Ok(())
     }
 
     /// Sizes that go together.
@@ -177,6 +190,7 @@ impl Config {
         set("rms_norm_eps", json!(self.epsilon), |a, b| a.epsilon == b.epsilon);
         set("tie_word_embeddings", json!(self.tied), |a, b| a.tied == b.tied);
         set("max_position_embeddings", json!(self.context), |a, b| a.context == b.context);
+        set("eos_token_id", json!(self.eos), |a, b| a.eos == b.eos);
         if self.family.attention_bias() {
             set("attention_bias", json!(self.qkv_bias), |a, b| a.qkv_bias == b.qkv_bias);
         }
@@ -297,28 +311,52 @@ fn per_block(object: &mut Map<String, Json>, blocks: usize) {
     }
 }
 
+/// What is added to mean squares, a positive number that 32 bits hold.
+fn epsilon(keys: &Keys<'_>) -> Result<f32, LmFault> {
+    let value = keys.number("rms_norm_eps", Some(1e-6))? as f32;
+    let held = value > 0.0 && value.is_finite();
+    if held { Ok(value) } else { Err(keys.fault("rms_norm_eps", "a positive number that 32 bits hold")) }
+}
+
+/// Where newer and older files say how positions turn.
+const TURNING: [&str; 2] = ["rope_parameters", "rope_scaling"];
+
 /// Base and stretching of angles, from `rope_parameters`, or from `rope_theta` and `rope_scaling`.
 fn turning(keys: &Keys<'_>) -> Result<(f64, Scaling), LmFault> {
-    let key = if keys.get("rope_parameters").is_some() { "rope_parameters" } else { "rope_scaling" };
-    let Some(value) = keys.get(key) else {
-        return Ok((keys.number("rope_theta", Some(10_000.0))?, Scaling::None));
-    };
+    match TURNING.map(|key| keys.get(key).map(|value| (key, value))) {
+        [Some(new), Some(old)] => {
+            let (found, other) = (turned(keys, new)?, turned(keys, old)?);
+            let other_says = format!("what `{}` says, or one of the two", TURNING[1]);
+            if found == other { Ok(found) } else { Err(keys.fault(TURNING[0], &other_says)) }
+        }
+        [Some(one), None] | [None, Some(one)] => turned(keys, one),
+        [None, None] => Ok((keys.number("rope_theta", Some(10_000.0))?, Scaling::None)),
+    }
+}
+
+/// The same from one of the two.
+fn turned(keys: &Keys<'_>, (key, value): (&str, &Json)) -> Result<(f64, Scaling), LmFault> {
     let object = value.as_object().ok_or_else(|| keys.fault(key, "an object"))?;
     let inner = Keys { origin: keys.origin, object };
     let theta = if object.contains_key("rope_theta") { &inner } else { keys }.number("rope_theta", Some(10_000.0))?;
     inner.only("partial_rotary_factor", &json!(1.0))?;
-    let kind = inner.get("rope_type").or_else(|| inner.get("type")).and_then(Json::as_str);
-    let scaling = match kind {
-        Some("default") => Scaling::None,
-        None if key == "rope_parameters" => Scaling::None,
-        Some("linear") => Scaling::Linear { factor: inner.number("factor", None)? },
-        Some("llama3") => Scaling::Llama3 {
+    let fault = || keys.fault(key, "one rope_type (or type) of default, linear and llama3");
+    let kind = match (inner.get("rope_type"), inner.get("type")) {
+        (Some(kind), Some(other)) if kind != other => return Err(fault()),
+        (kind, other) => kind.or(other),
+    };
+    let scaling = match kind.map(Json::as_str) {
+        // Newer files may say the base alone.
+        None if key == TURNING[0] && inner.get("factor").is_none() => Scaling::None,
+        Some(Some("default")) => Scaling::None,
+        Some(Some("linear")) => Scaling::Linear { factor: inner.number("factor", None)? },
+        Some(Some("llama3")) => Scaling::Llama3 {
             factor: inner.number("factor", None)?,
             low: inner.number("low_freq_factor", None)?,
             high: inner.number("high_freq_factor", None)?,
             context: inner.number("original_max_position_embeddings", None)?,
         },
-        _ => return Err(keys.fault(key, "one of type default, linear or llama3")),
+        _ => return Err(fault()),
     };
     Ok((theta, scaling))
 }

@@ -143,11 +143,13 @@ pub enum LmFault {
         /// The tensor.
         tensor: String,
     },
-    /// A folder that already holds a model.
-    #[error("{}: already holds a model", .path.display())]
+    /// A folder that already holds a model, or files of one.
+    #[error("{}: already holds `{file}`: expected a folder without config.json and files of weights", .path.display())]
     Occupied {
         /// The folder.
         path: PathBuf,
+        /// A file of a model, or one whose writing was broken off.
+        file: String,
     },
     /// A token that the model has no row for.
     #[error("token {token} at position {position}: the model has {vocab}, from 0")]
@@ -197,6 +199,50 @@ pub enum LmFault {
         /// The model's context.
         context: usize,
         /// Tokens that were asked for.
+        found: usize,
+    },
+    /// A window of a text that the model gives no probabilities for.
+    #[error(
+        "window {window} of {windows}: -ln p is not finite: the model's values overflow, or its weights are damaged"
+    )]
+    Loss {
+        /// The window, from 1.
+        window: usize,
+        /// Windows of the text.
+        windows: usize,
+        /// Tokens that all windows score.
+        tokens: usize,
+    },
+    /// A step of generation without probabilities.
+    #[error(
+        "step {step}: the logit of token {token} is not finite: the model's values overflow, or its weights are damaged"
+    )]
+    Logits {
+        /// The step, from 1.
+        step: usize,
+        /// The first token with such a logit.
+        token: usize,
+    },
+    /// A choice that the model gives no probability.
+    #[error(
+        "line {line}, choice {choice}: its likelihood is not finite: the model's values overflow, or its weights are damaged"
+    )]
+    Likelihood {
+        /// The question's line, from 1.
+        line: usize,
+        /// The choice, from 0.
+        choice: usize,
+    },
+    /// A choice that alone is longer than the model's context.
+    #[error("line {line}, choice {choice}: {found} tokens: the model takes {context}")]
+    Choice {
+        /// The question's line, from 1.
+        line: usize,
+        /// The choice, from 0.
+        choice: usize,
+        /// The model's context.
+        context: usize,
+        /// Tokens of the choice.
         found: usize,
     },
     /// A line that is no question with choices.

@@ -16,6 +16,8 @@ pub(super) const SINGLE: &str = "model.safetensors";
 pub(super) const INDEX: &str = "model.safetensors.index.json";
 /// The configuration.
 pub(super) const CONFIG: &str = "config.json";
+/// How texts are continued; what it says of the tokens that end one is read.
+const GENERATION: &str = "generation_config.json";
 
 #[derive(Deserialize)]
 struct Index {
@@ -31,7 +33,15 @@ pub(super) fn open(path: &Path) -> Result<Checkpoint, LmFault> {
         }
         text => text.map_err(LmFault::io(&origin))?,
     };
-    let config = Config::parse(&text, &origin.display().to_string())?;
+    let mut config = Config::parse(&text, &origin.display().to_string())?;
+    let generation = path.join(GENERATION);
+    match std::fs::read_to_string(&generation) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        text => {
+            let text = text.map_err(LmFault::io(&generation))?;
+            config.add_ends(&text, &generation.display().to_string())?;
+        }
+    }
     let (mut files, mut places, mut bytes) = (Vec::new(), BTreeMap::new(), 0);
     for name in shards(path)? {
         let shard = path.join(&name);
@@ -55,13 +65,13 @@ fn header(path: &Path) -> Result<(File, Header, u64), LmFault> {
     Ok((file, header, length))
 }
 
-/// The files that hold the tensors.
+/// The files that hold the tensors. As for transformers, an index counts where there is no single file.
 fn shards(path: &Path) -> Result<BTreeSet<PathBuf>, LmFault> {
+    if path.join(SINGLE).exists() {
+        return Ok(BTreeSet::from([PathBuf::from(SINGLE)]));
+    }
     let index = path.join(INDEX);
     if !index.exists() {
-        if path.join(SINGLE).exists() {
-            return Ok(BTreeSet::from([PathBuf::from(SINGLE)]));
-        }
         let what = format!("the folder has neither {SINGLE} nor {INDEX}");
         return Err(LmFault::NoModel { path: path.to_owned(), what });
     }

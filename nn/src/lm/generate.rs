@@ -58,10 +58,25 @@ pub struct Generation {
     pub steps: Duration,
 }
 
+/// Refuses a prompt that cannot be continued.
+///
+/// # Errors
+/// It is empty, longer than the model's context, or has tokens that the model has no row for.
+pub fn check_prompt(model: &Model, prompt: &[u32]) -> Result<(), LmFault> {
+    let context = model.config.context;
+    if prompt.is_empty() {
+        return Err(LmFault::Short { expected: 1, found: 0 });
+    }
+    if prompt.len() > context {
+        return Err(LmFault::Context { context, found: prompt.len() });
+    }
+    model.check(prompt)
+}
+
 /// Continues `prompt`; `hear` gets every token as soon as it is known and says whether to go on.
 ///
 /// # Errors
-/// The prompt is empty, longer than the model's context, or has tokens that the model has no row for.
+/// As [`check_prompt`]; a logit is not finite.
 ///
 /// # Panics
 /// Draws are from no token: `top_k` or `top_p` is not in its range.
@@ -75,13 +90,7 @@ pub fn generate(
     assert!(sampling.top_k != Some(0), "top_k is at least 1");
     assert!(sampling.top_p.is_none_or(|p| p > 0.0 && p <= 1.0), "top_p is above 0 and at most 1");
     let context = model.config.context;
-    if prompt.is_empty() {
-        return Err(LmFault::Short { expected: 1, found: 0 });
-    }
-    if prompt.len() > context {
-        return Err(LmFault::Context { context, found: prompt.len() });
-    }
-    model.check(prompt)?;
+    check_prompt(model, prompt)?;
     let mut random = Random::new(sampling.seed);
     let mut cache = model.cache();
     let begin = Instant::now();
@@ -89,6 +98,9 @@ pub fn generate(
     let prompt = begin.elapsed();
     let (mut tokens, mut reason) = (Vec::new(), StopReason::Steps);
     while tokens.len() < sampling.steps {
+        if let Some(token) = logits.iter().position(|logit| !logit.is_finite()) {
+            return Err(LmFault::Logits { step: tokens.len() + 1, token });
+        }
         let token = choose(&logits, &sampling, &mut random);
         if model.config.bos == Some(token) || model.config.eos.contains(&token) {
             reason = StopReason::End;

@@ -120,6 +120,8 @@ impl Matrix {
             (false, false) => self.product(x, &mut y),
             (false, true) => {
                 let part = tokens.div_ceil(rayon::current_num_threads()).max(PACKED);
+                // A single row would be summed in another order than rows together.
+                let part = (part..).find(|part| tokens % part != 1).unwrap_or(tokens);
                 let pairs = y.par_chunks_mut(part * self.rows).zip(x.par_chunks(part * self.cols));
                 pairs.for_each(|(y, x)| self.product(x, y));
             }
@@ -192,17 +194,23 @@ mod tests {
         }
     }
 
+    fn pool_of(threads: usize) -> rayon::ThreadPool {
+        rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap()
+    }
+
+    /// To the last bit.
     #[test]
     fn shared_products_are_the_sequential_ones() {
         // 4 rows beyond a multiple of the threads' parts, enough work to be shared.
         let w = random(1030, 520, 3);
-        for tokens in [1, 2, 9] {
+        for tokens in [1, 2, 9, 13, 64, 75] {
             let x = random(tokens, 520, 4);
             let expected = reference(&w, x.data());
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
-            let found = pool.install(|| w.times(x.data()));
-            let worst = found.iter().zip(&expected).map(|(a, b)| (f64::from(*a) - b).abs()).fold(0.0, f64::max);
-            assert!(worst < 2e-4, "{worst}");
+            let found = pool_of(3).install(|| w.times(x.data()));
+            for (found, expected) in found.iter().zip(&expected) {
+                assert!((f64::from(*found) - expected).abs() < 2e-4, "{found} {expected}");
+            }
+            assert!(found == pool_of(1).install(|| w.times(x.data())), "{tokens} tokens");
         }
     }
 

@@ -17,6 +17,7 @@
 //! | texts as tokens | [`Tokens`] in `tokens.rs`, `pieces.rs` |
 //! | continue a text | [`generate()`] |
 //! | how well a text is predicted | [`perplexity()`]; by a model larger than memory [`streamed()`] |
+//! | questions with choices, from files | [`questions`] |
 //! | which of several continuations is likeliest | [`choices`] |
 
 mod attention;
@@ -36,6 +37,7 @@ mod model;
 mod perplexity;
 mod pieces;
 mod positions;
+pub mod questions;
 mod streamed;
 mod tokens;
 mod writer;
@@ -47,7 +49,7 @@ pub use config::{Config, Rope, Scaling};
 pub use exponential::surprise;
 pub use family::Family;
 pub use fault::LmFault;
-pub use generate::{Generation, Sampling, StopReason, generate};
+pub use generate::{Generation, Sampling, StopReason, check_prompt, generate};
 pub use matrix::Matrix;
 pub use model::{Cache, Model};
 pub use perplexity::{Perplexity, perplexity};

@@ -118,12 +118,18 @@ impl<'a> Cut<'a> {
     }
 
     /// The result, from the sums of all windows.
-    pub fn perplexity(&self, sums: &[f64]) -> Perplexity {
+    ///
+    /// # Errors
+    /// One of them is not finite.
+    pub fn perplexity(&self, sums: &[f64]) -> Result<Perplexity, LmFault> {
         let tokens: usize = self.windows.iter().map(|window| window.scored.len()).sum();
+        if let Some(at) = sums.iter().position(|sum| !sum.is_finite()) {
+            return Err(LmFault::Loss { window: at + 1, windows: sums.len(), tokens });
+        }
         let nll = sums.iter().sum::<f64>() / tokens as f64;
         let Self { windows, context, stride, bos, .. } = self;
         let (windows, context, stride, bos) = (windows.len(), *context, *stride, *bos);
-        Perplexity { nll, perplexity: nll.exp(), tokens, windows, context, stride, bos }
+        Ok(Perplexity { nll, perplexity: nll.exp(), tokens, windows, context, stride, bos })
     }
 }
 
@@ -151,7 +157,7 @@ impl Parts<'_> {
 ///
 /// # Errors
 /// No token can be scored; the model has no row for a token; `context` is longer than the model's, or less than 2;
-/// `stride` is 0 or leaves tokens out; the caller stopped.
+/// `stride` is 0 or leaves tokens out; a window's $-\ln p$ is not finite; the caller stopped.
 pub fn perplexity(
     model: &Model,
     tokens: &[u32],
@@ -167,7 +173,7 @@ pub fn perplexity(
         parts.next(|| cut.nll(window, &model.onwards(model.embed(&cut.seen(window)), 0, &kept), model.end()))
     };
     let sums = cut.windows.par_iter().map(score).collect::<Result<Vec<f64>, LmFault>>()?;
-    Ok(cut.perplexity(&sums))
+    cut.perplexity(&sums)
 }
 
 #[cfg(test)]

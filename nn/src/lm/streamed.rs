@@ -63,7 +63,7 @@ pub fn streamed(
         }
         sums.extend(scored(checkpoint, &cut, group, &streams, &parts)?);
     }
-    Ok(Streamed { perplexity: cut.perplexity(&sums), reads: groups.len() })
+    Ok(Streamed { perplexity: cut.perplexity(&sums)?, reads: groups.len() })
 }
 
 /// Neighbouring windows whose streams have at most so many rows, or one that has more.

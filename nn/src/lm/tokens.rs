@@ -124,4 +124,12 @@ impl<'a> Reading<'a> {
         self.told = text.len();
         Ok(new)
     }
+
+    /// What was held back for bytes that did not come; they are replacement characters.
+    ///
+    /// # Errors
+    /// As [`Tokens::decode`].
+    pub fn finish(self) -> Result<String, LmFault> {
+        Ok(self.tokens.decode(&self.seen)?.get(self.told..).unwrap_or_default().to_owned())
+    }
 }

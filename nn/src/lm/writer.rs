@@ -36,7 +36,7 @@ const COMPANIONS: [&str; 10] = [
 
 /// A model that is being written.
 ///
-/// Files carry the suffix `.part` until [`finish`](Self::finish).
+/// Files carry the suffix `.part` until [`finish`](Self::finish); what was begun and not finished is removed.
 #[derive(Debug)]
 pub struct Writer {
     directory: PathBuf,
@@ -47,6 +47,7 @@ pub struct Writer {
     pending: BTreeMap<String, (usize, u64, usize)>,
     /// Which shard has which tensor.
     index: BTreeMap<String, usize>,
+    finished: bool,
 }
 
 #[derive(Debug)]
@@ -56,10 +57,26 @@ struct Shard {
 }
 
 impl Writer {
+    /// Refuses a folder with a file of another model, or of one whose writing was broken off: a reader could prefer it to
+    /// what is written here. There need not be a folder.
+    ///
+    /// # Errors
+    /// [`LmFault::Occupied`] with the file, or the folder cannot be read.
+    pub fn check(directory: &Path) -> Result<(), LmFault> {
+        if !directory.exists() {
+            return Ok(());
+        }
+        match occupant(directory)? {
+            Some(file) => Err(LmFault::Occupied { path: directory.to_owned(), file }),
+            None => Ok(()),
+        }
+    }
+
     /// Begins a model in a folder, which is created where there is none.
     ///
     /// # Errors
-    /// The folder holds a model already, cannot be written, or the configuration cannot be said in `config.json`.
+    /// The folder holds a model already or a part of one, cannot be written, or the configuration cannot be said in
+    /// `config.json`.
     ///
     /// # Panics
     /// `dtype` is not one of F32, F16 and BF16.
@@ -79,9 +96,7 @@ impl Writer {
         assert!(matches!(dtype, Dtype::F32 | Dtype::F16 | Dtype::Bf16), "no type of weights");
         representable(config, dtype)?;
         std::fs::create_dir_all(directory).map_err(LmFault::io(directory))?;
-        if directory.join(CONFIG).exists() {
-            return Err(LmFault::Occupied { path: directory.to_owned() });
-        }
+        Self::check(directory)?;
         let mut writer = Self {
             directory: directory.to_owned(),
             config: config.clone(),
@@ -89,6 +104,7 @@ impl Writer {
             shards: Vec::new(),
             pending: BTreeMap::new(),
             index: BTreeMap::new(),
+            finished: false,
         };
         let parts = split(config.tensors(), dtype.size() as u64, limit);
         let count = parts.len();
@@ -107,16 +123,18 @@ impl Writer {
         let path = self.directory.join(format!("{name}.part"));
         let entries = tensors.iter().map(|(name, shape)| (name.as_str(), self.dtype, shape.as_slice()));
         let header = header_bytes(entries, &BTreeMap::from([("format".to_owned(), "pt".to_owned())]));
-        let mut file = File::create(&path).map_err(LmFault::io(&path))?;
-        file.write_all(&header).map_err(LmFault::io(&path))?;
+        let mut file = File::create_new(&path).map_err(LmFault::io(&path))?;
+        let written = file.write_all(&header).map_err(LmFault::io(&path));
+        let number = self.shards.len();
+        self.shards.push(Shard { file, name });
+        written?;
         let mut offset = header.len() as u64;
         for (tensor, shape) in tensors {
             let entries = shape.iter().product();
-            self.index.insert(tensor.clone(), self.shards.len());
-            self.pending.insert(tensor, (self.shards.len(), offset, entries));
+            self.index.insert(tensor.clone(), number);
+            self.pending.insert(tensor, (number, offset, entries));
             offset += (entries * self.dtype.size()) as u64;
         }
-        self.shards.push(Shard { file, name });
         Ok(())
     }
 
@@ -270,7 +288,7 @@ impl Writer {
     ///
     /// # Errors
     /// A tensor was not written, or a file cannot be.
-    pub fn finish(self) -> Result<u64, LmFault> {
+    pub fn finish(mut self) -> Result<u64, LmFault> {
         if let Some(tensor) = self.pending.keys().next() {
             return Err(LmFault::Unwritten { tensor: tensor.clone() });
         }
@@ -289,6 +307,7 @@ impl Writer {
             self.text(INDEX, &index)?;
         }
         self.text(CONFIG, &Json::Object(self.config.to_json(self.dtype)))?;
+        self.finished = true;
         Ok(bytes)
     }
 
@@ -296,6 +315,36 @@ impl Writer {
         let path = self.directory.join(name);
         std::fs::write(&path, format!("{content:#}\n")).map_err(LmFault::io(&path))
     }
+}
+
+impl Drop for Writer {
+    /// Removes what is no model. A file that stays is named when the folder is to be written to again.
+    fn drop(&mut self) {
+        if self.finished {
+            return;
+        }
+        for Shard { name, .. } in &self.shards {
+            let _ = std::fs::remove_file(self.directory.join(format!("{name}.part")));
+            let _ = std::fs::remove_file(self.directory.join(name));
+        }
+        // The folder had neither before the first shard was begun.
+        for name in [INDEX, CONFIG].iter().filter(|_| !self.shards.is_empty()) {
+            let _ = std::fs::remove_file(self.directory.join(name));
+        }
+    }
+}
+
+/// A file that belongs to a model, or to one whose writing was broken off.
+fn occupant(directory: &Path) -> Result<Option<String>, LmFault> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(directory).map_err(LmFault::io(directory))? {
+        let name = entry.map_err(LmFault::io(directory))?.file_name().to_string_lossy().into_owned();
+        let whole = name.strip_suffix(".part").unwrap_or(&name);
+        if name == CONFIG || whole.ends_with(".safetensors") || name.ends_with(".safetensors.index.json") {
+            found.push(name);
+        }
+    }
+    Ok(found.into_iter().min())
 }
 
 /// Tensors in order, a new part where the limit would be passed.

@@ -129,6 +129,8 @@ pub fn tokens(config: &Config, count: usize, seed: u64) -> Vec<u32> {
 /// The largest difference over the largest entry.
 pub fn relative(found: &[f32], expected: &[f32]) -> f64 {
     assert_eq!(found.len(), expected.len());
-    let largest = |values: &mut dyn Iterator<Item = f32>| values.map(|x| f64::from(x.abs())).fold(0.0, f64::max);
+    // What is no number counts as the largest, and stays.
+    let larger = |a: f64, b: f64| if a > b || a.is_nan() { a } else { b };
+    let largest = |values: &mut dyn Iterator<Item = f32>| values.map(|x| f64::from(x.abs())).fold(0.0, larger);
     largest(&mut found.iter().zip(expected).map(|(a, b)| a - b)) / largest(&mut expected.iter().copied()).max(1e-9)
 }
