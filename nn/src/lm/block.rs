@@ -78,12 +78,21 @@ impl Block {
         self.input_norm.len()
     }
 
+    /// Its matrices: those of attention, then those of the MLP.
+    pub fn matrices(&self) -> [&Matrix; 7] {
+        [&self.q, &self.k, &self.v, &self.o, &self.gate, &self.up, &self.down]
+    }
+
+    /// The same for writing.
+    pub fn matrices_mut(&mut self) -> [&mut Matrix; 7] {
+        [&mut self.q, &mut self.k, &mut self.v, &mut self.o, &mut self.gate, &mut self.up, &mut self.down]
+    }
+
     /// Stored numbers.
     pub fn parameters(&self) -> usize {
-        let matrices = [&self.q, &self.k, &self.v, &self.o, &self.gate, &self.up, &self.down];
         let biases = [&self.q_bias, &self.k_bias, &self.v_bias, &self.o_bias].into_iter().flatten();
         let vectors = biases.chain([&self.input_norm, &self.post_norm]);
-        matrices.iter().map(|m| m.data().len()).sum::<usize>() + vectors.map(Vec::len).sum::<usize>()
+        self.matrices().iter().map(|m| m.data().len()).sum::<usize>() + vectors.map(Vec::len).sum::<usize>()
     }
 
     /// The block, in place on the residual stream of tokens at `positions`; `cache` holds those before and learns these.
