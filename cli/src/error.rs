@@ -3,8 +3,11 @@
 use crate::exit::Exit;
 use secateur_bench_suites::error::BenchError;
 use secateur_bench_suites::plot::PlotError;
+use secateur_bench_suites::theory::StudyError;
 use secateur_check::CheckError;
 use secateur_nn::NnError;
+use secateur_nn::lm::LmFault;
+use secateur_prune::PruneError;
 use secateur_verify::VerifyError;
 use std::path::PathBuf;
 use thiserror::Error;
@@ -359,6 +362,10 @@ impl CliError {
             | CliError::Disagreement { .. }
             | CliError::Verify { source: VerifyError::Threads(_), .. }
             | CliError::Bench(BenchError::Start { .. } | BenchError::Wait(_)) => Exit::Fault,
+            CliError::Lm(LmFault::Stopped)
+            | CliError::Prune(PruneError::Stopped)
+            | CliError::Measuring { .. }
+            | CliError::Theory(StudyError::Stopped { .. } | StudyError::Interrupted { .. }) => Exit::Undecided,
             _ => Exit::BadInput,
         }
     }
