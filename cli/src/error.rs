@@ -9,6 +9,8 @@ use secateur_bench_suites::pruning::PruningError;
 use secateur_bench_suites::theory::StudyError;
 use secateur_check::CheckError;
 use secateur_nn::NnError;
+use secateur_nn::lm::LmFault;
+use secateur_prune::PruneError;
 use secateur_verify::VerifyError;
 use std::path::PathBuf;
 use thiserror::Error;
@@ -374,6 +376,8 @@ impl CliError {
             | CliError::Verify { source: VerifyError::Threads(_), .. }
             | CliError::Bench(BenchError::Start { .. } | BenchError::Wait(_)) => Exit::Fault,
             CliError::Stopped { .. }
+            | CliError::Lm(LmFault::Stopped)
+            | CliError::Prune(PruneError::Stopped)
             | CliError::Measuring { .. }
             | CliError::Pruning(PruningError::Stopped { .. })
             | CliError::Theory(StudyError::Stopped { .. } | StudyError::Interrupted { .. }) => Exit::Undecided,

@@ -1,21 +1,11 @@
 //! Ctrl-C: the first asks for an orderly end, the second ends at once.
 
 use crate::error::CliError;
-use crate::exit::Exit;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The exit code that shells give to a program that Ctrl-C ended.
 const ENDED_BY_INTERRUPT: i32 = 130;
-
-/// Ends the program at the first Ctrl-C, after `tidy` has left nothing behind and said what is kept.
-pub fn end(tidy: impl Fn() -> String + Send + 'static) -> Result<(), CliError> {
-    ctrlc::set_handler(move || {
-        eprintln!("error: {}", tidy());
-        std::process::exit(Exit::Undecided as i32);
-    })?;
-    Ok(())
-}
 
 /// A flag that the first Ctrl-C raises.
 pub fn listen() -> Result<Arc<AtomicBool>, CliError> {

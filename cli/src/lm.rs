@@ -10,7 +10,7 @@
 //! | neighbouring blocks become one | `flatten.rs` |
 //! | whole blocks go | `drop.rs` |
 //! | methods side by side | `compare.rs` |
-//! | what the first two of these ask and tell | `smaller.rs` |
+//! | what the first two of these ask, and tell | `smaller.rs`, `outcome.rs` |
 
 mod choices;
 mod compare;
@@ -19,6 +19,7 @@ mod flatten;
 mod generate;
 mod inspect;
 mod layer_game;
+mod outcome;
 mod perplexity;
 mod smaller;
 

@@ -4,6 +4,7 @@ use crate::error::CliError;
 use crate::interrupt;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use secateur_bench_suites::watcher::Watcher;
+use secateur_prune::depth;
 use secateur_verify::{Observer, Progress};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -46,7 +47,7 @@ impl Observer for Display {
     }
 }
 
-/// Shows which measurement of a study or experiment is running; Ctrl-C ends it after that.
+/// Shows which step of a study, experiment or method is running; Ctrl-C ends it after that.
 pub struct Steps {
     line: ProgressBar,
     stop: Arc<AtomicBool>,
@@ -71,6 +72,22 @@ impl Steps {
     /// Measurements that were done, and all, before the line is removed.
     pub fn done(&self) -> (usize, usize) {
         (self.line.position() as usize, self.line.length().unwrap_or(0) as usize)
+    }
+}
+
+impl Drop for Steps {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+impl depth::Progress for Steps {
+    fn step(&self, number: usize, all: usize, what: &str) {
+        self.measuring(number, all, what);
+    }
+
+    fn stop(&self) -> bool {
+        Watcher::stop(self)
     }
 }
 

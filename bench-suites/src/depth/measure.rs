@@ -1,20 +1,16 @@
 //! The model that is made smaller, its texts, and what is measured of a result.
 
 use super::config::Config;
-use crate::texts::Source;
+use crate::texts::{Source, fingerprint};
 use crate::theory::StudyError;
 use secateur_nn::NnError;
 use secateur_nn::lm::{Checkpoint, LmFault, Model, perplexity};
 use secateur_nn::safetensors::Dtype;
-use secateur_prune::depth::Sequences;
+use secateur_prune::PruneError;
+use secateur_prune::depth::{Progress, Sequences, Speed};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
-use std::time::Instant;
-
-/// Tokens that are read at once, and that are added one by one, when speed is measured.
-const TOKENS: [usize; 2] = [128, 64];
-/// Speed is that of the fastest of so many runs: others on the machine only slow it down.
-const RUNS: usize = 3;
+use std::slice::from_ref;
 
 /// What was measured of one model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -42,15 +38,6 @@ pub struct Measured {
     pub speed: Speed,
     /// Seconds that the method took.
     pub seconds: f64,
-}
-
-/// Tokens a second.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Speed {
-    /// Read together.
-    pub prefill: f64,
-    /// Added one by one.
-    pub decode: f64,
 }
 
 /// JSON knows no infinity: it is null.
@@ -83,9 +70,14 @@ pub(super) struct Subject {
 }
 
 impl Subject {
+    /// Reads the model and its texts; refuses sequences and windows that are longer than the model was made for.
     pub(super) fn load(config: &Config, base: &Path) -> Result<Self, StudyError> {
         let Config { text, model: folder, tokenizer, .. } = config;
         let checkpoint = Checkpoint::open(base.join(folder)).map_err(NnError::from)?;
+        let context = checkpoint.config().context;
+        if let Some(found) = [config.context, config.length].into_iter().find(|found| *found > context) {
+            return Err(NnError::from(LmFault::Context { context, found }).into());
+        }
         let model = Model::load(&checkpoint).map_err(NnError::from)?;
         let source = Source { base, text, model: folder, tokenizer: tokenizer.as_deref() };
         let [calibration, mut held_out] = source.parts(config.held_out, &model)?;
@@ -101,6 +93,11 @@ impl Subject {
         Ok(Sequences::draw(&self.calibration, config.sequences, config.length, self.bos, seed)?)
     }
 
+    /// What measurements depend on beside the configuration.
+    pub(super) fn fingerprint(&self) -> String {
+        fingerprint(&self.model, &[from_ref(&self.calibration), from_ref(&self.held_out)])
+    }
+
     /// Measures a model as it is after it was written and read back.
     pub(super) fn measure(
         &self,
@@ -108,6 +105,7 @@ impl Subject {
         label: &str,
         seed: u64,
         directory: &Path,
+        progress: &dyn Progress,
     ) -> Result<Measured, StudyError> {
         let io = |source| StudyError::Io { path: directory.to_owned(), source };
         let place = tempfile::Builder::new().prefix("model").tempdir_in(directory).map_err(io)?;
@@ -115,10 +113,15 @@ impl Subject {
         let bytes = model.save(&files, self.dtype).map_err(NnError::from)?;
         let read = || Model::load(&Checkpoint::open(&files)?);
         let stored = read().map_err(NnError::from)?;
-        let found = perplexity(&stored, &self.held_out, self.context, self.stride, self.bos, &|_, _| true);
+        let heard = |done: usize, all: usize| {
+            progress.step(done, all, "windows");
+            !progress.stop()
+        };
+        let found = perplexity(&stored, &self.held_out, self.context, self.stride, self.bos, &heard);
         let (perplexity, tokens) = match found {
             Ok(found) => (found.perplexity, found.tokens),
             Err(LmFault::Loss { tokens, .. }) => (f64::INFINITY, tokens),
+            Err(LmFault::Stopped) => return Err(PruneError::Stopped.into()),
             Err(fault) => return Err(NnError::from(fault).into()),
         };
         Ok(Measured {
@@ -131,29 +134,8 @@ impl Subject {
             tokens,
             parameters: stored.parameters(),
             bytes,
-            speed: self.speed(&stored).map_err(NnError::from)?,
+            speed: Speed::measure(&stored, progress)?,
             seconds: 0.0,
         })
-    }
-
-    /// Tokens a second on the beginning of the held-out text.
-    fn speed(&self, model: &Model) -> Result<Speed, LmFault> {
-        let room = model.config.context.min(self.held_out.len());
-        let [prompt, steps] = [TOKENS[0].min(room / 2).max(1), TOKENS[1].min(room / 2).max(1)];
-        if self.held_out.len() < prompt + steps {
-            return Err(LmFault::Short { expected: prompt + steps, found: self.held_out.len() });
-        }
-        let (read, added) = self.held_out.split_at(prompt);
-        let mut speed = Speed { prefill: 0.0, decode: 0.0 };
-        for _ in 0..RUNS {
-            let mut cache = model.cache();
-            let begin = Instant::now();
-            model.next(read, &mut cache);
-            speed.prefill = speed.prefill.max(prompt as f64 / begin.elapsed().as_secs_f64());
-            let begin = Instant::now();
-            added[..steps].iter().for_each(|token| drop(model.next(&[*token], &mut cache)));
-            speed.decode = speed.decode.max(steps as f64 / begin.elapsed().as_secs_f64());
-        }
-        Ok(speed)
     }
 }

@@ -41,20 +41,20 @@ pub struct Row {
 #[track_caller]
 pub fn rows(record: &Record) -> Vec<Row> {
     let original = record.measured.first().expect("the original is measured first");
-    let mut rows = vec![row(original, &[original])];
+    let mut rows = vec![row(original, &[original], record.vocab)];
     for variant in &record.config.methods {
         for blocks in &record.config.blocks {
             let of = |m: &&Measured| m.label == variant.label() && m.asked == *blocks;
             let found: Vec<&Measured> = record.measured.iter().skip(1).filter(of).collect();
             if !found.is_empty() {
-                rows.push(row(original, &found));
+                rows.push(row(original, &found, record.vocab));
             }
         }
     }
     rows
 }
 
-fn row(original: &Measured, found: &[&Measured]) -> Row {
+fn row(original: &Measured, found: &[&Measured], vocab: usize) -> Row {
     let first = found[0];
     let mean = |value: fn(&Measured) -> f64| found.iter().map(|m| value(m)).sum::<f64>() / found.len() as f64;
     let most = |value: fn(&Measured) -> f64| found.iter().map(|m| value(m)).fold(0.0, f64::max);
@@ -74,6 +74,6 @@ fn row(original: &Measured, found: &[&Measured]) -> Row {
         worst,
         speed: [most(|m| m.speed.prefill), most(|m| m.speed.decode)],
         seconds: mean(|m| m.seconds),
-        health: Health::of(original.perplexity, worst),
+        health: Health::of(original.perplexity, worst, vocab),
     }
 }

@@ -28,11 +28,12 @@ pub use methods::{Choice, Method};
 pub use pairs::Pairs;
 
 use crate::journal::{self, JournalError};
+use crate::texts::fingerprint;
 use crate::theory::StudyError;
 use crate::watcher::Watcher;
 use game::Layers;
 use secateur_nn::NnError;
-use secateur_nn::lm::{Block, Checkpoint, Model};
+use secateur_nn::lm::{Checkpoint, Model};
 use secateur_prune::layer_game::surrogate::{Fitted, Quality};
 use secateur_prune::layer_game::utility::Work;
 use secateur_prune::layer_game::{Mask, Utility, baselines};
@@ -47,7 +48,7 @@ pub struct Record {
     pub version: String,
     /// What was asked.
     pub config: Config,
-    /// A number of the model's weights and of the sequences, equal only where these are.
+    /// A number of the model, of the sequences and of the program's version, equal only where these are.
     pub fingerprint: String,
     /// Blocks of the model.
     pub blocks: usize,
@@ -138,7 +139,7 @@ struct Setting<'a> {
 impl Setting<'_> {
     /// Measures, and writes the record and the page. Masks that are on disk are not measured again.
     fn run(&self, directory: &Path, threads: usize, watcher: &dyn Watcher) -> Result<Record, StudyError> {
-        let fingerprint = fingerprint(self.model, self.texts);
+        let fingerprint = fingerprint(self.model, &[&self.texts.measured, &self.texts.held_out]);
         let measured = Utility::new(self.model, &self.texts.measured)?;
         let held_out = Utility::new(self.model, &self.texts.held_out)?;
         let origin = Origin { config: self.config, fingerprint: &fingerprint };
@@ -203,33 +204,12 @@ impl Setting<'_> {
     }
 }
 
-/// 64 bits of all weights and sequences.
-///
-/// # Source
-/// G. Fowler, L. C. Noll, K.-P. Vo: FNV-1a, here a word at a time.
-fn fingerprint(model: &Model, texts: &Texts) -> String {
-    let (mut hash, prime) = (0xcbf2_9ce4_8422_2325_u64, 0x100_0000_01b3);
-    let mut word = |word: u32| hash = (hash ^ u64::from(word)).wrapping_mul(prime);
-    let block = |block: &Block| -> Vec<u32> {
-        let numbers = block.matrices().into_iter().flat_map(|matrix| matrix.data());
-        numbers.chain(block.vectors().flatten()).map(|x| x.to_bits()).collect()
-    };
-    model.blocks.iter().flat_map(block).for_each(&mut word);
-    let head = model.head.iter().flat_map(|head| head.data());
-    model.embedding.data().iter().chain(head).chain(&model.norm).for_each(|x| word(x.to_bits()));
-    texts.measured.iter().chain(&texts.held_out).for_each(|sequence| {
-        word(sequence.len() as u32);
-        sequence.iter().for_each(|token| word(*token));
-    });
-    format!("{hash:016x}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::watcher::Silent;
     use secateur_linalg::random::Random;
-    use secateur_nn::lm::{Config as Sizes, Matrix};
+    use secateur_nn::lm::{Block, Config as Sizes, Matrix};
     use secateur_theory::game::shapley::shapley;
     use secateur_theory::game::{Game, Table};
     use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,13 +1,12 @@
 //! `secateur lm flatten`: neighbouring blocks become one.
 
-use super::smaller::Pair;
+use super::smaller::{Calibration, Pair, Recovery};
 use crate::error::CliError;
 use crate::exit::Exit;
 use clap::Args;
 use secateur_prune::depth::{Activations, Lora, Method, Params, Settings, write};
 use serde::Serialize;
 use std::path::PathBuf;
-use std::time::Instant;
 
 /// Bring a model to fewer blocks by making one of similar neighbours.
 ///
@@ -27,24 +26,18 @@ pub struct Arguments {
     /// flatten, flatten-naive (the channels that stay do not make up for the others), laco, slice.
     #[arg(long, value_name = "NAME", default_value = "flatten", value_parser = method)]
     method: Method,
-    /// Ridge for channels, in mean second moments of theirs.
-    #[arg(long, value_name = "X", default_value_t = Params::default().lambda)]
-    lambda: f64,
-    /// Calibrate on streams of the model as it is `compressed` so far, or of the `dense` original.
-    #[arg(long, value_name = "WHICH", default_value_t = Activations::Compressed)]
-    activations: Activations,
-    /// Refit output projections to the heads that stay, with this ridge in mean second moments of theirs.
+    /// Ridge for channels, in mean second moments of theirs [default: 10]; for flatten.
+    #[arg(long, value_name = "X")]
+    lambda: Option<f64>,
+    /// Calibrate on streams of the model as it is `compressed` so far, which is the default, or of the `dense` original; for
+    /// flatten and flatten-naive.
+    #[arg(long, value_name = "WHICH")]
+    activations: Option<Activations>,
+    /// Refit output projections to the heads that stay, with this ridge in mean second moments of theirs; for flatten.
     #[arg(long, value_name = "R")]
     refit: Option<f64>,
-    /// Train the result on the calibration text for so many epochs: low-rank additions to all matrices, then merged.
-    #[arg(long, value_name = "EPOCHS")]
-    recover: Option<usize>,
-    /// Rank of the additions.
-    #[arg(long, value_name = "N", default_value_t = Lora::default().rank, requires = "recover")]
-    rank: usize,
-    /// Size of the steps of their training.
-    #[arg(long, value_name = "X", default_value_t = Lora::default().rate, requires = "recover")]
-    rate: f64,
+    #[command(flatten)]
+    recovery: Recovery,
 }
 
 fn method(text: &str) -> Result<Method, String> {
@@ -54,37 +47,72 @@ fn method(text: &str) -> Result<Method, String> {
     found.ok_or_else(|| format!("expected {}; `drop-layers` has others", known.map(Method::name).join(", ")))
 }
 
+/// What was asked and used; missing is what a method does not read.
 #[derive(Serialize)]
 #[serde(rename_all = "kebab-case")]
 struct Asked {
-    calibration: String,
-    sequences: usize,
-    length: usize,
-    seed: u64,
     #[serde(flatten)]
-    params: Params,
+    calibration: Calibration,
+    seed: u64,
+    lambda: Option<f64>,
+    activations: Option<Activations>,
+    refit: Option<f64>,
+    compensate: Option<bool>,
     recover: Option<Lora>,
+}
+
+impl Arguments {
+    /// Refuses options that the method does not read.
+    fn refuse_idle(&self) -> Result<(), CliError> {
+        let full = self.method == Method::Flatten;
+        let flat = full || self.method == Method::FlattenNaive;
+        CliError::refuse_idle([
+            (self.lambda.is_some() && !full, "--lambda", "is of --method flatten"),
+            (self.refit.is_some() && !full, "--refit", "is of --method flatten"),
+            (self.activations.is_some() && !flat, "--activations", "are of --method flatten and flatten-naive"),
+        ])
+    }
+
+    fn settings(&self) -> Settings {
+        let Arguments { pair, blocks, method, lambda, activations, refit, recovery, .. } = self;
+        let usual = Params::default();
+        let params = Params {
+            lambda: lambda.unwrap_or(usual.lambda),
+            activations: activations.unwrap_or(usual.activations),
+            refit: *refit,
+            ..usual
+        };
+        let seed = pair.seed();
+        Settings { method: *method, blocks: *blocks, params, seed, recover: recovery.lora(seed) }
+    }
+}
+
+impl Asked {
+    fn of(settings: &Settings, calibration: Calibration) -> Self {
+        let Settings { method, params, seed, recover, .. } = *settings;
+        let full = method == Method::Flatten;
+        let flat = full || method == Method::FlattenNaive;
+        Self {
+            calibration,
+            seed,
+            lambda: full.then_some(params.lambda),
+            activations: flat.then_some(params.activations),
+            refit: params.refit,
+            compensate: flat.then_some(full),
+            recover,
+        }
+    }
 }
 
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
-    let Arguments { pair, blocks, calibration, method, lambda, activations, refit, recover, rank, rate } = arguments;
-    let begin = Instant::now();
+    arguments.refuse_idle()?;
+    let Arguments { pair, calibration, .. } = arguments;
+    let settings = arguments.settings();
     let mut task = pair.open()?;
+    settings.check(task.checkpoint.config().blocks)?;
     let sequences = task.sequences(calibration)?;
-    let params = Params { lambda: *lambda, activations: *activations, refit: *refit, ..Params::default() };
-    let seed = pair.seed();
-    let lora = |epochs| Lora { rank: *rank, rate: *rate, epochs, seed, ..Lora::default() };
-    let recover = recover.map(lora);
-    let settings = Settings { method: *method, blocks: *blocks, params, seed, recover };
-    let written = write(&task.checkpoint, &sequences, &settings, pair.out(), pair.dtype(&task.checkpoint))?;
-    let asked = Asked {
-        calibration: calibration.display().to_string(),
-        sequences: sequences.all().len(),
-        length: sequences.longest(),
-        seed,
-        params,
-        recover,
-    };
-    task.finish(&written, asked, Some(calibration), begin)
+    task.measure(Some((calibration, &sequences)))?;
+    let written = write(&task.checkpoint, Some(&sequences), &settings, task.target(), &task.display)?;
+    task.finish(&written, Asked::of(&settings, Calibration::of(calibration, &sequences)))
 }

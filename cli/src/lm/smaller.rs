@@ -1,16 +1,16 @@
-//! What `flatten` and `drop-layers` have in common: the model, where the result goes, calibration, and what is said at
-//! the end.
+//! What `flatten` and `drop-layers` have in common: the model, where the result goes, texts, recovery, and what is
+//! measured before and after.
 
+use super::outcome::{Measured, Record};
 use super::{answer, check_json, check_vocab_of, name, read_text};
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::interrupt;
+use crate::progress::Steps;
 use clap::{Args, ValueEnum};
-use secateur_nn::lm::{Checkpoint, Tokens, Writer};
+use secateur_nn::lm::{Checkpoint, Model, Tokens};
 use secateur_nn::safetensors::Dtype;
-use secateur_prune::depth::{Found, Health, Sequences, Similarity, Written, loss};
+use secateur_prune::depth::{Health, Lora, Sequences, Speed, Target, Written, finite_loss, loss};
 use serde::Serialize;
-use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -28,9 +28,15 @@ pub(super) struct Pair {
     /// A text that the models before and after are measured on; by default the calibration text.
     #[arg(long, value_name = "FILE")]
     text: Option<PathBuf>,
+    /// Do not measure tokens a second, for which first the original and then the result is in memory, whole.
+    #[arg(long)]
+    no_speed: bool,
     /// Write a record as JSON to a file, or to standard output with `-` instead of the table.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// No progress on standard error.
+    #[arg(long)]
+    quiet: bool,
     #[command(flatten)]
     texts: Texts,
 }
@@ -41,15 +47,37 @@ struct Texts {
     /// The tokenizer: tokenizer.json, or a file of llama2.c; by default the one beside the model.
     #[arg(long, value_name = "FILE")]
     tokenizer: Option<PathBuf>,
-    /// Sequences that are drawn from a text, without overlap; all that there are where they are fewer.
-    #[arg(long, value_name = "N", default_value_t = 128)]
-    sequences: usize,
-    /// Tokens of a sequence, the one that begins a text included; at most the model's context.
-    #[arg(long, value_name = "N", default_value_t = 2048)]
-    length: usize,
-    /// The seed by which sequences are drawn, and blocks by `random`.
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    seed: u64,
+    /// Sequences that are drawn from a text, without overlap; all that there are where they are fewer [default: 128].
+    #[arg(long, value_name = "N")]
+    sequences: Option<usize>,
+    /// Tokens of a sequence, the one that begins a text included; at most the model's context [default: 2048].
+    #[arg(long, value_name = "N")]
+    length: Option<usize>,
+    /// The seed by which sequences are drawn, and blocks by `random`, and recovery goes [default: 1].
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+}
+
+/// Training of the result.
+#[derive(Args)]
+pub(super) struct Recovery {
+    /// Train the result on the calibration text for so many epochs: low-rank additions to all matrices, then merged.
+    /// The whole model is in memory then.
+    #[arg(long, value_name = "EPOCHS", requires = "calibration")]
+    recover: Option<usize>,
+    /// Rank of the additions.
+    #[arg(long, value_name = "N", default_value_t = Lora::default().rank, requires = "recover")]
+    rank: usize,
+    /// Size of the steps of their training.
+    #[arg(long, value_name = "X", default_value_t = Lora::default().rate, requires = "recover")]
+    rate: f64,
+}
+
+impl Recovery {
+    /// Its parameters, where it is asked for.
+    pub(super) fn lora(&self, seed: u64) -> Option<Lora> {
+        self.recover.map(|epochs| Lora { rank: self.rank, rate: self.rate, epochs, seed, ..Lora::default() })
+    }
 }
 
 /// Types of weights.
@@ -70,84 +98,75 @@ impl Type {
     }
 }
 
-/// An opened model with its tokenizer.
+/// A calibration text, for records.
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct Calibration {
+    calibration: String,
+    sequences: usize,
+    length: usize,
+}
+
+impl Calibration {
+    pub(super) fn of(text: &Path, sequences: &Sequences) -> Self {
+        let (count, length) = (sequences.all().len(), sequences.longest());
+        Self { calibration: text.display().to_string(), sequences: count, length }
+    }
+}
+
+/// An opened model with its tokenizer, and what was measured of it.
 pub(super) struct Task<'a> {
     pair: &'a Pair,
     pub checkpoint: Checkpoint,
+    pub display: Steps,
     tokens: Option<Tokens>,
-}
-
-/// What was done.
-#[derive(Serialize)]
-#[serde(rename_all = "kebab-case")]
-struct Record<'a, S: Serialize> {
-    model: String,
-    out: String,
-    settings: S,
-    #[serde(flatten)]
-    written: &'a Written,
-    warnings: Vec<String>,
-    /// Missing where no text was named.
-    measured: Option<Measured>,
-    seconds: f64,
-    version: &'static str,
-}
-
-/// How well both models predict a text.
-#[derive(Serialize)]
-#[serde(rename_all = "kebab-case")]
-struct Measured {
-    text: String,
-    tokenizer: String,
-    sequences: usize,
-    length: usize,
-    bos: Option<u32>,
-    /// Before and after.
-    perplexity: [f64; 2],
-    health: Health,
+    begin: Instant,
+    /// The text that is measured on, and the original's loss.
+    measured: Option<(PathBuf, Sequences, f64)>,
+    speed: Option<Speed>,
 }
 
 impl Pair {
+    /// Opens the model, unless the result has no place to go.
     pub(super) fn open(&self) -> Result<Task<'_>, CliError> {
         check_json(self.json.as_deref())?;
-        Writer::check(&self.out)?;
-        let out = self.out.clone();
-        interrupt::end(move || stopped(&out))?;
-        let checkpoint = Checkpoint::open(&self.model)?;
-        Ok(Task { pair: self, checkpoint, tokens: None })
+        let (begin, checkpoint) = (Instant::now(), Checkpoint::open(&self.model)?);
+        let display = Steps::new(self.quiet)?;
+        self.target(&checkpoint).check()?;
+        Ok(Task { pair: self, checkpoint, display, tokens: None, begin, measured: None, speed: None })
+    }
+
+    /// Refuses options that would do nothing: those of texts without one, the seed where nothing is drawn.
+    pub(super) fn refuse_idle(&self, calibrated: bool, by_chance: bool) -> Result<(), CliError> {
+        let Texts { tokenizer, sequences, length, seed } = &self.texts;
+        let silent = !calibrated && self.text.is_none();
+        CliError::refuse_idle([
+            (silent && tokenizer.is_some(), "--tokenizer", "reads texts, and none is named"),
+            (silent && sequences.is_some(), "--sequences", "are drawn from a text, and none is named"),
+            (silent && length.is_some(), "--length", "is of sequences of a text, and none is named"),
+            (silent && !by_chance && seed.is_some(), "--seed", "draws sequences of a text, and none is named"),
+        ])
     }
 
     pub(super) fn seed(&self) -> u64 {
-        self.texts.seed
+        self.texts.seed.unwrap_or(1)
     }
 
-    pub(super) fn out(&self) -> &Path {
-        &self.out
-    }
-
-    pub(super) fn dtype(&self, checkpoint: &Checkpoint) -> Dtype {
-        self.dtype.map_or_else(|| checkpoint.dtype(), Type::dtype)
+    pub(super) fn target(&self, checkpoint: &Checkpoint) -> Target<'_> {
+        let dtype = self.dtype.map_or_else(|| checkpoint.dtype(), Type::dtype);
+        Target { directory: &self.out, dtype }
     }
 }
 
-/// Removes what was begun in a folder that held no model, and says what is there.
-fn stopped(out: &Path) -> String {
-    if out.join("config.json").exists() {
-        return format!("stopped; the model is in {}, and was not measured", out.display());
+impl<'a> Task<'a> {
+    /// Where the result goes.
+    pub(super) fn target(&self) -> Target<'a> {
+        self.pair.target(&self.checkpoint)
     }
-    for file in std::fs::read_dir(out).into_iter().flatten().flatten() {
-        if file.file_name().to_string_lossy().ends_with(".safetensors.part") {
-            // What stays is named by the next run.
-            let _ = std::fs::remove_file(file.path());
-        }
-    }
-    "stopped; no model was written".to_owned()
-}
 
-impl Task<'_> {
     /// Sequences of a text.
     pub(super) fn sequences(&mut self, text: &Path) -> Result<Sequences, CliError> {
-        let Texts { tokenizer, sequences, length, seed } = &self.pair.texts;
+        let Texts { tokenizer, sequences, length, .. } = &self.pair.texts;
         let config = self.checkpoint.config();
         let tokens = match self.tokens.take() {
             Some(tokens) => tokens,
@@ -158,24 +177,53 @@ impl Task<'_> {
         };
         check_vocab_of(config.vocab, &tokens)?;
         let all = tokens.encode(&read_text(text)?, false)?;
-        let room = (*length).min(config.context);
         let bos = config.bos.filter(|bos| (*bos as usize) < config.vocab);
         // A short text is one sequence.
-        let drawn = Sequences::draw(&all, *sequences, room.min(all.len() + bos.iter().len()), bos, *seed);
+        let length = length.unwrap_or(2048).min(config.context).min((all.len() + bos.iter().len()).max(2));
+        let drawn = Sequences::draw(&all, sequences.unwrap_or(128), length, bos, self.pair.seed());
         self.tokens = Some(tokens);
         Ok(drawn?)
     }
 
+    /// Measures the original, before anything is done to it; what does not predict its texts is refused.
+    pub(super) fn measure(&mut self, calibration: Option<(&Path, &Sequences)>) -> Result<(), CliError> {
+        let calibrated = match calibration {
+            Some((text, sequences)) => {
+                let loss = finite_loss(&self.checkpoint, sequences, &self.display)?;
+                Some((text.to_owned(), sequences.clone(), loss))
+            }
+            None => None,
+        };
+        self.measured = match &self.pair.text {
+            Some(text) => {
+                let sequences = self.sequences(text)?;
+                let loss = finite_loss(&self.checkpoint, &sequences, &self.display)?;
+                Some((text.clone(), sequences, loss))
+            }
+            None => calibrated,
+        };
+        self.speed = self.speed_of(&self.checkpoint)?;
+        Ok(())
+    }
+
+    fn speed_of(&self, checkpoint: &Checkpoint) -> Result<Option<Speed>, CliError> {
+        if self.pair.no_speed {
+            return Ok(None);
+        }
+        Ok(Some(Speed::measure(&Model::load(checkpoint)?, &self.display)?))
+    }
+
     /// Measures the result, read back from its files, and tells what was done.
-    pub(super) fn finish(
-        mut self,
-        written: &Written,
-        settings: impl Serialize,
-        calibration: Option<&Path>,
-        begin: Instant,
-    ) -> Result<Exit, CliError> {
-        let text = self.pair.text.clone().or_else(|| calibration.map(Path::to_owned));
-        let measured = text.map(|text| self.measure(&text)).transpose()?;
+    pub(super) fn finish(self, written: &Written, settings: impl Serialize) -> Result<Exit, CliError> {
+        let after = Checkpoint::open(&self.pair.out)?;
+        let measured = match &self.measured {
+            Some((text, sequences, before)) => {
+                let perplexity = [before.exp(), loss(&after, sequences, &self.display)?.exp()];
+                Some(self.predicted(text, sequences, perplexity))
+            }
+            None => None,
+        };
+        let speed = self.speed.zip(self.speed_of(&after)?).map(|(before, after)| [before, after]);
         let record = Record {
             model: self.pair.model.display().to_string(),
             out: self.pair.out.display().to_string(),
@@ -183,99 +231,29 @@ impl Task<'_> {
             written,
             warnings: written.report.warnings(),
             measured,
-            seconds: begin.elapsed().as_secs_f64(),
+            speed,
+            threads: rayon::current_num_threads(),
+            seconds: self.begin.elapsed().as_secs_f64(),
             version: env!("CARGO_PKG_VERSION"),
         };
+        self.display.clear();
         answer(self.pair.json.as_deref(), &record, &record.table())
     }
 
-    fn measure(&mut self, text: &Path) -> Result<Measured, CliError> {
-        let sequences = self.sequences(text)?;
-        let after = Checkpoint::open(&self.pair.out)?;
-        let perplexity = [loss(&self.checkpoint, &sequences)?.exp(), loss(&after, &sequences)?.exp()];
+    fn predicted(&self, text: &Path, sequences: &Sequences, perplexity: [f64; 2]) -> Measured {
+        let config = self.checkpoint.config();
         let begun = sequences.all().first().and_then(|tokens| tokens.first()).copied();
-        Ok(Measured {
+        let bos = config.bos.filter(|bos| begun == Some(*bos));
+        let context = sequences.longest();
+        Measured {
             text: text.display().to_string(),
             tokenizer: self.tokens.as_ref().map(name).unwrap_or_default(),
             sequences: sequences.all().len(),
-            length: sequences.longest(),
-            bos: self.checkpoint.config().bos.filter(|bos| begun == Some(*bos)),
+            context,
+            stride: context - bos.iter().len(),
+            bos,
             perplexity,
-            health: Health::of(perplexity[0], perplexity[1]),
-        })
-    }
-}
-
-impl<S: Serialize> Record<'_, S> {
-    fn table(&self) -> String {
-        let Written { report, bytes } = self.written;
-        let mut text = found(&report.found);
-        let [before, after] = report.blocks;
-        // Writing to a string does not fail.
-        let _ = writeln!(text, "blocks      {before} → {after}");
-        let [before, after] = report.parameters;
-        let _ = writeln!(text, "parameters  {before} → {after}");
-        let [before, after] = bytes;
-        let _ = writeln!(text, "bytes       {before} → {after}");
-        if let Some(Measured { perplexity: [before, after], health, sequences, length, text: file, .. }) =
-            &self.measured
-        {
-            let _ =
-                writeln!(text, "perplexity  {before:.4} → {after:.4} ({sequences} sequences of {length} from {file})");
-            if *health == Health::Collapsed {
-                let _ = writeln!(text, "collapsed: the model no longer predicts this text");
-            }
-        }
-        let _ = writeln!(text, "seconds     {:.2}", self.seconds);
-        for warning in &self.warnings {
-            let _ = writeln!(text, "warning: {warning}");
-        }
-        text
-    }
-}
-
-fn found(found: &Found) -> String {
-    let mut text = String::new();
-    match found {
-        Found::Flattened(flattened) => {
-            text.push_str(&cosines(&flattened.similarity));
-            for group in &flattened.groups {
-                let (first, last) = (group.blocks.start, group.blocks.end - 1);
-                let _ = writeln!(
-                    text,
-                    "blocks {first} to {last} are one: key heads {:?}, channels of each {:?}, {:.1} % of the MLPs lost",
-                    group.heads,
-                    group.channels,
-                    100.0 * group.error
-                );
-            }
-        }
-        Found::Dropped(dropped) => {
-            let _ = writeln!(text, "blocks that stay: {:?}", dropped.kept);
-        }
-        Found::Sliced(sliced) => {
-            let share = 100.0 * sliced.share;
-            let _ = writeln!(text, "width {} with {share:.2} % of the normed streams' second moment", sliced.width);
-        }
-        Found::Merged(merged) => {
-            for group in merged.groups.iter().filter(|group| group.len() > 1) {
-                let _ = writeln!(text, "blocks {} to {} are one", group.start, group.end - 1);
-            }
-            let _ = writeln!(text, "last streams have cosine {:.4} with the original's", merged.similarity);
+            health: Health::of(perplexity[0], perplexity[1], config.vocab),
         }
     }
-    text
-}
-
-/// $S$ with two digits, a row for every depth.
-fn cosines(similarity: &Similarity) -> String {
-    let mut text =
-        String::from("cosines between the streams before blocks, in hundredths; the last is the one after all\n");
-    for i in 0..=similarity.blocks() {
-        for j in 0..=similarity.blocks() {
-            let _ = write!(text, "{:4}", (100.0 * similarity.at(i, j)).round());
-        }
-        text.push('\n');
-    }
-    text
 }

@@ -97,15 +97,20 @@ impl Block {
         self.input_norm.len()
     }
 
+    /// Its matrices: those of attention, then those of the MLP.
+    pub fn matrices(&self) -> [&Matrix; 7] {
+        [&self.q, &self.k, &self.v, &self.o, &self.gate, &self.up, &self.down]
+    }
+
+    /// The same for writing.
+    pub fn matrices_mut(&mut self) -> [&mut Matrix; 7] {
+        [&mut self.q, &mut self.k, &mut self.v, &mut self.o, &mut self.gate, &mut self.up, &mut self.down]
+    }
+
     /// Stored numbers.
     pub fn parameters(&self) -> usize {
         let matrices = self.matrices().map(|matrix| matrix.data().len());
         matrices.iter().sum::<usize>() + self.vectors().map(Vec::len).sum::<usize>()
-    }
-
-    /// Its matrices: queries, keys, values, outputs, gate, up and down projection.
-    pub fn matrices(&self) -> [&Matrix; 7] {
-        [&self.q, &self.k, &self.v, &self.o, &self.gate, &self.up, &self.down]
     }
 
     /// Its shifts, and the scales of its norms.

@@ -193,8 +193,27 @@ pub enum PruneError {
         /// The weight.
         tensor: String,
     },
+    /// The caller asked to stop.
+    #[error("stopped")]
+    Stopped,
+    /// A number that is too small.
+    #[error("{what}: expected {least} or more, found {found}")]
+    AtLeast {
+        /// The setting.
+        what: &'static str,
+        /// The least that makes sense.
+        least: usize,
+        /// What was asked for.
+        found: usize,
+    },
+    /// A language model whose perplexity is not finite whichever block goes next.
+    #[error("whichever block goes after {removed:?}, the perplexity on these sequences is not finite")]
+    NoRemoval {
+        /// Blocks that went before, in the order in which they did.
+        removed: Vec<usize>,
+    },
     /// A language model whose perplexity is not finite on the sequences at hand.
-    #[error("without blocks {removed:?} the perplexity on these sequences is not finite")]
+    #[error("the perplexity {} on these sequences is not finite", which(.removed))]
     Perplexity {
         /// The blocks that were removed.
         removed: Vec<usize>,
@@ -235,4 +254,9 @@ pub enum PruneError {
     /// The training that was handed in failed.
     #[error("training failed: {0}")]
     Training(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// The whole model, or the one without some blocks.
+fn which(removed: &[usize]) -> String {
+    if removed.is_empty() { "of the whole model".to_owned() } else { format!("without blocks {removed:?}") }
 }

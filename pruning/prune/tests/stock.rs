@@ -3,7 +3,7 @@
 
 use secateur_nn::lm::{Checkpoint, Model};
 use secateur_nn::safetensors::Dtype;
-use secateur_prune::depth::{Method, Params, Sequences, Settings, write};
+use secateur_prune::depth::{Method, Params, Sequences, Settings, Silent, Target, write};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -28,7 +28,9 @@ fn written(place: &Path) -> Vec<String> {
         for method in Method::ALL {
             let settings = Settings { method, blocks: 2, params: Params::default(), seed: 1, recover: None };
             let name = format!("{model}-{method}");
-            write(&checkpoint, &sequences, &settings, &place.join(&name), Dtype::F32).unwrap();
+            let directory = place.join(&name);
+            let target = Target { directory: &directory, dtype: Dtype::F32 };
+            write(&checkpoint, Some(&sequences), &settings, target, &Silent).unwrap();
             names.push(name);
         }
     }

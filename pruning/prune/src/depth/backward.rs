@@ -2,22 +2,14 @@
 //!
 //! Streams in front of blocks are kept; what a block computes inside is computed again when its turn comes.
 
+use super::progress::Progress;
+use crate::error::PruneError;
 use rayon::prelude::*;
 use secateur_linalg::gemm::{View, gemm};
 use secateur_nn::lm::{Block, HeadNorms, Matrix, Model, Positions, Rope, add, norm};
 
-/// Derivatives of the matrices of one block, in the order of [`matrices`].
+/// Derivatives of the matrices of one block, in the order of [`Block::matrices`].
 pub type Slopes = [Vec<f32>; 7];
-
-/// The matrices of a block.
-pub fn matrices(block: &Block) -> [&Matrix; 7] {
-    block.matrices()
-}
-
-/// The same for writing.
-pub fn matrices_mut(block: &mut Block) -> [&mut Matrix; 7] {
-    [&mut block.q, &mut block.k, &mut block.v, &mut block.o, &mut block.gate, &mut block.up, &mut block.down]
-}
 
 /// The sum of $-\ln p$ over a sequence's tokens after the first, and its derivatives for every block.
 pub fn slopes(model: &Model, tokens: &[u32]) -> (f64, Vec<Slopes>) {
@@ -214,8 +206,16 @@ fn product(a: View<'_, f32>, b: View<'_, f32>) -> Vec<f32> {
 }
 
 /// The sums over sequences, side by side, added in their order.
-pub fn summed(model: &Model, sequences: &[&Vec<u32>]) -> (f64, Vec<Slopes>) {
-    let found: Vec<(f64, Vec<Slopes>)> = sequences.par_iter().map(|tokens| slopes(model, tokens)).collect();
+///
+/// # Errors
+/// The caller stopped.
+pub fn summed(
+    model: &Model,
+    sequences: &[&Vec<u32>],
+    progress: &dyn Progress,
+) -> Result<(f64, Vec<Slopes>), PruneError> {
+    let one = |tokens: &&Vec<u32>| progress.go_on().map(|()| slopes(model, tokens));
+    let found = sequences.par_iter().map(one).collect::<Result<Vec<(f64, Vec<Slopes>)>, PruneError>>()?;
     let mut found = found.into_iter();
     let (mut loss, mut sum) = found.next().unwrap_or_default();
     for (more, slopes) in found {
@@ -224,7 +224,7 @@ pub fn summed(model: &Model, sequences: &[&Vec<u32>]) -> (f64, Vec<Slopes>) {
             add(sum, slopes);
         }
     }
-    (loss, sum)
+    Ok((loss, sum))
 }
 
 #[cfg(test)]
@@ -252,7 +252,7 @@ mod tests {
                     let expected: f64 = slopes.iter().zip(&along).map(|(d, a)| f64::from(d * a)).sum();
                     let at = |step: f32| {
                         let mut moved = model.clone();
-                        let weights = matrices_mut(&mut moved.blocks[block]);
+                        let weights = moved.blocks[block].matrices_mut();
                         let weights = weights.into_iter().nth(part).expect("one of seven").data_mut();
                         weights.iter_mut().zip(&along).for_each(|(w, a)| *w += step * a);
                         let end = moved.streams(&text[..7]).pop().expect("a stream");

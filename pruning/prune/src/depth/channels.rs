@@ -6,7 +6,9 @@
 //!    = \operatorname*{argmin}_W \ \mathrm E \lVert \psi^\top W_D - \psi^\top S W \rVert^2 + \lambda \lVert W - S^\top W_D \rVert^2 . $$
 
 use super::gram::Gram;
+use super::progress::Progress;
 use super::streams::Streams;
+use crate::error::PruneError;
 use rayon::prelude::*;
 use secateur_linalg::definite::Definite;
 use secateur_linalg::gemm::{View, gemm};
@@ -76,15 +78,19 @@ pub fn compensated(moments: &[f64], kept: &[usize], weights: &Matrix, lambda: f6
 }
 
 /// $C$ of a block's MLP on calibration tokens, behind the block's own attention; `None` where an entry is not finite.
-pub fn moments(block: &Block, streams: &Streams) -> Option<Vec<f64>> {
+///
+/// # Errors
+/// The caller stopped.
+pub fn moments(block: &Block, streams: &Streams, progress: &dyn Progress) -> Result<Option<Vec<f64>>, PruneError> {
     let mut gram = Gram::new(block.inner());
     for stream in streams.all() {
+        progress.go_on()?;
         let mut stream = stream.clone();
         let attended = block.attention(&streams.normed(&stream), &streams.positions(&stream), None);
         add(&mut stream, &attended);
         gram.add(&block.activations(&streams.normed(&stream)));
     }
-    gram.mean()
+    Ok(gram.mean())
 }
 
 /// The block with these channels only, and another down projection.

@@ -1,23 +1,24 @@
 //! Baselines that remove whole blocks: by influence, by size, by chance.
 
-use super::similarity::Similarity;
+use super::method::check_depth;
+use super::progress::Progress;
+use super::scores::{influence, magnitude};
 use super::source::Source;
 use super::streams::Sequences;
 use crate::budget::keep_largest;
 use crate::error::PruneError;
 use secateur_linalg::random::Random;
-use secateur_nn::lm::Block;
 use serde::Serialize;
 
 /// By what blocks are removed that are scored once.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Removal<'a> {
-    /// The least influence, $1 - S_{l,l+1}$, on these sequences.
+    /// The least [`influence`] on these sequences.
     ///
     /// # Source
     /// ShortGPT, arXiv 2403.03853.
     Influence(&'a Sequences),
-    /// The least mean of $\lvert w \rvert$ over the matrices of weights, as they are stored.
+    /// The least [`magnitude`] of weights as they are stored.
     Magnitude,
     /// By chance.
     Random {
@@ -40,17 +41,23 @@ pub struct Dropped {
 /// Removes blocks until so many are left; of equal scores the later ones go.
 ///
 /// # Errors
-/// The model cannot be read or does not know a token; the depth is 0 or more than it has.
-pub fn dropped(source: &impl Source, depth: usize, removal: Removal<'_>) -> Result<Dropped, PruneError> {
+/// The model cannot be read or does not know a token; the depth is 0 or more than it has; a stream is not finite where
+/// streams are looked at; the caller stopped.
+pub fn dropped(
+    source: &impl Source,
+    depth: usize,
+    removal: Removal<'_>,
+    progress: &dyn Progress,
+) -> Result<Dropped, PruneError> {
     let blocks = source.config().blocks;
-    if !(1..=blocks).contains(&depth) {
-        return Err(PruneError::Depth { found: depth, blocks });
-    }
+    check_depth(depth, blocks)?;
+    let size = |block| {
+        progress.begin(block, blocks, "weights of blocks")?;
+        Ok(magnitude(&source.block(block)?))
+    };
     let scores: Vec<f64> = match removal {
-        Removal::Influence(sequences) => Similarity::measure(source, sequences)?.influence(),
-        Removal::Magnitude => {
-            (0..blocks).map(|block| Ok(magnitude(&source.block(block)?))).collect::<Result<_, PruneError>>()?
-        }
+        Removal::Influence(sequences) => influence(source, sequences, progress)?,
+        Removal::Magnitude => (0..blocks).map(size).collect::<Result<_, PruneError>>()?,
         Removal::Random { seed } => Random::new(seed).permutation(blocks).into_iter().map(|at| at as f64).collect(),
     };
     let kept = keep_largest(&scores, depth);
@@ -69,18 +76,12 @@ pub fn listed(blocks: usize, removed: &[usize]) -> Result<Dropped, PruneError> {
     Ok(Dropped { kept, scores: None, order: Some(removed.to_vec()) })
 }
 
-/// The mean of $\lvert w \rvert$ over a block's matrices.
-fn magnitude(block: &Block) -> f64 {
-    let matrices = block.matrices();
-    let entries: usize = matrices.iter().map(|matrix| matrix.data().len()).sum();
-    let sum: f64 = matrices.iter().flat_map(|matrix| matrix.data()).map(|w| f64::from(w.abs())).sum();
-    sum / entries.max(1) as f64
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::depth::progress::Silent;
     use crate::depth::testing::{Shape, tokens};
+    use secateur_nn::lm::Block;
 
     #[test]
     fn what_does_little_goes_first() {
@@ -92,19 +93,19 @@ mod tests {
             o_bias.iter_mut().chain(down_bias).flatten().for_each(|b| *b *= factor);
         }
         let sequences = Sequences::new(vec![tokens(&model.config, 30, 1)]).expect("tokens");
-        let kept = |removal, depth| dropped(&model, depth, removal).expect("a depth").kept;
+        let kept = |removal, depth| dropped(&model, depth, removal, &Silent).expect("a depth").kept;
         assert_eq!(kept(Removal::Influence(&sequences), 4), [0, 1, 3, 4]);
         assert_eq!(kept(Removal::Influence(&sequences), 3), [0, 1, 4]);
         assert_eq!(kept(Removal::Magnitude, 3), [0, 1, 4]);
         assert_eq!(kept(Removal::Magnitude, 5), [0, 1, 2, 3, 4]);
-        assert!(dropped(&model, 0, Removal::Magnitude).is_err());
-        assert!(dropped(&model, 6, Removal::Magnitude).is_err());
+        assert!(dropped(&model, 0, Removal::Magnitude, &Silent).is_err());
+        assert!(dropped(&model, 6, Removal::Magnitude, &Silent).is_err());
     }
 
     #[test]
     fn chance_repeats_and_reaches_every_block() {
         let model = Shape::small(5).model(6);
-        let kept = |seed| dropped(&model, 4, Removal::Random { seed }).expect("a depth").kept;
+        let kept = |seed| dropped(&model, 4, Removal::Random { seed }, &Silent).expect("a depth").kept;
         assert_eq!(kept(3), kept(3));
         let gone = |seed| (0..5).find(|block| !kept(seed).contains(block)).expect("one block went");
         let seen: std::collections::BTreeSet<usize> = (0..60).map(gone).collect();

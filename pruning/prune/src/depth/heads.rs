@@ -2,8 +2,10 @@
 
 use super::channels::compensated;
 use super::gram::Gram;
+use super::progress::Progress;
 use super::streams::Streams;
 use crate::budget::keep_largest;
+use crate::error::PruneError;
 use secateur_nn::lm::{Block, Matrix};
 
 /// What every query head adds, in the mean over calibration tokens, with the entries of its output taken one by one:
@@ -12,9 +14,12 @@ use secateur_nn::lm::{Block, Matrix};
 ///
 /// with $a_{i,t}$ the output of head $i$ as a row and $W_{O,i}$ the rows of the output projection that it meets.
 ///
+/// # Errors
+/// The caller stopped.
+///
 /// # Source
 /// FlattenGPT, step D.
-pub fn importance(block: &Block, streams: &Streams) -> Vec<f64> {
+pub fn importance(block: &Block, streams: &Streams, progress: &dyn Progress) -> Result<Vec<f64>, PruneError> {
     let dim = block.head_dim;
     let mut squares = vec![0.0f64; block.o.cols()];
     for row in 0..block.o.rows() {
@@ -22,6 +27,7 @@ pub fn importance(block: &Block, streams: &Streams) -> Vec<f64> {
     }
     let (mut sums, mut tokens) = (vec![0.0; block.heads], 0);
     for stream in streams.all() {
+        progress.go_on()?;
         let outputs = block.head_outputs(&streams.normed(stream), &streams.positions(stream), None);
         for row in outputs.chunks_exact(squares.len()) {
             let heads = row.chunks_exact(dim).zip(squares.chunks_exact(dim));
@@ -33,7 +39,7 @@ pub fn importance(block: &Block, streams: &Streams) -> Vec<f64> {
         }
     }
     sums.iter_mut().for_each(|sum| *sum /= tokens.max(1) as f64);
-    sums
+    Ok(sums)
 }
 
 /// The key heads whose query heads are the most important together, ascending: `count` of them.
@@ -79,19 +85,30 @@ fn spread(kept: &[usize], size: usize) -> Vec<usize> {
 /// ridge.
 ///
 /// `ridge` is a share of the mean of the diagonal of the outputs' second moments.
-pub fn refitted(block: &Block, kept: &[usize], streams: &Streams, ridge: f64) -> Option<Matrix> {
+///
+/// # Errors
+/// The caller stopped.
+pub fn refitted(
+    block: &Block,
+    kept: &[usize],
+    streams: &Streams,
+    ridge: f64,
+    progress: &dyn Progress,
+) -> Result<Option<Matrix>, PruneError> {
     let mut gram = Gram::new(block.o.cols());
     for stream in streams.all() {
+        progress.go_on()?;
         gram.add(&block.head_outputs(&streams.normed(stream), &streams.positions(stream), None));
     }
-    let moments = gram.mean()?;
+    let Some(moments) = gram.mean() else { return Ok(None) };
     let lambda = super::channels::ridge(&moments, block.o.cols(), ridge);
-    compensated(&moments, &entries(block, kept), &block.o, lambda)
+    Ok(compensated(&moments, &entries(block, kept), &block.o, lambda))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::depth::progress::Silent;
     use crate::depth::testing::{Shape, relative, shapes, tokens};
     use crate::depth::{Sequences, absorb, beside};
     use proptest::prelude::*;
@@ -117,7 +134,7 @@ mod tests {
             for row in block.o.data_mut().chunks_exact_mut(shape.blocks * shape.kv_heads * size) {
                 row[size..].fill(0.0);
             }
-            let scores = importance(&block, &streams);
+            let scores = importance(&block, &streams, &Silent).expect("not stopped");
             prop_assert!(scores[..shape.shared].iter().all(|f| *f > 0.0) && scores[shape.shared..].iter().all(|f| *f == 0.0));
             let kept = best(&scores, shape.shared, shape.kv_heads);
             prop_assert_eq!(kept[0], 0);
@@ -132,10 +149,10 @@ mod tests {
         #[test]
         fn refitting_brings_attention_closer(shape in shapes(), seed in 0..999u64) {
             let (block, streams) = wide(&shape, seed);
-            let kept = best(&importance(&block, &streams), shape.shared, shape.kv_heads);
+            let kept = best(&importance(&block, &streams, &Silent).expect("not stopped"), shape.shared, shape.kv_heads);
             let plain = keep_heads(&block, &kept);
             let ridge = 1e-3;
-            let o = refitted(&block, &kept, &streams, ridge).expect("definite");
+            let o = refitted(&block, &kept, &streams, ridge, &Silent).expect("not stopped").expect("definite");
             let fitted = Block { o, ..plain.clone() };
             let apart = |small: &Block| streams.all().iter().map(|stream| {
                 let (a, b) = (attended(small, &streams, stream), attended(&block, &streams, stream));
@@ -149,7 +166,7 @@ mod tests {
     #[test]
     fn importance_by_hand() {
         let (block, streams) = wide(&Shape { shared: 1, kv_heads: 1, ..Shape::small(2) }, 3);
-        let found = importance(&block, &streams);
+        let found = importance(&block, &streams, &Silent).expect("not stopped");
         let mut expected = vec![0.0; 2];
         for stream in streams.all() {
             let outputs = block.head_outputs(&streams.normed(stream), &streams.positions(stream), None);

@@ -2,11 +2,14 @@
 //!
 //! $$ \theta_l \leftarrow \theta_l + \sum_{k=1}^{m} (\theta_{l+k} - \theta_l), \qquad \text{blocks } l+1, \dots, l+m \text{ go.} $$
 
+use super::method::check_depth;
+use super::progress::Progress;
+use super::scores::cosine;
 use super::similarity::Grouping;
 use super::streams::Sequences;
 use crate::error::PruneError;
 use rayon::prelude::*;
-use secateur_nn::lm::{Block, HeadNorms, Matrix, Model, Positions};
+use secateur_nn::lm::{Block, HeadNorms, Matrix, Model};
 use serde::Serialize;
 
 /// Blocks that collapse at a time, with the one that stays.
@@ -35,17 +38,20 @@ pub struct Merged {
 /// streams on calibration tokens and the original's is above a threshold; then the sweep moves on by two blocks.
 ///
 /// # Errors
-/// The model has no row for a token; the depth is 0 or more than it has.
+/// The model has no row for a token; the depth is 0 or more than it has; the caller stopped.
 ///
 /// # Source
 /// LaCo, arXiv 2402.11187, algorithm 1. It stops at any depth above its threshold; ours begins at 0.95 and falls by
 /// 0.05 with every sweep that changes nothing, so that the depth is the one asked for, and the last collapse is as
 /// small as that takes.
-pub fn merged(model: &Model, sequences: &Sequences, depth: usize) -> Result<(Model, Merged), PruneError> {
+pub fn merged(
+    model: &Model,
+    sequences: &Sequences,
+    depth: usize,
+    progress: &dyn Progress,
+) -> Result<(Model, Merged), PruneError> {
     let blocks = model.blocks.len();
-    if !(1..=blocks).contains(&depth) {
-        return Err(PruneError::Depth { found: depth, blocks });
-    }
+    check_depth(depth, blocks)?;
     sequences.all().iter().try_for_each(|tokens| model.check(tokens))?;
     let original = ends(model, sequences);
     let (mut current, mut similarity, mut threshold) = (model.clone(), 1.0, THRESHOLD);
@@ -54,6 +60,7 @@ pub fn merged(model: &Model, sequences: &Sequences, depth: usize) -> Result<(Mod
         let before = groups.len();
         let mut at = before.saturating_sub(2) as isize;
         while at >= 0 && groups.len() > depth {
+            progress.begin(blocks - groups.len(), blocks - depth, "blocks that collapse")?;
             let first = at as usize;
             let end = (first + TOGETHER).min(groups.len()).min(first + 1 + groups.len() - depth);
             let candidate = collapsed(&current, first, end);
@@ -133,26 +140,20 @@ fn sum_of_differences(block: &Block, rest: &[Block]) -> Block {
 
 /// The last stream of every sequence.
 fn ends(model: &Model, sequences: &Sequences) -> Vec<Vec<f32>> {
-    let end = |tokens: &Vec<u32>| {
-        let positions = Positions::new(&model.config, 0..tokens.len());
-        let mut stream = model.embed(tokens);
-        model.blocks.iter().for_each(|block| block.forward(&mut stream, &positions, None, &model.config));
-        stream
-    };
-    sequences.all().par_iter().map(end).collect()
+    let all = vec![true; model.blocks.len()];
+    sequences.all().par_iter().map(|tokens| model.onwards(model.embed(tokens), 0, &all)).collect()
 }
 
 /// The mean over tokens of the cosine between two streams.
 fn mean_cosine(a: &[Vec<f32>], b: &[Vec<f32>], width: usize) -> f64 {
-    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
     let rows = || a.iter().zip(b).flat_map(|(a, b)| a.chunks_exact(width).zip(b.chunks_exact(width)));
-    let cosine = |(a, b)| dot(a, b) / (dot(a, a) * dot(b, b)).sqrt().max(f64::MIN_POSITIVE);
-    rows().map(cosine).sum::<f64>() / rows().count() as f64
+    rows().map(|(a, b)| cosine(a, b)).sum::<f64>() / rows().count() as f64
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::depth::progress::Silent;
     use crate::depth::testing::{Shape, tokens};
     use proptest::prelude::*;
 
@@ -173,7 +174,7 @@ mod tests {
         fn the_depth_is_the_one_asked_for(blocks in 2..8usize, depth in 1..8usize, seed in 0..99u64) {
             let model = Shape::small(blocks).model(seed);
             let sequences = Sequences::new(vec![tokens(&model.config, 12, seed)]).expect("tokens");
-            let Ok((small, report)) = merged(&model, &sequences, depth) else {
+            let Ok((small, report)) = merged(&model, &sequences, depth, &Silent) else {
                 prop_assert!(depth > blocks);
                 return Ok(());
             };

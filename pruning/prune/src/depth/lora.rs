@@ -2,7 +2,8 @@
 //!
 //! $$ W + \frac{\alpha}{r} B A, \qquad B \in \mathbb R^{\text{out} \times r}, \quad A \in \mathbb R^{r \times \text{in}} $$
 
-use super::backward::{matrices, matrices_mut, summed};
+use super::backward::summed;
+use super::progress::Progress;
 use super::streams::Sequences;
 use crate::error::PruneError;
 use rayon::prelude::*;
@@ -35,6 +36,27 @@ pub struct Lora {
 impl Default for Lora {
     fn default() -> Self {
         Self { rank: 8, alpha: 16.0, rate: 1e-4, epochs: 2, batch: 8, seed: 1 }
+    }
+}
+
+impl Lora {
+    /// Refuses parameters that mean nothing.
+    ///
+    /// # Errors
+    /// A number is not positive.
+    pub fn check(&self) -> Result<(), PruneError> {
+        let Self { rank, alpha, rate, epochs, batch, .. } = *self;
+        let numbers = [
+            ("rank of additions", rank as f64),
+            ("alpha of additions", alpha),
+            ("rate of recovery", rate),
+            ("epochs of recovery", epochs as f64),
+            ("batch of recovery", batch as f64),
+        ];
+        match numbers.into_iter().find(|(_, found)| !(*found > 0.0 && found.is_finite())) {
+            Some((what, found)) => Err(PruneError::Positive { what, found }),
+            None => Ok(()),
+        }
     }
 }
 
@@ -108,31 +130,39 @@ impl Addition {
 /// blocks for the sequences of a step, are in memory.
 ///
 /// # Errors
-/// The model has no row for a token; a number of the parameters is 0 or less; the loss is no longer finite.
+/// The model has no row for a token; a number of the parameters is 0 or less; the loss is no longer finite; the caller
+/// stopped.
 ///
 /// # Source
 /// LoRA: arXiv 2106.09685. FlattenGPT recovers with $r = 8$, rate $10^{-4}$, two epochs; $\alpha$ and the batch are
 /// ours.
-pub fn recovered(model: &Model, sequences: &Sequences, params: &Lora) -> Result<(Model, Vec<f64>), PruneError> {
-    check(params)?;
+pub fn recovered(
+    model: &Model,
+    sequences: &Sequences,
+    params: &Lora,
+    progress: &dyn Progress,
+) -> Result<(Model, Vec<f64>), PruneError> {
+    params.check()?;
     sequences.all().iter().try_for_each(|tokens| model.check(tokens))?;
     let scale = (params.alpha / params.rank as f64) as f32;
     let mut random = Random::new(params.seed);
     let mut additions: Vec<Vec<Addition>> = Vec::new();
     for block in &model.blocks {
-        additions.push(matrices(block).map(|w| Addition::new(w, params.rank, &mut random)).into());
+        additions.push(block.matrices().map(|w| Addition::new(w, params.rank, &mut random)).into());
     }
     let (mut current, mut losses, mut step) = (model.clone(), Vec::new(), 0);
+    let steps = params.epochs * sequences.all().len().div_ceil(params.batch);
     for _ in 0..params.epochs {
         let (mut sum, mut count) = (0.0, 0);
         for batch in random.permutation(sequences.all().len()).chunks(params.batch) {
+            progress.begin(step as usize, steps, "steps of recovery")?;
             let batch: Vec<&Vec<u32>> = batch.iter().map(|at| &sequences.all()[*at]).collect();
             let tokens: usize = batch.iter().map(|tokens| tokens.len() - 1).sum();
-            let (loss, slopes) = summed(&current, &batch);
+            let (loss, slopes) = summed(&current, &batch, progress)?;
             (sum, count, step) = (sum + loss, count + tokens, step + 1);
             let blocks = additions.par_iter_mut().zip(&slopes).zip(&mut current.blocks).zip(&model.blocks);
             blocks.for_each(|(((additions, slopes), current), original)| {
-                let parts = additions.iter_mut().zip(slopes).zip(matrices_mut(current)).zip(matrices(original));
+                let parts = additions.iter_mut().zip(slopes).zip(current.matrices_mut()).zip(original.matrices());
                 for (((addition, slopes), current), original) in parts {
                     let mean: Vec<f32> = slopes.iter().map(|d| d / tokens as f32).collect();
                     addition.step(&mean, scale, params.rate, step);
@@ -148,41 +178,27 @@ pub fn recovered(model: &Model, sequences: &Sequences, params: &Lora) -> Result<
     }
 }
 
-fn check(params: &Lora) -> Result<(), PruneError> {
-    let Lora { rank, alpha, rate, epochs, batch, .. } = *params;
-    let numbers = [
-        ("rank of additions", rank as f64),
-        ("alpha of additions", alpha),
-        ("rate of recovery", rate),
-        ("epochs of recovery", epochs as f64),
-        ("batch of recovery", batch as f64),
-    ];
-    match numbers.into_iter().find(|(_, found)| !(*found > 0.0 && found.is_finite())) {
-        Some((what, found)) => Err(PruneError::Positive { what, found }),
-        None => Ok(()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::depth::loss;
+    use crate::depth::progress::Silent;
     use crate::depth::testing::{Shape, tokens};
 
     #[test]
     fn training_lowers_the_loss_of_what_it_sees() {
         let model = Shape::small(3).model(5);
         let sequences = Sequences::new((0..4).map(|seed| tokens(&model.config, 20, seed)).collect()).expect("tokens");
-        let before = loss(&model, &sequences).expect("known");
+        let before = loss(&model, &sequences, &Silent).expect("known");
         let params = Lora { rate: 1e-2, epochs: 20, batch: 2, ..Lora::default() };
-        let (after, losses) = recovered(&model, &sequences, &params).expect("finite");
+        let (after, losses) = recovered(&model, &sequences, &params, &Silent).expect("finite");
         assert_eq!(losses.len(), 20);
         assert!((losses[0] - before).abs() < 0.3 * before);
-        let found = loss(&after, &sequences).expect("known");
+        let found = loss(&after, &sequences, &Silent).expect("known");
         assert!(found < 0.8 * before, "{before} {found}");
         // What has no additions is as before.
         assert_eq!((&after.embedding, &after.blocks[1].q_bias), (&model.embedding, &model.blocks[1].q_bias));
-        assert_eq!(recovered(&model, &sequences, &params).expect("finite").0, after);
+        assert_eq!(recovered(&model, &sequences, &params, &Silent).expect("finite").0, after);
     }
 
     #[test]
@@ -194,7 +210,7 @@ mod tests {
             Lora { rate: -1.0, ..Lora::default() },
             Lora { batch: 0, ..Lora::default() },
         ] {
-            assert!(matches!(recovered(&model, &sequences, &params), Err(PruneError::Positive { .. })));
+            assert!(matches!(recovered(&model, &sequences, &params, &Silent), Err(PruneError::Positive { .. })));
         }
     }
 }

@@ -1,5 +1,6 @@
 //! How well a model predicts calibration tokens.
 
+use super::progress::Progress;
 use super::source::Source;
 use super::streams::{Sequences, Streams};
 use crate::error::PruneError;
@@ -9,11 +10,13 @@ use secateur_nn::lm::Model;
 /// Mean $-\ln p$ of the tokens of sequences after the first of each; one block is in memory at a time.
 ///
 /// # Errors
-/// The model cannot be read, or has no row for a token.
-pub fn loss(source: &impl Source, sequences: &Sequences) -> Result<f64, PruneError> {
+/// The model cannot be read, or has no row for a token; the caller stopped.
+pub fn loss(source: &impl Source, sequences: &Sequences, progress: &dyn Progress) -> Result<f64, PruneError> {
     let mut streams = Streams::embed(source, sequences)?;
-    for block in 0..source.config().blocks {
-        streams.advance(&source.block(block)?);
+    let blocks = source.config().blocks;
+    for block in 0..blocks {
+        progress.begin(block, blocks, "blocks for perplexity")?;
+        streams.advance(&source.block(block)?, progress)?;
     }
     let end = Model {
         config: source.config().clone(),
@@ -24,11 +27,21 @@ pub fn loss(source: &impl Source, sequences: &Sequences) -> Result<f64, PruneErr
     };
     let pairs = streams.all().par_iter().zip(sequences.all());
     let sum = |(stream, tokens): (&Vec<f32>, &Vec<u32>)| {
+        progress.go_on()?;
         let seen = stream.len() - end.config.width;
-        end.surprises(&stream[..seen], &tokens[1..]).iter().sum::<f64>()
+        Ok(end.surprises(&stream[..seen], &tokens[1..]).iter().sum::<f64>())
     };
-    let sums: Vec<f64> = pairs.map(sum).collect();
+    let sums = pairs.map(sum).collect::<Result<Vec<f64>, PruneError>>()?;
     Ok(sums.iter().sum::<f64>() / predicted(sequences))
+}
+
+/// The same of a model that others are compared with.
+///
+/// # Errors
+/// It is not finite; or as [`loss`].
+pub fn finite_loss(source: &impl Source, sequences: &Sequences, progress: &dyn Progress) -> Result<f64, PruneError> {
+    let found = loss(source, sequences, progress)?;
+    if found.is_finite() { Ok(found) } else { Err(PruneError::Perplexity { removed: Vec::new() }) }
 }
 
 /// Tokens that have one before them.
@@ -57,6 +70,7 @@ pub fn loss_with(model: &Model, sequences: &Sequences, kept: &[bool]) -> Result<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::depth::progress::Silent;
     use crate::depth::testing::{Shape, tokens};
 
     #[test]
@@ -75,6 +89,13 @@ mod tests {
         }
         // Logits are rounded to 24 bits.
         assert!((found - sum / 11.0).abs() < 1e-5, "{found} {}", sum / 11.0);
-        assert!((loss(&model, &sequences).expect("known") - found).abs() < 1e-6);
+        assert!((loss(&model, &sequences, &Silent).expect("known") - found).abs() < 1e-6);
+        let mut broken = model.clone();
+        broken.blocks[1].down.data_mut().fill(f32::MAX);
+        assert!(!loss(&broken, &sequences, &Silent).expect("known").is_finite());
+        let refused = finite_loss(&broken, &sequences, &Silent).expect_err("not finite").to_string();
+        assert_eq!(refused, "the perplexity of the whole model on these sequences is not finite");
+        let whole = finite_loss(&model, &sequences, &Silent).expect("finite");
+        assert_eq!(whole, loss(&model, &sequences, &Silent).expect("known"));
     }
 }

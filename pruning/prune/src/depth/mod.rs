@@ -17,12 +17,14 @@
 //! | second moments over all calibration tokens | [`Gram`] in `gram.rs` |
 //! | calibration tokens and their streams | [`Sequences`], [`Streams`] in `streams.rs` |
 //! | where blocks come from | [`Source`] in `source.rs` |
-//! | baselines that remove blocks | `drop.rs`; one by one by loss in `sleb.rs` |
+//! | baselines that remove blocks | `drop.rs`, by the scores of `scores.rs`; one by one by loss in `sleb.rs` |
 //! | baseline that adds up blocks' differences | `laco.rs` |
 //! | baseline that makes the stream narrower | `slice.rs` |
 //! | training what is left, by low-rank additions | [`recovered`] in `lora.rs`, `backward.rs` |
 //! | how well tokens are predicted | [`loss`](loss()) in `loss.rs` |
 //! | a model that no longer predicts | [`Health`] in `health.rs` |
+//! | tokens a second | [`Speed`] in `speed.rs` |
+//! | who hears of steps and may stop them | [`Progress`] in `progress.rs` |
 //!
 //! # Source
 //! FlattenGPT: arXiv 2602.08858.
@@ -41,10 +43,13 @@ mod lora;
 mod loss;
 mod method;
 mod pipeline;
+mod progress;
+mod scores;
 mod similarity;
 mod sleb;
 mod slice;
 mod source;
+mod speed;
 mod streams;
 #[cfg(test)]
 mod testing;
@@ -53,17 +58,20 @@ pub use absorb::absorb;
 pub use beside::beside;
 pub use channels::{compensated, leverage, ridge};
 pub use drop::{Removal, dropped, listed};
-pub use files::{Written, write, write_without};
+pub use files::{Target, Written, write, write_without};
 pub use gram::Gram;
 pub use heads::{importance, keep_heads};
 pub use health::Health;
 pub use laco::{Merged, merged};
 pub use lora::{Lora, recovered};
-pub use loss::{loss, loss_with};
+pub use loss::{finite_loss, loss, loss_with};
 pub use method::{Compressed, Found, Method, Report, Settings, compress};
 pub use pipeline::{Activations, Flattened, Group, Params, flatten};
+pub use progress::{Progress, Silent};
+pub use scores::{influence, magnitude};
 pub use similarity::{Grouping, PREMISE, Similarity, groups};
 pub use sleb::one_by_one;
 pub use slice::{Sliced, sliced};
 pub use source::Source;
+pub use speed::Speed;
 pub use streams::{Sequences, Streams};

@@ -3,6 +3,7 @@
 //! ```text
 //! measure how similar streams are; group neighbouring blocks
 //! for each group, with the streams of calibration tokens in front of it
+//!     a group of one block stays as it is; otherwise
 //!     absorb norms; put the blocks side by side                  (absorb.rs, beside.rs)
 //!     keep the heads that add most                               (heads.rs)
 //!     keep the channels that the others follow from, make up     (channels.rs)
@@ -11,6 +12,8 @@
 
 use super::absorb::absorb;
 use super::beside::beside;
+use super::method::check_depth;
+use super::progress::Progress;
 use super::similarity::{Grouping, Similarity, groups};
 use super::source::Source;
 use super::streams::{Sequences, Streams};
@@ -101,45 +104,53 @@ pub struct Flattened {
     pub groups: Vec<Group>,
 }
 
-/// Flattens a model to so many blocks, which `write` gets with their numbers, from first to last. Their norms have no
-/// scales.
+/// Flattens a model to so many blocks, which `write` gets with their numbers, from first to last.
+///
+/// A block that is a group of its own comes as it was read. The norms of the others have no scales: those are in the
+/// weights behind them, which is exact up to rounding, and where weights are written in 16 bits the products are rounded
+/// to those, once, like all that is fitted here.
 ///
 /// In memory at a time: the blocks of one group three times, the streams of the calibration tokens, and the second moments
 /// of the group's channels in 64 bits, with a quarter more.
 ///
 /// # Errors
 /// The model cannot be read or does not know a token; the depth is 0 or more than it has; activations overflow; the
-/// ridge is too small for the second moments; heads have norms, which differ from block to block; `write` fails.
+/// ridge is too small for the second moments; heads have norms, which differ from block to block; `write` fails; the
+/// caller stopped.
 ///
 /// # Source
-/// FlattenGPT (arXiv 2602.08858). Whole groups of heads that share keys, refitting, and groups of one block without any
-/// loss are ours.
+/// FlattenGPT (arXiv 2602.08858). Whole groups of heads that share keys, refitting, and groups of one block that stay as
+/// they are, are ours.
 pub fn flatten(
     source: &impl Source,
     sequences: &Sequences,
     depth: usize,
     params: &Params,
     write: &mut dyn FnMut(usize, Block) -> Result<(), PruneError>,
+    progress: &dyn Progress,
 ) -> Result<Flattened, PruneError> {
     check(params)?;
+    check_depth(depth, source.config().blocks)?;
     check_norms(source, depth)?;
-    let similarity = Similarity::measure(source, sequences)?;
+    let similarity = Similarity::measure(source, sequences, progress)?;
     let grouping: Grouping = groups(&similarity, depth)?;
     let mut streams = Streams::embed(source, sequences)?;
     let mut found = Vec::new();
     for (number, range) in grouping.into_iter().enumerate() {
+        progress.begin(number, depth, "groups of blocks")?;
+        if range.len() == 1 {
+            let block = source.block(range.start)?;
+            streams.advance(&block, progress)?;
+            write(number, block)?;
+            continue;
+        }
         let mut blocks = range.clone().map(|block| source.block(block)).collect::<Result<Vec<_>, _>>()?;
         blocks.iter_mut().for_each(absorb);
-        let one = if blocks.len() == 1 {
-            blocks[0].clone()
-        } else {
-            let (one, group) = flattened(&blocks, range, &streams, source.config(), params)?;
-            found.push(group);
-            one
-        };
+        let (one, group) = flattened(&blocks, range, &streams, source.config(), params, progress)?;
+        found.push(group);
         match params.activations {
-            Activations::Compressed => streams.advance(&one),
-            Activations::Dense => blocks.iter().for_each(|block| streams.advance(block)),
+            Activations::Compressed => streams.advance(&one, progress)?,
+            Activations::Dense => blocks.iter().try_for_each(|block| streams.advance(block, progress))?,
         }
         write(number, one)?;
     }
@@ -163,7 +174,7 @@ pub(super) fn check_norms(source: &impl Source, depth: usize) -> Result<(), Prun
 }
 
 /// Refuses parameters that mean nothing.
-fn check(params: &Params) -> Result<(), PruneError> {
+pub(super) fn check(params: &Params) -> Result<(), PruneError> {
     let positive = |what, found: f64| match found.is_finite() && found > 0.0 {
         true => Ok(()),
         false => Err(PruneError::Positive { what, found }),
@@ -179,25 +190,26 @@ fn flattened(
     streams: &Streams,
     config: &Config,
     params: &Params,
+    progress: &dyn Progress,
 ) -> Result<(Block, Group), PruneError> {
     let overflow = || PruneError::Activations { first: range.start, last: range.end - 1 };
     let singular = |part: &str| PruneError::Singular { tensor: format!("model.layers.{}.{part}", range.start) };
     let wide = beside(blocks);
 
-    let importance = heads::importance(&wide, streams);
+    let importance = heads::importance(&wide, streams, progress)?;
     if !importance.iter().all(|f| f.is_finite()) {
         return Err(overflow());
     }
     let kept_heads = heads::best(&importance, config.heads / config.kv_heads, config.kv_heads);
     let mut fewer = heads::keep_heads(&wide, &kept_heads);
     if let Some(ridge) = params.refit {
-        let o = heads::refitted(&wide, &kept_heads, streams, ridge);
+        let o = heads::refitted(&wide, &kept_heads, streams, ridge, progress)?;
         fewer.o = o.ok_or_else(|| singular("self_attn.o_proj.weight"))?;
     }
 
     // Channels see the attention that there will be, or the one that there was.
     let behind = if params.activations == Activations::Dense { &wide } else { &fewer };
-    let mut moments = channels::moments(behind, streams).ok_or_else(overflow)?;
+    let mut moments = channels::moments(behind, streams, progress)?.ok_or_else(overflow)?;
     let n = wide.inner();
     let ridge = channels::ridge(&moments, n, params.lambda);
     let down = || singular("mlp.down_proj.weight");

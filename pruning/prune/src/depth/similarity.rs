@@ -4,10 +4,12 @@
 //!
 //! with $H_i$ the stream before block $i$, and $H_L$ the one after the last.
 
+use super::progress::Progress;
 use super::source::Source;
 use super::streams::{Sequences, Streams};
 use crate::error::PruneError;
 use rayon::prelude::*;
+use secateur_linalg::random::Random;
 use serde::Serialize;
 use std::ops::Range;
 
@@ -31,18 +33,24 @@ pub struct Similarity {
 impl Similarity {
     /// Measures a model that is read one block at a time.
     ///
-    /// Streams of at most 4096 tokens, evenly spread over the calibration tokens, are kept at every depth; the others
-    /// only see to attention. A token whose stream is 0 counts with cosine 0.
+    /// Streams of at most 4096 tokens, the same ones at every depth, drawn from the calibration tokens, are kept; the
+    /// others only see to attention. (Tokens at equal distances would be the beginnings of sequences too often, whose
+    /// streams are unlike those of others.) A token whose stream is 0 counts with cosine 0.
     ///
     /// # Errors
-    /// The model cannot be read, or does not know a token.
-    pub fn measure(source: &impl Source, sequences: &Sequences) -> Result<Self, PruneError> {
+    /// The model cannot be read, or does not know a token; a stream is not finite; the caller stopped.
+    pub fn measure(source: &impl Source, sequences: &Sequences, progress: &dyn Progress) -> Result<Self, PruneError> {
         let blocks = source.config().blocks;
+        let tokens = sample(sequences.tokens(), TOKENS);
         let mut streams = Streams::embed(source, sequences)?;
-        let mut seen = vec![directions(&streams)];
+        let mut seen = vec![directions(&streams, &tokens)];
         for block in 0..blocks {
-            streams.advance(&source.block(block)?);
-            seen.push(directions(&streams));
+            progress.begin(block, blocks, "streams of blocks")?;
+            streams.advance(&source.block(block)?, progress)?;
+            seen.push(directions(&streams, &tokens));
+            if !seen[block + 1].iter().all(|x| x.is_finite()) {
+                return Err(PruneError::Activations { first: block, last: block });
+            }
         }
         let size = blocks + 1;
         let width = source.config().width;
@@ -77,31 +85,31 @@ impl Similarity {
         (1..self.blocks).map(|l| self.at(l - 1, l)).collect()
     }
 
-    /// The influence of every block: $1 - S_{l,l+1}$, its input against its output.
-    ///
-    /// # Source
-    /// ShortGPT (arXiv 2403.03853), equation 1.
-    pub fn influence(&self) -> Vec<f64> {
-        (0..self.blocks).map(|l| 1.0 - self.at(l, l + 1)).collect()
-    }
-
     /// The largest similarity of neighbours' inputs, where it is below [`PREMISE`]: flattening has nothing to rest on.
     pub fn broken_premise(&self) -> Option<f64> {
         self.adjacent().into_iter().reduce(f64::max).filter(|largest| *largest < PREMISE)
     }
 }
 
-/// Streams of some tokens, each of length 1: tokens × width.
-fn directions(streams: &Streams) -> Vec<f32> {
+/// Which tokens are looked at: all, or so many of them, drawn without replacement.
+fn sample(tokens: usize, most: usize) -> Vec<bool> {
+    let mut seen = vec![tokens <= most; tokens];
+    if tokens > most {
+        Random::new(1).permutation(tokens)[..most].iter().for_each(|at| seen[*at] = true);
+    }
+    seen
+}
+
+/// Streams of these tokens, each of length 1: tokens × width.
+fn directions(streams: &Streams, tokens: &[bool]) -> Vec<f32> {
     let width = streams.config().width;
-    let rows = || streams.all().iter().flat_map(|stream| stream.chunks_exact(width));
-    let apart = rows().count().div_ceil(TOKENS).max(1);
+    let rows = streams.all().iter().flat_map(|stream| stream.chunks_exact(width));
     let unit = |row: &[f32]| {
         let length = row.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
-        let factor = if length > 0.0 { 1.0 / length } else { 0.0 };
+        let factor = if length == 0.0 { 0.0 } else { 1.0 / length };
         row.iter().map(move |x| (f64::from(*x) * factor) as f32).collect::<Vec<f32>>()
     };
-    rows().step_by(apart).flat_map(unit).collect()
+    rows.zip(tokens).filter(|(_, seen)| **seen).flat_map(|(row, _)| unit(row)).collect()
 }
 
 fn mean_cosine(a: &[f32], b: &[f32], width: usize) -> f64 {
@@ -138,7 +146,8 @@ pub fn groups(similarity: &Similarity, count: usize) -> Result<Grouping, PruneEr
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::depth::testing::{shapes, tokens};
+    use crate::depth::progress::Silent;
+    use crate::depth::testing::{Shape, shapes, tokens};
     use proptest::prelude::*;
 
     /// Similarity that falls with the distance, by so much for each step.
@@ -161,7 +170,29 @@ mod tests {
         assert!(groups(&similarity, 0).is_err() && groups(&similarity, 7).is_err());
         assert_eq!(similarity.broken_premise(), None);
         assert!(falling(&[0.3, 0.21, 0.4]).broken_premise().is_some_and(|s| (s - 0.79).abs() < 1e-12));
-        assert!((similarity.influence()[5] - 0.5).abs() < 1e-12);
+    }
+
+    #[test]
+    fn samples_do_not_prefer_beginnings() {
+        assert_eq!(sample(4096, 4096), [true; 4096]);
+        for length in [16, 64, 256, 1000, 2048] {
+            let tokens = 128 * length;
+            let seen = sample(tokens, 500);
+            assert_eq!(seen.iter().filter(|seen| **seen).count(), 500);
+            let beginnings = seen.iter().step_by(length).filter(|seen| **seen).count();
+            let expected = 500.0 / length as f64;
+            // The count of a draw without replacement deviates by less than the root of its mean.
+            assert!((beginnings as f64 - expected).abs() < 4.0 * expected.sqrt().max(0.5), "{length}: {beginnings}");
+        }
+    }
+
+    #[test]
+    fn streams_that_overflow_have_no_cosine() {
+        let mut model = Shape::small(4).model(3);
+        model.blocks[2].down.data_mut().fill(f32::MAX);
+        let sequences = Sequences::new(vec![tokens(&model.config, 9, 1)]).expect("tokens");
+        let found = Similarity::measure(&model, &sequences, &Silent);
+        assert!(matches!(found, Err(PruneError::Activations { first: 2, last: 2 })), "{found:?}");
     }
 
     proptest! {
@@ -170,7 +201,8 @@ mod tests {
         fn cosines_are_those_of_streams_and_groups_cover(shape in shapes(), seed in 0..999u64) {
             let model = shape.model(seed);
             let text = tokens(&model.config, 7, seed);
-            let found = Similarity::measure(&model, &Sequences::new(vec![text.clone()]).expect("tokens")).expect("known");
+            let sequences = Sequences::new(vec![text.clone()]).expect("tokens");
+            let found = Similarity::measure(&model, &sequences, &Silent).expect("known");
             let streams = model.streams(&text);
             let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
             for (i, j) in (0..=shape.blocks).flat_map(|i| (0..=shape.blocks).map(move |j| (i, j))) {

@@ -7,6 +7,7 @@
 
 use super::absorb::absorb;
 use super::gram::Gram;
+use super::progress::Progress;
 use super::streams::Sequences;
 use crate::error::PruneError;
 use secateur_linalg::gemm::{View, gemm};
@@ -30,12 +31,17 @@ pub struct Sliced {
 /// last norm's scale goes into the head.
 ///
 /// # Errors
-/// The model has no row for a token, or its activations are not finite.
+/// The model has no row for a token, or its activations are not finite; the caller stopped.
 ///
 /// # Source
 /// SliceGPT (arXiv 2401.15024), which has a rotation per block, and a product on every residual sum to change from one
 /// to the next; so here more is lost at the same width, and no products are added.
-pub fn sliced(model: &Model, sequences: &Sequences, parameters: usize) -> Result<(Model, Sliced), PruneError> {
+pub fn sliced(
+    model: &Model,
+    sequences: &Sequences,
+    parameters: usize,
+    progress: &dyn Progress,
+) -> Result<(Model, Sliced), PruneError> {
     sequences.all().iter().try_for_each(|tokens| model.check(tokens))?;
     let mut model = model.clone();
     model.blocks.iter_mut().for_each(absorb);
@@ -45,7 +51,7 @@ pub fn sliced(model: &Model, sequences: &Sequences, parameters: usize) -> Result
     (model.head, model.config.tied) = (Some(head), false);
     let width = model.config.width;
     let overflow = || PruneError::Activations { first: 0, last: model.blocks.len() - 1 };
-    let moments = moments(&model, sequences).ok_or_else(overflow)?;
+    let moments = moments(&model, sequences, progress)?.ok_or_else(overflow)?;
     let (values, directions) = symmetric_eigenvectors(&moments, width).ok_or_else(overflow)?;
     // Biases of the inner parts apart, every parameter has an index in the stream.
     let fixed =
@@ -57,9 +63,10 @@ pub fn sliced(model: &Model, sequences: &Sequences, parameters: usize) -> Result
 }
 
 /// The mean second moment of what the norms of a model without scales give.
-fn moments(model: &Model, sequences: &Sequences) -> Option<Vec<f64>> {
+fn moments(model: &Model, sequences: &Sequences, progress: &dyn Progress) -> Result<Option<Vec<f64>>, PruneError> {
     let mut gram = Gram::new(model.config.width);
-    for tokens in sequences.all() {
+    for (number, tokens) in sequences.all().iter().enumerate() {
+        progress.begin(number, sequences.all().len(), "sequences")?;
         let positions = Positions::new(&model.config, 0..tokens.len());
         let normed = |stream: &[f32]| norm(stream, &vec![1.0; model.config.width], model.config.epsilon);
         let mut stream = model.embed(tokens);
@@ -73,7 +80,7 @@ fn moments(model: &Model, sequences: &Sequences) -> Option<Vec<f64>> {
         }
         gram.add(&normed(&stream));
     }
-    gram.mean()
+    Ok(gram.mean())
 }
 
 /// The model in the first directions.
@@ -131,6 +138,7 @@ fn louder(mut block: Block, factor: f32, epsilon: f32) -> Block {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::depth::progress::Silent;
     use crate::depth::testing::{matrix, relative, shapes, tokens};
     use proptest::prelude::*;
     use secateur_linalg::random::Random;
@@ -142,13 +150,13 @@ mod tests {
             let model = shape.model(seed);
             let text = tokens(&model.config, 12, seed);
             let sequences = Sequences::new(vec![text.clone()]).expect("tokens");
-            let (turned, report) = sliced(&model, &sequences, usize::MAX).expect("finite");
+            let (turned, report) = sliced(&model, &sequences, usize::MAX, &Silent).expect("finite");
             prop_assert_eq!(report.width, shape.width);
             let error = relative(&turned.logits(&text), &model.logits(&text));
             // Every weight is multiplied by a rotation in 24 bits.
             prop_assert!(error < 1e-4, "{}", error);
             let budget = model.parameters() * 2 / 3;
-            let (small, report) = sliced(&model, &sequences, budget).expect("finite");
+            let (small, report) = sliced(&model, &sequences, budget, &Silent).expect("finite");
             prop_assert!(small.parameters() <= budget || report.width == 1);
             let more = narrowed(&turned, &vec![0.0; shape.width * shape.width], report.width + 1);
             prop_assert!(more.parameters() > budget);
@@ -176,10 +184,10 @@ mod tests {
             let mut whole = model.clone();
             whole.head = Some(model.head.clone().unwrap_or_else(|| model.embedding.clone()));
             let sequences = Sequences::new(vec![text.clone()]).expect("tokens");
-            let fixed = sliced(&model, &sequences, 0).expect("finite").0.parameters();
-            let (all, _) = sliced(&model, &sequences, usize::MAX).expect("finite");
+            let fixed = sliced(&model, &sequences, 0, &Silent).expect("finite").0.parameters();
+            let (all, _) = sliced(&model, &sequences, usize::MAX, &Silent).expect("finite");
             let each = (all.parameters() - fixed) / (shape.width - 1);
-            let (small, report) = sliced(&model, &sequences, fixed + each).expect("finite");
+            let (small, report) = sliced(&model, &sequences, fixed + each, &Silent).expect("finite");
             prop_assert_eq!(report.width, 2);
             prop_assert!(report.share > 1.0 - 1e-6);
             let error = relative(&small.logits(&text), &whole.logits(&text));

@@ -1,5 +1,7 @@
 //! Calibration tokens, and their residual streams on the way through a model.
 
+use super::progress::Progress;
+use super::scores::cosine;
 use super::source::Source;
 use crate::error::PruneError;
 use rayon::prelude::*;
@@ -28,13 +30,18 @@ impl Sequences {
     /// there are where they are fewer. With `bos` it is the first token of each.
     ///
     /// # Errors
-    /// The text has no stretch of that length, or a stretch has fewer than two tokens.
+    /// No sequence is asked for, or one of fewer than two tokens; the text has no stretch of that length.
     pub fn draw(tokens: &[u32], count: usize, length: usize, bos: Option<u32>, seed: u64) -> Result<Self, PruneError> {
-        let room = length.saturating_sub(usize::from(bos.is_some()));
-        if tokens.len() < room.max(1) || count == 0 {
-            return Err(LmFault::Short { expected: room.max(1), found: tokens.len() }.into());
+        for (what, least, found) in [("sequences", 1, count), ("tokens of a sequence", 2, length)] {
+            if found < least {
+                return Err(PruneError::AtLeast { what, least, found });
+            }
         }
-        let stretches: Vec<&[u32]> = tokens.chunks_exact(room.max(1)).collect();
+        let room = length - usize::from(bos.is_some());
+        if tokens.len() < room {
+            return Err(LmFault::Short { expected: room, found: tokens.len() }.into());
+        }
+        let stretches: Vec<&[u32]> = tokens.chunks_exact(room).collect();
         let mut drawn = Random::new(seed).permutation(stretches.len());
         drawn.truncate(count);
         // In the order of the text: what is drawn is a set.
@@ -109,22 +116,44 @@ impl Streams {
     }
 
     /// Takes every stream through a block.
-    pub fn advance(&mut self, block: &Block) {
+    ///
+    /// # Errors
+    /// The caller stopped.
+    pub fn advance(&mut self, block: &Block, progress: &dyn Progress) -> Result<(), PruneError> {
+        self.pass(block, progress, false).map(|_| ())
+    }
+
+    /// The same; the sum over all tokens of the cosine between the streams before and after.
+    ///
+    /// # Errors
+    /// The caller stopped.
+    pub fn turned(&mut self, block: &Block, progress: &dyn Progress) -> Result<f64, PruneError> {
+        Ok(self.pass(block, progress, true)?.into_iter().sum())
+    }
+
+    /// Takes streams through a block, and sums up cosines where they are asked for.
+    fn pass(&mut self, block: &Block, progress: &dyn Progress, cosines: bool) -> Result<Vec<f64>, PruneError> {
         let (config, positions) = (&self.config, &self.positions);
-        self.streams.par_iter_mut().for_each(|stream| {
+        let one = |stream: &mut Vec<f32>| {
+            progress.go_on()?;
+            let before = if cosines { stream.clone() } else { Vec::new() };
             let tokens = stream.len() / config.width;
             if tokens == positions.len() {
                 block.forward(stream, positions, None, config);
             } else {
                 block.forward(stream, &Positions::new(config, 0..tokens), None, config);
             }
-        });
+            let rows = before.chunks_exact(config.width).zip(stream.chunks_exact(config.width));
+            Ok(rows.map(|(before, after)| cosine(before, after)).sum())
+        };
+        self.streams.par_iter_mut().map(one).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::depth::progress::Silent;
     use crate::depth::testing::{Shape, relative, tokens};
 
     #[test]
@@ -137,7 +166,15 @@ mod tests {
         assert!(seen.len() == 40 && drawn.all().iter().all(|tokens| tokens[0] == 7 && tokens[1] % 10 == 0));
         assert_ne!(Sequences::draw(&text, 4, 11, Some(7), 4).expect("enough text"), drawn);
         assert_eq!(Sequences::draw(&text, 99, 10, None, 3).expect("all there are").all().len(), 10);
-        assert!(Sequences::draw(&text, 4, 101, None, 3).is_err() && Sequences::draw(&text, 4, 1, None, 3).is_err());
+        assert_eq!(Sequences::draw(&text, 4, 2, Some(7), 3).expect("all there are").longest(), 2);
+        let fault =
+            |count, length, bos| Sequences::draw(&text, count, length, bos, 3).expect_err("refused").to_string();
+        assert_eq!(fault(4, 101, None), "100 tokens: expected at least 101");
+        for bos in [None, Some(7)] {
+            assert_eq!(fault(0, 9, bos), "sequences: expected 1 or more, found 0");
+            assert_eq!(fault(4, 0, bos), "tokens of a sequence: expected 2 or more, found 0");
+            assert_eq!(fault(4, 1, bos), "tokens of a sequence: expected 2 or more, found 1");
+        }
     }
 
     #[test]
@@ -147,7 +184,7 @@ mod tests {
         let sequences = Sequences::new(texts.clone()).expect("tokens");
         let mut streams = Streams::embed(&model, &sequences).expect("known tokens");
         for block in &model.blocks {
-            streams.advance(block);
+            streams.advance(block, &Silent).expect("not stopped");
         }
         for (stream, text) in streams.all().iter().zip(&texts) {
             // The same operations, perhaps on other tiles of rows.

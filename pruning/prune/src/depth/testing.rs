@@ -126,11 +126,21 @@ pub fn tokens(config: &Config, count: usize, seed: u64) -> Vec<u32> {
     (0..count).map(|_| random.index(config.vocab) as u32).collect()
 }
 
-/// The largest difference over the largest entry.
+/// The largest difference over the largest entry; no number where an entry is none.
 pub fn relative(found: &[f32], expected: &[f32]) -> f64 {
     assert_eq!(found.len(), expected.len());
-    // What is no number counts as the largest, and stays.
-    let larger = |a: f64, b: f64| if a > b || a.is_nan() { a } else { b };
-    let largest = |values: &mut dyn Iterator<Item = f32>| values.map(|x| f64::from(x.abs())).fold(0.0, larger);
-    largest(&mut found.iter().zip(expected).map(|(a, b)| a - b)) / largest(&mut expected.iter().copied()).max(1e-9)
+    let larger = |most: f64, x: f64| if x.is_nan() || x > most { x } else { most };
+    let largest = |values: &mut dyn Iterator<Item = f32>| values.map(|x| f64::from(x.abs())).fold(1e-9, larger);
+    largest(&mut found.iter().zip(expected).map(|(a, b)| a - b)) / largest(&mut expected.iter().copied())
+}
+
+#[test]
+fn what_is_no_number_is_not_close() {
+    for (found, expected) in
+        [([f32::NAN, 2.0], [1.0, 2.0]), ([1.0, 2.0], [f32::NAN, 2.0]), ([f32::INFINITY; 2], [1.0, 2.0])]
+    {
+        let close = relative(&found, &expected) < 1.0;
+        assert!(!close, "{found:?} {expected:?}");
+    }
+    assert!((relative(&[1.0, 2.5], &[1.0, 2.0]) - 0.25).abs() < 1e-12);
 }
