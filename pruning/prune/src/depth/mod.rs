@@ -11,7 +11,7 @@
 //! | FlattenGPT, one group of blocks at a time | [`flatten`] in `pipeline.rs` |
 //! | scales of norms into the weights behind them | [`absorb`](absorb()) in `absorb.rs` |
 //! | cosines between streams; groups of neighbouring blocks | [`Similarity`] in `similarity.rs` |
-//! | a group as one block | [`beside`] in `beside.rs` |
+//! | a group as one block | [`beside`](beside()) in `beside.rs` |
 //! | its heads, back to as many as one block had | `heads.rs` |
 //! | its channels, likewise, and what makes up for those that go | `channels.rs` |
 //! | second moments over all calibration tokens | [`Gram`] in `gram.rs` |
