@@ -89,19 +89,22 @@ fn perplexities_say_how_they_were_measured() {
     };
     let found = measure(&["--context", "64", "--stride", "16"]);
     assert_eq!((&found["context"], &found["stride"], &found["bos-at"]), (&64.into(), &16.into(), &"text".into()));
+    assert_eq!((&found["beginning"], &found["bos"]), (&Value::from(vec![1]), &Value::Null));
     // Greedy text, each token the likeliest of 512: far from a guess.
     let perplexity = found["perplexity"].as_f64().expect("a number");
     assert!(perplexity > 1.0 && perplexity < 4.0, "{perplexity}");
     // The beginning is not scored, so that all tokens of the text are; with none the first is not.
     let scored = |record: &Value| record["tokens"].as_u64().expect("a count");
     assert_eq!(scored(&measure(&["--bos", "none"])) + 1, scored(&found));
-    assert_eq!(scored(&measure(&["--bos", "window", "--context", "32"])), scored(&found));
+    let windows = measure(&["--bos", "window", "--context", "32"]);
+    assert_eq!((scored(&windows), &windows["bos"]), (scored(&found), &Value::from(1)));
     let bits = found["nll"].as_f64().expect("a number") * scored(&found) as f64 / std::f64::consts::LN_2;
     let by_byte = bits / found["bytes"].as_f64().expect("a number");
     assert!((found["bits-per-byte"].as_f64().expect("a number") - by_byte).abs() < 1e-12);
     let table = printed(&["perplexity", model, option, tokenizer, "--text", text, "--json", json]);
     assert!(
-        table.contains("before the text") && std::fs::read_to_string(json).expect("written").contains("tok512.bin")
+        table.contains("beginning token [1] before the text")
+            && std::fs::read_to_string(json).expect("written").contains("tok512.bin")
     );
     let fault = refused(&["perplexity", model, option, tokenizer, "--text", text, "--context", "4096"]);
     assert!(fault.contains("4096") && fault.contains("512"), "{fault}");

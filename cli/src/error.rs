@@ -247,6 +247,12 @@ pub enum CliError {
     /// A language model, its tokenizer or a text for it was refused.
     #[error(transparent)]
     Lm(#[from] secateur_nn::lm::LmFault),
+    /// A model was written, and measuring it was interrupted.
+    #[error("stopped; the model is in {}, and was not measured", .out.display())]
+    Unmeasured {
+        /// Its folder.
+        out: PathBuf,
+    },
     /// Ctrl-C.
     #[error("stopped after {done} of {all} {what}")]
     Stopped {
@@ -376,6 +382,7 @@ impl CliError {
             | CliError::Verify { source: VerifyError::Threads(_), .. }
             | CliError::Bench(BenchError::Start { .. } | BenchError::Wait(_)) => Exit::Fault,
             CliError::Stopped { .. }
+            | CliError::Unmeasured { .. }
             | CliError::Lm(LmFault::Stopped)
             | CliError::Prune(PruneError::Stopped)
             | CliError::Measuring { .. }

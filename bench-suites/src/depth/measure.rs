@@ -66,7 +66,7 @@ pub(super) struct Subject {
     held_out: Vec<u32>,
     context: usize,
     stride: usize,
-    bos: Option<u32>,
+    pub bos: Option<u32>,
 }
 
 impl Subject {

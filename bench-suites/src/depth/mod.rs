@@ -41,6 +41,8 @@ pub struct Record {
     pub blocks: usize,
     /// Its tokens.
     pub vocab: usize,
+    /// The token before every window and sequence.
+    pub bos: Option<u32>,
     /// Cosines between its streams on the calibration tokens of the first seed: (blocks + 1)², row by row.
     pub cosines: Vec<f64>,
     /// The original first, then every method, size and seed.
@@ -131,8 +133,9 @@ pub fn run(config: &Config, base: &Path, directory: &Path, watcher: &dyn Watcher
     let blocks = similarity.blocks();
     let cosines = (0..(blocks + 1).pow(2)).map(|at| similarity.at(at / (blocks + 1), at % (blocks + 1))).collect();
     let (version, threads) = (env!("CARGO_PKG_VERSION").to_owned(), measure::threads());
-    let vocab = subject.model.config.vocab;
-    let record = Record { version, config: config.clone(), fingerprint, threads, blocks, vocab, cosines, measured };
+    let (vocab, bos) = (subject.model.config.vocab, subject.bos);
+    let record =
+        Record { version, config: config.clone(), fingerprint, threads, blocks, vocab, bos, cosines, measured };
     let text = serde_json::to_string(&record).map_err(JournalError::Json)?;
     journal::write(&directory.join("record.json"), &text)?;
     page::report(&record)?.write(directory)?;

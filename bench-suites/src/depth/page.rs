@@ -20,15 +20,14 @@ pub(super) fn report(record: &Record) -> Result<Report, StudyError> {
 }
 
 fn setting(record: &Record) -> String {
-    let Config { model, tokenizer, text, held_out, context, stride, sequences, length, bos, seeds, .. } =
-        &record.config;
+    let Config { model, tokenizer, text, held_out, context, stride, sequences, length, seeds, .. } = &record.config;
     let tokens = record.measured.first().map_or(0, |original| original.tokens);
     let stride = stride.map_or_else(|| "end to end".to_owned(), |stride| format!("every {stride} tokens"));
     let tokenizer = tokenizer.as_deref().unwrap_or("those of the tokenizer beside the model");
-    let bos = bos.map_or_else(|| "the model's own".to_owned(), |bos| bos.to_string());
+    let bos = record.bos.map_or_else(|| "no beginning token".to_owned(), |bos| format!("token {bos}"));
     format!(
         "`{}`, {} blocks. Perplexity is measured on {tokens} tokens of the last {:.0} % of `{}` (tokens: {tokenizer}), in windows of \
-         {context}, {stride}, with the beginning token ({bos}) before each. Up to {sequences} calibration sequences of {length} \
+         {context}, {stride}, with {bos} before each. Up to {sequences} calibration sequences of {length} \
          tokens come from the rest, drawn by seeds {seeds:?}. Models are written and read back before they are measured. Speed is the \
          fastest of three runs with {} threads. Half of the 95 % interval of the mean over seeds stands behind perplexities.",
         model.display(),

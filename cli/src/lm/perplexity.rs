@@ -6,7 +6,7 @@ use crate::exit::Exit;
 use crate::progress::Steps;
 use clap::{Args, ValueEnum};
 use secateur_bench_suites::watcher::Watcher;
-use secateur_nn::lm::{Config, Model, Perplexity, Streamed, perplexity, streamed};
+use secateur_nn::lm::{Config, Model, Perplexity, Streamed, Tokens, perplexity, streamed};
 use serde::Serialize;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -74,6 +74,8 @@ struct Record {
     /// Bytes of the text that was measured.
     bytes: usize,
     bos_at: Bos,
+    /// What the tokenizer put before the text.
+    beginning: Vec<u32>,
     #[serde(flatten)]
     found: Streamed,
     /// Whether blocks were read one at a time.
@@ -94,6 +96,7 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
     let before = arguments.before(config)?;
     let content = read_text(text)?;
     let mut all = tokens.encode(&content, *bos == Bos::Text)?;
+    let beginning = if *bos == Bos::Text { beginning(&tokens, &all)? } else { Vec::new() };
     all.truncate(arguments.tokens.unwrap_or(usize::MAX));
     let bytes = if arguments.tokens.is_some() { tokens.decode(&all)?.len() } else { content.len() };
     let context = arguments.context.unwrap_or(config.context.min(2048));
@@ -121,6 +124,7 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
         text: text.display().to_string(),
         bytes,
         bos_at: *bos,
+        beginning,
         bits_per_byte: found.perplexity.nll * found.perplexity.tokens as f64 / std::f64::consts::LN_2 / bytes as f64,
         found,
         streamed: *stream,
@@ -129,6 +133,13 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
     answer(arguments.json.as_deref(), &record, &record.table())
+}
+
+/// The tokens that the tokenizer puts before every text, as far as this one has them.
+fn beginning(tokens: &Tokens, all: &[u32]) -> Result<Vec<u32>, CliError> {
+    let around = tokens.encode("", true)?;
+    let own = around.iter().zip(all).take_while(|(around, own)| around == own);
+    Ok(own.map(|(_, own)| *own).collect())
 }
 
 impl Arguments {
@@ -144,10 +155,11 @@ impl Arguments {
 impl Record {
     fn table(&self) -> String {
         let Perplexity { nll, perplexity, tokens, windows, context, stride, .. } = &self.found.perplexity;
-        let bos = match self.bos_at {
-            Bos::None => "none",
-            Bos::Text => "before the text",
-            Bos::Window => "before every window",
+        let bos = match (self.bos_at, &self.beginning[..], self.found.perplexity.bos) {
+            (Bos::Text, [], _) => "none, the tokenizer puts none".to_owned(),
+            (Bos::Text, beginning, _) => format!("{beginning:?} before the text"),
+            (_, _, Some(bos)) => format!("[{bos}] before every window"),
+            (_, _, None) => "none".to_owned(),
         };
         let model = match (self.streamed, self.found.reads) {
             (false, _) => "in memory".to_owned(),

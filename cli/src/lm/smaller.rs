@@ -9,6 +9,7 @@ use crate::progress::Steps;
 use clap::{Args, ValueEnum};
 use secateur_nn::lm::{Checkpoint, Model, Tokens};
 use secateur_nn::safetensors::Dtype;
+use secateur_prune::PruneError;
 use secateur_prune::depth::{Health, Lora, Sequences, Speed, Target, Written, finite_loss, loss};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -215,15 +216,10 @@ impl<'a> Task<'a> {
 
     /// Measures the result, read back from its files, and tells what was done.
     pub(super) fn finish(self, written: &Written, settings: impl Serialize) -> Result<Exit, CliError> {
-        let after = Checkpoint::open(&self.pair.out)?;
-        let measured = match &self.measured {
-            Some((text, sequences, before)) => {
-                let perplexity = [before.exp(), loss(&after, sequences, &self.display)?.exp()];
-                Some(self.predicted(text, sequences, perplexity))
-            }
-            None => None,
-        };
-        let speed = self.speed.zip(self.speed_of(&after)?).map(|(before, after)| [before, after]);
+        let (measured, speed) = self.measured_after().map_err(|fault| match fault {
+            CliError::Prune(PruneError::Stopped) => CliError::Unmeasured { out: self.pair.out.clone() },
+            fault => fault,
+        })?;
         let record = Record {
             model: self.pair.model.display().to_string(),
             out: self.pair.out.display().to_string(),
@@ -238,6 +234,19 @@ impl<'a> Task<'a> {
         };
         self.display.clear();
         answer(self.pair.json.as_deref(), &record, &record.table())
+    }
+
+    /// How well the result predicts, and how fast both models are.
+    fn measured_after(&self) -> Result<(Option<Measured>, Option<[Speed; 2]>), CliError> {
+        let after = Checkpoint::open(&self.pair.out)?;
+        let measured = match &self.measured {
+            Some((text, sequences, before)) => {
+                let perplexity = [before.exp(), loss(&after, sequences, &self.display)?.exp()];
+                Some(self.predicted(text, sequences, perplexity))
+            }
+            None => None,
+        };
+        Ok((measured, self.speed.zip(self.speed_of(&after)?).map(|(before, after)| [before, after])))
     }
 
     fn predicted(&self, text: &Path, sequences: &Sequences, perplexity: [f64; 2]) -> Measured {

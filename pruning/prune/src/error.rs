@@ -194,7 +194,7 @@ pub enum PruneError {
         tensor: String,
     },
     /// The caller asked to stop.
-    #[error("stopped")]
+    #[error("stopped; no model was written")]
     Stopped,
     /// A number that is too small.
     #[error("{what}: expected {least} or more, found {found}")]
