@@ -352,7 +352,7 @@ mod tests {
             for method in Method::ALL {
                 for recover in [None, Some(Lora::default())] {
                     let found = refused(&used, &Settings { recover, ..settings(method) });
-                    assert!(found.contains("already holds a model"), "{method} {name}: {found}");
+                    assert!(found.contains(&format!("already holds `{name}`")), "{method} {name}: {found}");
                 }
             }
             let target = Target { directory: &used, dtype: Dtype::F32 };
