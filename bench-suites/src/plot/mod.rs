@@ -172,7 +172,7 @@ pub fn scatter(title: &str, axes: &Axes<'_>, series: &[Series]) -> Result<String
 }
 
 /// Colours of curves, all dark enough for a thin line on white.
-const COLOURS: [(u8, u8, u8); 11] = [
+const COLOURS: [(u8, u8, u8); 14] = [
     (31, 119, 180),
     (214, 39, 40),
     (44, 160, 44),
@@ -184,6 +184,9 @@ const COLOURS: [(u8, u8, u8); 11] = [
     (127, 127, 127),
     (0, 70, 60),
     (160, 160, 20),
+    (20, 20, 120),
+    (120, 0, 50),
+    (200, 150, 90),
 ];
 
 /// A point with a bar.
