@@ -135,9 +135,9 @@ pub fn write_without(
             finished(checkpoint, writer, report(Found::Dropped(found)), progress)
         }
         Some((sequences, lora)) => {
-            let mut writer = Writer::create(target.directory, &fewer(checkpoint, depth), target.dtype)?;
             let (small, found) = without(&Model::load(checkpoint)?, found);
             let (model, losses) = recovered(&small, sequences, lora, progress)?;
+            let mut writer = Writer::create(target.directory, &model.config, target.dtype)?;
             model.write(&mut writer)?;
             finished(checkpoint, writer, Report { recovery: Some(losses), ..report(found) }, progress)
         }
@@ -154,15 +154,8 @@ fn whole(
     target: Target<'_>,
     progress: &dyn Progress,
 ) -> Result<Written, PruneError> {
-    let Target { directory, dtype } = target;
-    // The width that slicing leaves is not known yet.
-    let known = settings.method != Method::Slice;
-    let early = known.then(|| Writer::create(directory, &fewer(checkpoint, settings.blocks), dtype)).transpose()?;
     let Compressed { model, report } = compress(&Model::load(checkpoint)?, sequences, settings, progress)?;
-    let mut writer = match early {
-        Some(writer) => writer,
-        None => Writer::create(directory, &model.config, dtype)?,
-    };
+    let mut writer = Writer::create(target.directory, &model.config, target.dtype)?;
     model.write(&mut writer)?;
     finished(checkpoint, writer, report, progress)
 }
@@ -182,14 +175,10 @@ fn flat(
     finished(checkpoint, writer, report, progress)
 }
 
-/// The configuration with so many blocks.
-fn fewer(checkpoint: &Checkpoint, blocks: usize) -> Config {
-    Config { blocks, ..checkpoint.config().clone() }
-}
-
 /// A model of so many blocks, with everything but those.
 fn begun(checkpoint: &Checkpoint, blocks: usize, target: Target<'_>) -> Result<Writer, PruneError> {
-    let mut writer = Writer::create(target.directory, &fewer(checkpoint, blocks), target.dtype)?;
+    let config = Config { blocks, ..checkpoint.config().clone() };
+    let mut writer = Writer::create(target.directory, &config, target.dtype)?;
     writer.embedding(&checkpoint.embedding()?)?;
     writer.norm(&checkpoint.norm()?)?;
     if let Some(head) = checkpoint.head()? {
