@@ -41,6 +41,7 @@ pub mod record;
 pub mod results;
 pub mod robustness;
 pub mod runner;
+mod side_by_side;
 pub mod statistics;
 pub mod suite;
 pub mod table;

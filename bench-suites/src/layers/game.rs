@@ -7,6 +7,7 @@
 
 use crate::journal::{Journal, JournalError};
 use crate::oracle::Stopped;
+use crate::side_by_side::side_by_side;
 use crate::watcher::Watcher;
 use secateur_prune::layer_game::utility::{Scored, Work};
 use secateur_prune::layer_game::{Mask, Utility, masks};
@@ -15,7 +16,6 @@ use secateur_theory::game::{Coalition, Game};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Masks that one walk measures.
@@ -63,8 +63,6 @@ impl<'a> Layers<'a> {
         let (journal, found) = Journal::open::<Measured>(directory, config)?;
         let key = |measured: &Measured| measured.kept.iter().fold(Mask(0), |mask, player| mask.with(*player));
         let values = found.into_iter().map(|measured| (key(&measured), measured)).collect();
-        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-        let threads = if threads == 0 { cores() } else { threads };
         Ok(Self { utility, players, threads, watcher, kept: Mutex::new(Kept { journal, values }) })
     }
 
@@ -107,31 +105,8 @@ impl<'a> Layers<'a> {
         };
         let mut missing: Vec<Mask> = missing.into_iter().collect();
         masks::neighbours(&mut missing);
-        let (runs, next) = (missing.chunks(RUN).collect::<Vec<_>>(), AtomicUsize::new(0));
-        // What is parallel inside a block stays on the walk's thread: others are busy with their own.
-        let worker = || {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build();
-            let pool =
-                pool.map_err(|error| TheoryError::Oracle { coalition: Coalition::EMPTY, source: error.into() })?;
-            pool.install(|| {
-                while let Some(run) = runs.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    if let Err(error) = self.walk(run, known + missing.len()) {
-                        next.store(runs.len(), Ordering::Relaxed);
-                        return Err(error);
-                    }
-                }
-                Ok(())
-            })
-        };
-        std::thread::scope(|scope| {
-            let workers: Vec<_> = (0..self.threads.min(runs.len())).map(|_| scope.spawn(worker)).collect();
-            let join = |worker: std::thread::ScopedJoinHandle<'_, _>| match worker.join() {
-                Ok(result) => result,
-                Err(panic) => std::panic::resume_unwind(panic),
-            };
-            // All are joined before the first error counts.
-            workers.into_iter().map(join).collect::<Vec<_>>().into_iter().collect()
-        })
+        let runs: Vec<&[Mask]> = missing.chunks(RUN).collect();
+        side_by_side(self.threads, &runs, |run| self.walk(run, known + missing.len()))
     }
 
     /// Measures one run, and keeps every result.

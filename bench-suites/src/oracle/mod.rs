@@ -8,6 +8,7 @@
 pub mod command;
 
 use crate::journal::{Journal, JournalError};
+use crate::side_by_side::side_by_side;
 use crate::watcher::Watcher;
 use secateur_theory::TheoryError;
 use secateur_theory::game::{Coalition, Game};
@@ -15,7 +16,6 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 /// Why a value could not be measured.
@@ -103,8 +103,6 @@ impl<'a> Expensive<'a> {
                 return Err(fault("this coalition has a value of this seed already"));
             }
         }
-        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-        let threads = if threads == 0 { cores() } else { threads };
         let kept = Mutex::new(Kept { journal, values, asked: BTreeSet::new(), new: 0 });
         Ok(Self { oracle, seeds: seeds.to_vec(), threads, watcher, kept })
     }
@@ -186,31 +184,7 @@ impl Game for Expensive<'_> {
             (units.into_iter().filter(|unit| !kept.values.contains_key(unit)).collect(), kept.values.len())
         };
         let all = known + missing.len();
-        let next = AtomicUsize::new(0);
-        // What is parallel inside a measurement stays on the measurement's thread: others are busy with their own.
-        let worker = || {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build();
-            let pool =
-                pool.map_err(|error| TheoryError::Oracle { coalition: Coalition::EMPTY, source: error.into() })?;
-            pool.install(|| {
-                while let Some((coalition, seed)) = missing.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    if let Err(error) = self.measure(*coalition, *seed, all) {
-                        next.store(missing.len(), Ordering::Relaxed);
-                        return Err(error);
-                    }
-                }
-                Ok(())
-            })
-        };
-        std::thread::scope(|scope| {
-            let workers: Vec<_> = (0..self.threads.min(missing.len())).map(|_| scope.spawn(worker)).collect();
-            let join = |worker: std::thread::ScopedJoinHandle<'_, _>| match worker.join() {
-                Ok(result) => result,
-                Err(panic) => std::panic::resume_unwind(panic),
-            };
-            // All are joined before the first error counts.
-            workers.into_iter().map(join).collect::<Vec<_>>().into_iter().collect()
-        })
+        side_by_side(self.threads, &missing, |(coalition, seed)| self.measure(*coalition, *seed, all))
     }
 }
 
@@ -219,6 +193,7 @@ mod tests {
     use super::*;
     use crate::watcher::Silent;
     use secateur_theory::game::Table;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     /// Worth its size and its seed; counts how often it is asked, and fails at the coalition of all.
     struct Sizes(AtomicUsize, bool);
