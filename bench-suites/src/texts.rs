@@ -19,6 +19,7 @@ pub(crate) fn fingerprint(model: &Model, texts: &[&[Vec<u32>]]) -> String {
     let Model { config, embedding, blocks, norm, head } = model;
     let told = (config.epsilon, config.theta, config.rope, config.scaling, config.bos);
     format!("{} {told:?}", env!("CARGO_PKG_VERSION")).bytes().for_each(|byte| word(byte.into()));
+    config.window.iter().for_each(|window| word(*window as u32));
     for block in blocks {
         let Block { heads, kv_heads, head_dim, .. } = *block;
         [heads, kv_heads, head_dim].into_iter().for_each(|size| word(size as u32));
@@ -124,11 +125,12 @@ pub(crate) mod tests {
         let (first, second) = (vec![vec![1, 2], vec![3]], vec![vec![4, 5]]);
         let of = |model: &Model| fingerprint(model, &[&first, &second]);
         let original = model(4);
-        let changes: [fn(&mut Model); 12] = [
+        let changes: [fn(&mut Model); 13] = [
             |m| m.config.epsilon = 1e-6,
             |m| m.config.theta = 5e5,
             |m| m.config.rope = Rope::Interleaved,
             |m| m.config.scaling = Scaling::Linear { factor: 2.0 },
+            |m| m.config.window = Some(9),
             |m| m.config.bos = Some(1),
             |m| m.blocks[1].kv_heads = 4,
             |m| (m.blocks[1].heads, m.blocks[1].head_dim) = (2, 8),

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-const FOLDERS: [&str; 8] = [
+const FOLDERS: [&str; 12] = [
     "llama-f32",
     "llama-bf16",
     "llama-f16",
@@ -16,6 +16,10 @@ const FOLDERS: [&str; 8] = [
     "llama-biased-bf16",
     "mistral-f16",
     "qwen3-bf16",
+    "mistral-window-f32",
+    "qwen3-window-bf16",
+    "qwen2-yarn-f32",
+    "llama-yarn-f16",
 ];
 
 #[derive(Deserialize)]
@@ -123,6 +127,9 @@ fn written() -> Vec<(&'static str, Model, Dtype, u64)> {
     let mut normed = load(&fixture("qwen3-bf16"));
     normed.blocks.push(normed.blocks[0].clone());
     normed.config.blocks = 3;
+    let mut windows = load(&fixture("qwen3-window-bf16"));
+    windows.blocks.push(windows.blocks[0].clone());
+    windows.config.blocks = 3;
     vec![
         ("stories", stories, Dtype::F32, u64::MAX),
         ("short", short, Dtype::F16, u64::MAX),
@@ -130,6 +137,7 @@ fn written() -> Vec<(&'static str, Model, Dtype, u64)> {
         ("biased", biased, Dtype::Bf16, 12_000),
         ("shifted", shifted, Dtype::F32, 60_000),
         ("normed", normed, Dtype::Bf16, u64::MAX),
+        ("windows", windows, Dtype::Bf16, u64::MAX),
     ]
 }
 
@@ -285,14 +293,14 @@ fn configurations_that_ask_for_something_else_are_refused_by_key() {
         ("quantization_config", "{}"),
         ("eos_token_id", r#"["a"]"#),
         ("tie_word_embeddings", "1"),
-        ("rope_parameters", r#"{"rope_type": "yarn", "factor": 2}"#),
+        ("rope_parameters", r#"{"rope_type": "dynamic", "factor": 2}"#),
         ("rope_parameters", r#"{"rope_type": "linear"}"#),
         ("rope_parameters", "3"),
         ("rope_parameters", r#"{"rope_type": 3}"#),
         ("rope_parameters", r#"{"factor": 2}"#),
         ("rope_parameters", r#"{"rope_type": "default", "type": "linear", "factor": 2}"#),
         ("rope_scaling", r#"{"factor": 2}"#),
-        ("rope_scaling", r#"{"type": "yarn", "factor": 2}"#),
+        ("rope_scaling", r#"{"type": "longrope", "factor": 2}"#),
         ("rms_norm_eps", "1e-300"),
         ("rms_norm_eps", "1e300"),
     ] {
@@ -302,12 +310,13 @@ fn configurations_that_ask_for_something_else_are_refused_by_key() {
         assert!(named && fault.contains("config.json"), "{key}: {fault}");
     }
     for (folder, key, value) in [
-        ("mistral-f16", "sliding_window", "63"),
+        ("mistral-f16", "sliding_window", "0"),
+        ("mistral-f16", "layer_types", r#"["full_attention", "sliding_attention"]"#),
         ("mistral-f16", "sliding_window", r#""all""#),
         ("mistral-f16", "attention_bias", "true"),
         ("mistral-f16", "mlp_bias", "true"),
-        ("qwen2-bf16", "use_sliding_window", "true"),
-        ("qwen3-bf16", "use_sliding_window", "true"),
+        ("qwen2-bf16", "use_sliding_window", "1"),
+        ("qwen3-bf16", "layer_types", r#"["sliding_attention", "sliding_attention"]"#),
         ("qwen3-bf16", "mlp_bias", "true"),
     ] {
         let place = changed(folder, "config.json", |bytes| with(&bytes, key, value));
@@ -342,6 +351,22 @@ fn old_keys_of_positions_are_understood() {
             .contains("rope_scaling")
     );
     assert_eq!(parse(r#""eos_token_id": [3, 4], "bos_token_id": null,"#).unwrap().eos, [3, 4]);
+    // YaRN: the context of pre-training is said beside, within, or is the context; the factor may be what these leave.
+    let yarn = |said: &str, beside: &str| {
+        let found = parse(&format!(r#""rope_scaling": {{"type": "yarn", {said} "beta_fast": 16}}, {beside}"#))?.scaling;
+        let Scaling::Yarn { factor, fast, slow, context, whole, length } = found else { panic!("{found:?}") };
+        assert_eq!((fast, slow, whole), (16.0, 1.0, true));
+        Ok::<_, LmFault>((factor, context, length))
+    };
+    let context = r#""original_max_position_embeddings": 512,"#;
+    let usual = 0.1 * 4f64.ln() + 1.0;
+    assert_eq!(yarn(r#""factor": 4,"#, "").unwrap(), (4.0, 2048.0, usual));
+    assert_eq!(yarn(&format!(r#""factor": 4, {context}"#), "").unwrap(), (4.0, 512.0, usual));
+    assert_eq!(yarn(r#""original_max_position_embeddings": 2,"#, context).unwrap(), (4.0, 512.0, usual));
+    assert_eq!(yarn(r#""factor": 4, "attention_factor": 3, "mscale": 1,"#, context).unwrap().2, 3.0);
+    assert_eq!(yarn(r#""factor": 0.5,"#, "").unwrap().2, 1.0);
+    let flat = yarn(r#""factor": 4, "rope_theta": 1,"#, "").unwrap_err().to_string();
+    assert!(flat.contains("rope_theta above 1"), "{flat}");
     let both = |new: &str, old: &str| parse(&format!(r#""rope_parameters": {new}, "rope_scaling": {old},"#));
     let linear = r#"{"rope_type": "linear", "factor": 2}"#;
     assert_eq!(both(linear, r#"{"type": "linear", "factor": 2.0}"#).unwrap().scaling, Scaling::Linear { factor: 2.0 });

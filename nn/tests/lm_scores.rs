@@ -153,7 +153,8 @@ fn choices_have_the_likelihoods_of_whole_sequences() {
 #[test]
 fn streamed_models_predict_as_those_in_memory_to_the_last_bit() {
     let text: Vec<u32> = (0..150).map(|at| (at * at * 7 + at / 3) % 96).collect();
-    for name in ["llama-f32", "llama-bf16", "llama-f16", "qwen2-bf16", "qwen2-tied-f32", "mistral-f16", "qwen3-bf16"] {
+    let models = ["llama-f32", "llama-bf16", "llama-f16", "qwen2-bf16", "qwen2-tied-f32", "mistral-f16", "qwen3-bf16"];
+    for name in models.into_iter().chain(["mistral-window-f32", "qwen3-window-bf16", "qwen2-yarn-f32"]) {
         let checkpoint = Checkpoint::open(fixture(name)).unwrap();
         let model = Model::load(&checkpoint).unwrap();
         // 149 tokens are four windows of 37 and a token that has nothing before it.

@@ -27,6 +27,8 @@ struct Record {
     width: usize,
     vocab: usize,
     context: usize,
+    /// The last tokens that attention sees; all before it if none.
+    window: Option<usize>,
     tied: bool,
     epsilon: f32,
     theta: f64,
@@ -80,7 +82,7 @@ fn describe(checkpoint: &Checkpoint) -> Record {
         stored.parameters += entries;
         stored.bytes += entries * dtype.size();
     }
-    let Config { family, width, vocab, context, tied, epsilon, theta, rope, scaling, bos, .. } = *config;
+    let Config { family, width, vocab, context, window, tied, epsilon, theta, rope, scaling, bos, .. } = *config;
     let Config { heads, kv_heads, head_dim, inner, .. } = *config;
     Record {
         model: checkpoint.path().display().to_string(),
@@ -88,6 +90,7 @@ fn describe(checkpoint: &Checkpoint) -> Record {
         width,
         vocab,
         context,
+        window,
         tied,
         epsilon,
         theta,
@@ -121,7 +124,8 @@ impl Record {
         let _ = writeln!(text, "width       {}", self.width);
         let tied = if self.tied { ", the embedding is the head" } else { "" };
         let _ = writeln!(text, "vocabulary  {}{tied}", self.vocab);
-        let _ = writeln!(text, "context     {}", self.context);
+        let window = self.window.map_or(String::new(), |window| format!(", attention to the last {window} tokens"));
+        let _ = writeln!(text, "context     {}{window}", self.context);
         let _ = writeln!(text, "parameters  {}", self.parameters);
         let _ = writeln!(text, "bytes       {}", self.bytes);
         text

@@ -3,14 +3,14 @@
 //! $$ A_i = \operatorname{softmax}\Big(\frac{Q_i K_{g(i)}^\top}{\sqrt{d}} + M\Big) V_{g(i)}, \qquad
 //!    g(i) = \lfloor i / (H / H_{kv}) \rfloor, $$
 //!
-//! with $M = -\infty$ where a key is later than the query.
+//! with $M = -\infty$ where a key is later than the query, or before the window that ends at it.
 
 use super::exponential::softmax;
 use rayon::prelude::*;
 use secateur_linalg::gemm::{View, gemm};
 use secateur_linalg::matvec::{blend, strided_dots};
 
-/// Queries that are taken together: their scores stay in the cache, and keys later than all of them are left out.
+/// Queries that are taken together: their scores stay in the cache, and keys that none of them sees are left out.
 const TILE: usize = 64;
 /// From this many queries on, scores are products of matrices.
 const PACKED: usize = 4;
@@ -68,6 +68,8 @@ pub(super) struct Heads {
     pub heads: usize,
     pub kv_heads: usize,
     pub head_dim: usize,
+    /// Keys that a query sees, its own among them; all before it if none.
+    pub window: Option<usize>,
 }
 
 impl Heads {
@@ -95,6 +97,11 @@ impl Heads {
         out
     }
 
+    /// The first key that the query at a position sees.
+    fn first(self, position: usize) -> usize {
+        self.window.map_or(0, |window| (position + 1).saturating_sub(window))
+    }
+
     /// One head of few queries, one after the other: tokens × `head_dim`.
     fn few(self, head: usize, queries: &[f32], keys: &[f32], values: &[f32], past: usize) -> Vec<f32> {
         let (dim, width, kv_width) = (self.head_dim, self.heads * self.head_dim, self.kv_heads * self.head_dim);
@@ -105,11 +112,12 @@ impl Heads {
         let mut scores = vec![0.0; past + tokens];
         for (token, out) in out.chunks_exact_mut(dim).enumerate() {
             let query = &queries[token * width + head * dim..][..dim];
-            let scores = &mut scores[..past + token + 1];
-            strided_dots(scores, &keys[from..], kv_width, query);
+            let first = self.first(past + token);
+            let scores = &mut scores[..past + token + 1 - first];
+            strided_dots(scores, &keys[first * kv_width + from..], kv_width, query);
             scores.iter_mut().for_each(|score| *score *= scale);
             softmax(scores);
-            blend(out, scores, &values[from..], kv_width);
+            blend(out, scores, &values[first * kv_width + from..], kv_width);
         }
         out
     }
@@ -124,17 +132,21 @@ impl Heads {
         let mut scores = Vec::new();
         for begin in (0..tokens).step_by(TILE) {
             let end = (begin + TILE).min(tokens);
-            let seen = past + end;
+            let first = self.first(past + begin);
+            let seen = past + end - first;
             scores.resize((end - begin) * seen, 0.0);
             let query = View::strided(&queries[begin * width + head * dim..], end - begin, dim, width);
-            gemm(&mut scores, query, View::strided(&keys[from..], seen, dim, kv_width).t(), false);
+            let key = View::strided(&keys[first * kv_width + from..], seen, dim, kv_width);
+            gemm(&mut scores, query, key.t(), false);
             for (row, token) in scores.chunks_exact_mut(seen).zip(begin..) {
-                let (before, later) = row.split_at_mut(past + token + 1);
+                let (before, later) = row.split_at_mut(past + token + 1 - first);
+                let (earlier, before) = before.split_at_mut(self.first(past + token) - first);
                 before.iter_mut().for_each(|score| *score *= scale);
                 softmax(before);
+                earlier.fill(0.0);
                 later.fill(0.0);
             }
-            let value = View::strided(&values[from..], seen, dim, kv_width);
+            let value = View::strided(&values[first * kv_width + from..], seen, dim, kv_width);
             gemm(&mut out[begin * dim..end * dim], View::new(&scores, end - begin, seen), value, false);
         }
         out
@@ -146,9 +158,58 @@ mod tests {
     use super::*;
     use secateur_linalg::random::Random;
 
+    /// One query after the other, from the formula.
+    fn plain(heads: Heads, queries: &[f32], keys: &[f32], values: &[f32]) -> Vec<f64> {
+        let Heads { heads, kv_heads, head_dim: dim, window } = heads;
+        let seen = keys.len() / (kv_heads * dim);
+        let past = seen - queries.len() / (heads * dim);
+        let of = |all: &[f32], row: usize, head: usize, heads: usize| -> Vec<f64> {
+            all[(row * heads + head) * dim..][..dim].iter().map(|x| f64::from(*x)).collect()
+        };
+        let mut out = Vec::new();
+        for (at, head) in (past..seen).flat_map(|at| (0..heads).map(move |head| (at, head))) {
+            let (query, shared) = (of(queries, at - past, head, heads), head / (heads / kv_heads));
+            let visible = (0..=at).filter(|key| window.is_none_or(|window| at - key < window));
+            let score = |key: usize| {
+                let key = of(keys, key, shared, kv_heads);
+                query.iter().zip(&key).map(|(q, k)| q * k).sum::<f64>() / (dim as f64).sqrt()
+            };
+            let shares: Vec<(usize, f64)> = visible.map(|key| (key, score(key).exp())).collect();
+            let sum: f64 = shares.iter().map(|(_, share)| share).sum();
+            for entry in 0..dim {
+                let value = |key: usize| of(values, key, shared, kv_heads)[entry];
+                out.push(shares.iter().map(|(key, share)| share * value(*key)).sum::<f64>() / sum);
+            }
+        }
+        out
+    }
+
+    #[test]
+    fn heads_see_what_is_in_their_window() {
+        for (window, tokens, past) in [None, Some(1), Some(5), Some(64), Some(1000)]
+            .into_iter()
+            .flat_map(|window| [1, 3, 4, 70, 130].map(|tokens| (window, tokens)))
+            .flat_map(|(window, tokens)| [0, 3, 90].map(|past| (window, tokens, past)))
+        {
+            let heads = Heads { heads: 4, kv_heads: 2, head_dim: 6, window };
+            let random = |seed, rows: usize, heads: usize| {
+                let mut data = vec![0.0; rows * heads * 6];
+                Random::new(seed).fill_normal(&mut data, 1.0);
+                data
+            };
+            let (queries, keys) = (random(1, tokens, 4), random(2, past + tokens, 2));
+            let values = random(3, past + tokens, 2);
+            let (found, expected) = (heads.attend(&queries, &keys, &values), plain(heads, &queries, &keys, &values));
+            for (found, expected) in found.iter().zip(&expected) {
+                assert!((f64::from(*found) - expected).abs() < 1e-5, "{window:?}, {tokens}, {past}");
+            }
+            assert_eq!(found.len(), expected.len());
+        }
+    }
+
     #[test]
     fn threads_change_no_bit() {
-        let heads = Heads { heads: 8, kv_heads: 4, head_dim: 64 };
+        let heads = Heads { heads: 8, kv_heads: 4, head_dim: 64, window: None };
         let random = |seed, rows: usize, heads: usize| {
             let mut data = vec![0.0; rows * heads * 64];
             Random::new(seed).fill_normal(&mut data, 1.0);

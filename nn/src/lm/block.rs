@@ -150,7 +150,8 @@ impl Block {
         }
         positions.turn(&mut queries, self.head_dim);
         positions.turn(&mut keys, self.head_dim);
-        let heads = Heads { heads: self.heads, kv_heads: self.kv_heads, head_dim: self.head_dim };
+        let (heads, kv_heads, head_dim) = (self.heads, self.kv_heads, self.head_dim);
+        let heads = Heads { heads, kv_heads, head_dim, window: positions.window() };
         match cache {
             Some(cache) => {
                 assert_eq!(cache.len(), positions.start(), "the cache ends where the positions begin");

@@ -42,6 +42,22 @@ pub enum Scaling {
         /// The original context.
         context: f64,
     },
+    /// YaRN: pairs that turn seldom in the original context over `factor`, those that turn often untouched, those between
+    /// interpolated; queries and keys grow.
+    Yarn {
+        /// The divisor.
+        factor: f64,
+        /// Pairs that turn more often in the original context are untouched.
+        fast: f64,
+        /// Pairs that turn less often are divided.
+        slow: f64,
+        /// The original context.
+        context: f64,
+        /// Whether the pairs between which is interpolated are whole numbers.
+        whole: bool,
+        /// What turned entries are multiplied by.
+        length: f64,
+    },
 }
 
 /// The sizes and constants of a model.
@@ -77,6 +93,8 @@ pub struct Config {
     pub tied: bool,
     /// The longest sequence that the model was made for.
     pub context: usize,
+    /// The last tokens that attention sees, the query's own among them; all before it if none.
+    pub window: Option<usize>,
     /// The token that begins a text.
     pub bos: Option<u32>,
     /// The tokens that end one; those of `generation_config.json` beside `config.json` among them.
@@ -98,7 +116,7 @@ impl Config {
     ///
     /// # Errors
     /// [`LmFault::Config`] with the key that is missing, of the wrong kind, or asks for what is not supported: other
-    /// families, activations, kinds of `rope_scaling`, sliding windows, quantised weights.
+    /// families, activations, kinds of `rope_scaling`, windows of some blocks only, quantised weights.
     pub fn parse(text: &str, origin: &str) -> Result<Self, LmFault> {
         let object: Map<String, Json> =
             serde_json::from_str(text).map_err(|source| LmFault::Json { path: origin.into(), source })?;
@@ -110,7 +128,7 @@ impl Config {
         let biased = family.attention_bias() && keys.truth("attention_bias", false)?;
         // Null means as many as query heads, in every family.
         let missing = defaults.kv_heads.filter(|_| !object.contains_key("num_key_value_heads"));
-        let (theta, scaling) = turning(&keys)?;
+        let (theta, scaling) = turning(&keys, defaults.context)?;
         let config = Self {
             family,
             width,
@@ -126,6 +144,7 @@ impl Config {
             scaling,
             tied: keys.truth("tie_word_embeddings", false)?,
             context: keys.whole("max_position_embeddings", Some(defaults.context))?,
+            window: family.window(&keys)?,
             bos: keys.tokens("bos_token_id", defaults.bos.as_slice())?.first().copied(),
             eos: keys.tokens("eos_token_id", defaults.eos)?,
             qkv_bias: family == Family::Qwen2 || biased,
@@ -223,7 +242,7 @@ impl Config {
         });
         let mut object = text.as_object().cloned().unwrap_or_default();
         if self.family == Family::Mistral {
-            object.insert("sliding_window".to_owned(), Json::Null);
+            object.insert("sliding_window".to_owned(), json!(self.window));
         }
         match self.scaling {
             Scaling::None => None,
@@ -231,6 +250,10 @@ impl Config {
             Scaling::Llama3 { factor, low, high, context } => Some(json!({
                 "rope_type": "llama3", "factor": factor, "low_freq_factor": low, "high_freq_factor": high,
                 "original_max_position_embeddings": context as u64,
+            })),
+            Scaling::Yarn { factor, fast, slow, context, whole, length } => Some(json!({
+                "rope_type": "yarn", "factor": factor, "beta_fast": fast, "beta_slow": slow, "truncate": whole,
+                "original_max_position_embeddings": context as u64, "attention_factor": length,
             })),
         }
         .map(|scaling| object.insert("rope_scaling".to_owned(), scaling));
@@ -307,7 +330,9 @@ pub(super) const HEAD: &str = "lm_head.weight";
 /// Lists with an entry per block are cut to as many blocks as there are.
 fn per_block(object: &mut Map<String, Json>, blocks: usize) {
     if let Some(kinds) = object.get_mut("layer_types").and_then(Json::as_array_mut) {
-        kinds.resize(blocks, json!("full_attention"));
+        // They are all alike.
+        let kind = kinds.first().cloned().unwrap_or_else(|| json!("full_attention"));
+        kinds.resize(blocks, kind);
     }
 }
 
@@ -322,25 +347,26 @@ fn epsilon(keys: &Keys<'_>) -> Result<f32, LmFault> {
 const TURNING: [&str; 2] = ["rope_parameters", "rope_scaling"];
 
 /// Base and stretching of angles, from `rope_parameters`, or from `rope_theta` and `rope_scaling`.
-fn turning(keys: &Keys<'_>) -> Result<(f64, Scaling), LmFault> {
+fn turning(keys: &Keys<'_>, context: u64) -> Result<(f64, Scaling), LmFault> {
+    let turned = |one| turned(keys, one, context);
     match TURNING.map(|key| keys.get(key).map(|value| (key, value))) {
         [Some(new), Some(old)] => {
-            let (found, other) = (turned(keys, new)?, turned(keys, old)?);
+            let (found, other) = (turned(new)?, turned(old)?);
             let other_says = format!("what `{}` says, or one of the two", TURNING[1]);
             if found == other { Ok(found) } else { Err(keys.fault(TURNING[0], &other_says)) }
         }
-        [Some(one), None] | [None, Some(one)] => turned(keys, one),
+        [Some(one), None] | [None, Some(one)] => turned(one),
         [None, None] => Ok((keys.number("rope_theta", Some(10_000.0))?, Scaling::None)),
     }
 }
 
-/// The same from one of the two.
-fn turned(keys: &Keys<'_>, (key, value): (&str, &Json)) -> Result<(f64, Scaling), LmFault> {
+/// The same from one of the two; `context` is what a model is made for that does not say it.
+fn turned(keys: &Keys<'_>, (key, value): (&str, &Json), context: u64) -> Result<(f64, Scaling), LmFault> {
     let object = value.as_object().ok_or_else(|| keys.fault(key, "an object"))?;
     let inner = Keys { origin: keys.origin, object };
     let theta = if object.contains_key("rope_theta") { &inner } else { keys }.number("rope_theta", Some(10_000.0))?;
     inner.only("partial_rotary_factor", &json!(1.0))?;
-    let fault = || keys.fault(key, "one rope_type (or type) of default, linear and llama3");
+    let fault = || keys.fault(key, "one rope_type (or type) of default, linear, llama3 and yarn");
     let kind = match (inner.get("rope_type"), inner.get("type")) {
         (Some(kind), Some(other)) if kind != other => return Err(fault()),
         (kind, other) => kind.or(other),
@@ -354,11 +380,48 @@ fn turned(keys: &Keys<'_>, (key, value): (&str, &Json)) -> Result<(f64, Scaling)
             factor: inner.number("factor", None)?,
             low: inner.number("low_freq_factor", None)?,
             high: inner.number("high_freq_factor", None)?,
-            context: inner.number("original_max_position_embeddings", None)?,
+            context: original_context(keys, &inner, context)?,
         },
+        Some(Some("yarn")) => {
+            let original = original_context(keys, &inner, context)?;
+            let factor = match inner.get("factor") {
+                Some(_) => inner.number("factor", None)?,
+                None => keys.whole("max_position_embeddings", Some(context))? as f64 / original,
+            };
+            if theta <= 1.0 {
+                return Err(keys.fault(key, "a rope_theta above 1, with yarn"));
+            }
+            // The length that attention is used to, by the method's authors.
+            let usual = |share: f64| if factor <= 1.0 { 1.0 } else { 0.1 * share * factor.ln() + 1.0 };
+            let shares = (inner.get("mscale"), inner.get("mscale_all_dim"));
+            let length = if inner.get("attention_factor").is_some() {
+                inner.number("attention_factor", None)?
+            } else if shares.0.is_some() && shares.1.is_some() {
+                usual(inner.number("mscale", None)?) / usual(inner.number("mscale_all_dim", None)?)
+            } else {
+                usual(1.0)
+            };
+            Scaling::Yarn {
+                factor,
+                fast: inner.number("beta_fast", Some(32.0))?,
+                slow: inner.number("beta_slow", Some(1.0))?,
+                context: original,
+                whole: inner.truth("truncate", true)?,
+                length,
+            }
+        }
         _ => return Err(fault()),
     };
     Ok((theta, scaling))
+}
+
+/// The context of pre-training: said beside or within, or else the context.
+fn original_context(keys: &Keys<'_>, inner: &Keys<'_>, context: u64) -> Result<f64, LmFault> {
+    let key = "original_max_position_embeddings";
+    match [keys, inner].into_iter().find(|place| place.get(key).is_some()) {
+        Some(place) => place.number(key, None),
+        None => Ok(keys.whole("max_position_embeddings", Some(context))? as f64),
+    }
 }
 
 #[cfg(test)]
@@ -381,9 +444,18 @@ mod tests {
         assert_eq!(heads("mistral", r#""sliding_window": null,"#), (8, 2, 131_072));
         assert_eq!(heads("mistral", r#""num_key_value_heads": null, "sliding_window": null,"#), (32, 2, 131_072));
         assert_eq!(heads("mistral", r#""max_position_embeddings": 4096,"#), (8, 2, 4096));
-        assert_eq!(heads("mistral", r#""max_position_embeddings": 99, "sliding_window": 99,"#), (8, 2, 99));
-        let window = parse("mistral", r#""max_position_embeddings": 4097,"#).unwrap_err().to_string();
-        assert!(window.contains("`sliding_window`") && window.contains("4097"), "{window}");
+        let window = |family, extra| parse(family, extra).unwrap().window;
+        assert_eq!(window("mistral", ""), Some(4096));
+        assert_eq!(window("mistral", r#""sliding_window": null,"#), None);
+        assert_eq!(window("mistral", r#""sliding_window": 7,"#), Some(7));
+        assert_eq!(window("qwen2", r#""sliding_window": 7,"#), None);
+        // From block 28 on, where it is not said, and there is one block.
+        assert_eq!(window("qwen2", r#""use_sliding_window": true,"#), None);
+        assert_eq!(window("qwen3", r#""use_sliding_window": true, "max_window_layers": 0,"#), Some(4096));
+        assert_eq!(
+            window("qwen3", r#""use_sliding_window": true, "sliding_window": null, "max_window_layers": 0,"#),
+            None
+        );
         let plain = parse("qwen3", "").unwrap();
         assert!(plain.head_norms && !plain.qkv_bias && !plain.o_bias && plain.bos.is_none());
         let biased = parse("qwen3", r#""attention_bias": true,"#).unwrap();

@@ -11,7 +11,7 @@ use serde_json::{Value as Json, json};
 pub enum Family {
     /// LLaMA: no biases unless the configuration says so.
     Llama,
-    /// Mistral with attention to all tokens before: no biases.
+    /// Mistral: no biases.
     Mistral,
     /// Qwen1.5, Qwen2 and Qwen2.5: biases on queries, keys and values.
     Qwen2,
@@ -86,16 +86,8 @@ impl Family {
             keys.only("mlp_bias", &json!(false))?;
         }
         match self {
-            Family::Llama => {}
-            Family::Mistral => {
-                keys.only("attention_bias", &json!(false))?;
-                self.refuse_sliding(keys)?;
-            }
-            Family::Qwen2 | Family::Qwen3 => keys.only("use_sliding_window", &json!(false))?,
-        }
-        let full = |kinds: &Json| kinds.as_array().is_some_and(|all| all.iter().all(|kind| kind == "full_attention"));
-        if !keys.get("layer_types").is_none_or(full) {
-            return Err(keys.fault("layer_types", "full_attention in every block"));
+            Family::Mistral => keys.only("attention_bias", &json!(false))?,
+            Family::Llama | Family::Qwen2 | Family::Qwen3 => {}
         }
         match keys.get("quantization_config") {
             Some(_) => Err(keys.fault("quantization_config", "none: weights of 16 or 32 bits")),
@@ -103,18 +95,45 @@ impl Family {
         }
     }
 
-    /// Refuses attention to the last tokens only, unless these are all that the model takes. Mistral means 4096 of them
-    /// where the key is missing.
-    fn refuse_sliding(self, keys: &Keys<'_>) -> Result<(), LmFault> {
-        let context = keys.whole("max_position_embeddings", Some(self.defaults().context))?;
-        let enough = match keys.object.get("sliding_window") {
-            None => context <= 4096,
-            Some(Json::Null) => true,
-            Some(window) => window.as_u64().is_some_and(|window| window >= context as u64),
+    /// The last tokens that attention sees, in every block; none where it sees all.
+    pub(super) fn window(self, keys: &Keys<'_>) -> Result<Option<usize>, LmFault> {
+        // Null means that there is none, in every family.
+        let said = match keys.object.get("sliding_window") {
+            Some(Json::Null) => None,
+            _ => Some(keys.whole("sliding_window", Some(4096))?),
         };
-        let expected =
-            || format!("null, or no less than max_position_embeddings ({context}): attention does not slide");
-        if enough { Ok(()) } else { Err(keys.fault("sliding_window", &expected())) }
+        let slides = match self {
+            Family::Llama => false,
+            Family::Mistral => true,
+            Family::Qwen2 | Family::Qwen3 => keys.truth("use_sliding_window", false)?,
+        };
+        let window = said.filter(|_| slides);
+        let (sliding, full) = ("sliding_attention", "full_attention");
+        if let Some(kinds) = keys.get("layer_types") {
+            let expected = match window {
+                Some(_) => format!("{sliding} in every block, or {full} in every block"),
+                None => format!("{full} in every block"),
+            };
+            let all = |name: &str| kinds.as_array().is_some_and(|all| all.iter().all(|kind| kind == name));
+            return match (all(full), window) {
+                (true, _) => Ok(None),
+                (false, Some(_)) if all(sliding) => Ok(window),
+                _ => Err(keys.fault("layer_types", &expected)),
+            };
+        }
+        if window.is_none() || self == Family::Mistral {
+            return Ok(window);
+        }
+        let from = match keys.get("max_window_layers") {
+            Some(from) => from.as_u64(),
+            None => Some(28),
+        };
+        let blocks = keys.whole("num_hidden_layers", None)? as u64;
+        match from {
+            Some(0) => Ok(window),
+            Some(from) if from >= blocks => Ok(None),
+            _ => Err(keys.fault("max_window_layers", "0, or as many as there are blocks: windows in all or in none")),
+        }
     }
 }
 

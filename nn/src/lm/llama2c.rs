@@ -78,6 +78,7 @@ fn config(header: [i32; 7]) -> Result<Config, String> {
         theta: 10_000.0,
         rope: Rope::Interleaved,
         scaling: Scaling::None,
+        window: None,
         tied: header[5] > 0,
         context,
         bos: Some(1),

@@ -4,7 +4,8 @@
 //!    \sin p\omega_i & \cos p\omega_i \end{pmatrix} \begin{pmatrix} a \\ b \end{pmatrix}, \qquad
 //!    \omega_i = \theta^{-2i/d}, $$
 //!
-//! with $p$ the position, $d$ the entries of a head, and $a$, $b$ its $i$-th pair of entries ([`Rope`]).
+//! with $p$ the position, $d$ the entries of a head, and $a$, $b$ its $i$-th pair of entries ([`Rope`]). [`Scaling`] changes
+//! $\omega_i$, and with YaRN the length of both as well.
 
 use super::config::{Config, Rope, Scaling};
 use std::f64::consts::TAU;
@@ -16,6 +17,7 @@ pub struct Positions {
     range: Range<usize>,
     head_dim: usize,
     rope: Rope,
+    window: Option<usize>,
     /// Positions × pairs.
     cosines: Vec<f32>,
     sines: Vec<f32>,
@@ -27,8 +29,10 @@ impl Positions {
         let pairs = config.head_dim / 2;
         let speeds: Vec<f64> = (0..pairs).map(|pair| speed(config, pair)).collect();
         let angles = range.clone().flat_map(|position| speeds.iter().map(move |speed| position as f64 * speed));
-        let (sines, cosines) = angles.map(|angle| (angle.sin() as f32, angle.cos() as f32)).unzip();
-        Self { range, head_dim: config.head_dim, rope: config.rope, cosines, sines }
+        let length = if let Scaling::Yarn { length, .. } = config.scaling { length } else { 1.0 };
+        let turn = |angle: f64| ((length * angle.sin()) as f32, (length * angle.cos()) as f32);
+        let (sines, cosines) = angles.map(turn).unzip();
+        Self { range, head_dim: config.head_dim, rope: config.rope, window: config.window, cosines, sines }
     }
 
     /// Tokens.
@@ -44,6 +48,11 @@ impl Positions {
     /// The position of the first token.
     pub fn start(&self) -> usize {
         self.range.start
+    }
+
+    /// The last positions that one sees, itself among them; all before it if none.
+    pub fn window(&self) -> Option<usize> {
+        self.window
     }
 
     /// Turns every head of every token.
@@ -86,6 +95,17 @@ fn speed(config: &Config, pair: usize) -> f64 {
                 let share = (turns - low) / (high - low);
                 (1.0 - share) * speed / factor + share * speed
             }
+        }
+        Scaling::Yarn { factor, fast, slow, context, whole, .. } => {
+            let dim = config.head_dim as f64;
+            // The pair, not whole, that turns so often in the original context.
+            let turning = |turns: f64| dim * (context / (turns * TAU)).ln() / (2.0 * config.theta.ln());
+            let (low, high) = (turning(fast), turning(slow));
+            let (low, high) = if whole { (low.floor(), high.ceil()) } else { (low, high) };
+            let (low, high) = (low.max(0.0), high.min(dim - 1.0));
+            let high = if low == high { high + 0.001 } else { high };
+            let share = ((pair as f64 - low) / (high - low)).clamp(0.0, 1.0);
+            share * speed / factor + (1.0 - share) * speed
         }
     }
 }

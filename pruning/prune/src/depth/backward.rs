@@ -7,6 +7,7 @@ use crate::error::PruneError;
 use rayon::prelude::*;
 use secateur_linalg::gemm::{View, gemm};
 use secateur_nn::lm::{Block, HeadNorms, Matrix, Model, Positions, Rope, add, norm};
+use std::ops::Range;
 
 /// Derivatives of the matrices of one block, in the order of [`Block::matrices`].
 pub type Slopes = [Vec<f32>; 7];
@@ -82,7 +83,7 @@ fn through(block: &Block, x: &[f32], slope: &[f32], positions: &Positions, model
 
     // Attention.
     let outputs_slope = back(&middle_slope, &block.o);
-    let [mut q_slope, mut k_slope, v_slope] = attention(block, [&q, &k, &v], &outputs_slope);
+    let [mut q_slope, mut k_slope, v_slope] = attention(block, [&q, &k, &v], &outputs_slope, positions.window());
     turn_back(&mut q_slope, positions, block.head_dim, rope);
     turn_back(&mut k_slope, positions, block.head_dim, rope);
     if let Some(HeadNorms { q, k, epsilon }) = &block.head_norms {
@@ -108,7 +109,7 @@ fn through(block: &Block, x: &[f32], slope: &[f32], positions: &Positions, model
 }
 
 /// Derivatives at queries, keys and values, head by head, from those at heads' outputs.
-fn attention(block: &Block, [q, k, v]: [&[f32]; 3], outputs_slope: &[f32]) -> [Vec<f32>; 3] {
+fn attention(block: &Block, [q, k, v]: [&[f32]; 3], outputs_slope: &[f32], window: Option<usize>) -> [Vec<f32>; 3] {
     let (dim, heads, keys) = (block.head_dim, block.heads, block.kv_heads);
     let (width, kv_width) = (heads * dim, keys * dim);
     let tokens = q.len() / width;
@@ -124,7 +125,8 @@ fn attention(block: &Block, [q, k, v]: [&[f32]; 3], outputs_slope: &[f32]) -> [V
         let view = |x| View::new(x, tokens, dim);
         let mut shares = product(view(&q), view(&k).t());
         for (token, row) in shares.chunks_exact_mut(tokens).enumerate() {
-            softmax(row, token + 1, scale);
+            let first = window.map_or(0, |window| (token + 1).saturating_sub(window));
+            softmax(row, first..token + 1, scale);
         }
         let mut scores = product(view(&slope), view(&v).t());
         for (score, share) in scores.chunks_exact_mut(tokens).zip(shares.chunks_exact(tokens)) {
@@ -146,13 +148,15 @@ fn attention(block: &Block, [q, k, v]: [&[f32]; 3], outputs_slope: &[f32]) -> [V
     found
 }
 
-/// The softmax of the first scores, times a scale; the others get 0.
-fn softmax(row: &mut [f32], seen: usize, scale: f32) {
-    let (before, later) = row.split_at_mut(seen);
+/// The softmax of the scores that are seen, times a scale; the others get 0.
+fn softmax(row: &mut [f32], seen: Range<usize>, scale: f32) {
+    let (before, later) = row.split_at_mut(seen.end);
+    let (earlier, before) = before.split_at_mut(seen.start);
     let most = before.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     before.iter_mut().for_each(|score| *score = ((*score - most) * scale).exp());
     let sum: f32 = before.iter().sum();
     before.iter_mut().for_each(|score| *score /= sum);
+    earlier.fill(0.0);
     later.fill(0.0);
 }
 

@@ -21,16 +21,19 @@ pub struct Shape {
     pub normed: bool,
     pub tied: bool,
     pub rope: Rope,
+    /// What attention sees, of every block.
+    pub window: Option<usize>,
 }
 
 /// Every kind that a loader knows.
 pub fn shapes() -> impl Strategy<Value = Shape> {
     let sizes = (3..12usize, 3..10usize, 2..5usize, 1..3usize, 1..4usize, 1..3usize);
     let kinds = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
-    (sizes, kinds).prop_map(|(sizes, (biased, normed, tied, halves))| {
+    let window = proptest::option::of(1..6usize);
+    (sizes, kinds, window).prop_map(|(sizes, (biased, normed, tied, halves), window)| {
         let (width, inner, blocks, kv_heads, shared, pairs) = sizes;
         let rope = if halves { Rope::HalfSplit } else { Rope::Interleaved };
-        Shape { width, inner, blocks, kv_heads, shared, head_dim: 2 * pairs, biased, normed, tied, rope }
+        Shape { width, inner, blocks, kv_heads, shared, head_dim: 2 * pairs, biased, normed, tied, rope, window }
     })
 }
 
@@ -38,7 +41,7 @@ impl Shape {
     pub fn small(blocks: usize) -> Self {
         let (width, inner, kv_heads, shared, head_dim) = (16, 24, 2, 2, 4);
         let (biased, normed, tied, rope) = (true, false, true, Rope::HalfSplit);
-        Self { width, inner, blocks, kv_heads, shared, head_dim, biased, normed, tied, rope }
+        Self { width, inner, blocks, kv_heads, shared, head_dim, biased, normed, tied, rope, window: None }
     }
 
     pub fn model(&self, seed: u64) -> Model {
@@ -56,6 +59,7 @@ impl Shape {
             theta: 100.0,
             rope: self.rope,
             scaling: Scaling::None,
+            window: self.window,
             tied: self.tied,
             context: 64,
             bos: None,
