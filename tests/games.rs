@@ -1,5 +1,7 @@
 //! `secateur game solve` as a person runs it.
 
+use dashu_ratio::RBig;
+use secateur_check::shares::{Shares, SharesRejection, check_shares};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -68,6 +70,54 @@ fn a_hundred_players_need_no_table() {
     let found = record(directory.path(), &votes, &["--concept", "least-core"]);
     assert_eq!((&found["exact"]["excess"], &found["exact"]["payoffs"][99]), (&json!("49/100"), &json!("1/100")));
     assert_eq!(record(directory.path(), &ring(100), &["--concept", "shapley"])["payoffs"][7], json!(-2.0));
+}
+
+fn shifted(number: &str, by: i32) -> String {
+    (number.parse::<RBig>().expect("a quotient") + RBig::from(by)).to_string()
+}
+
+/// Least cores of a hundred players have proofs about the few numbers of the game; a proof of anything else is refused.
+#[test]
+fn a_hundred_players_are_proved() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let certificate = directory.path().join("proof.json");
+    let numbers = |step: usize, most: usize| (0..100).map(|at| at * at * step % most).collect::<Vec<usize>>();
+    let edges: Vec<Value> = (0..300).map(|at| json!([at * 7 % 90, (at * at + 3) % 91, at % 5 + 1])).collect();
+    let claims = numbers(5, 97);
+    let games = [
+        (json!({"kind": "weighted-voting", "quota": 260, "weights": numbers(3, 11)}), true),
+        (json!({"kind": "weighted-voting", "quota": 0.8, "weights": [0.1, 0.7, 0.3]}), true),
+        (json!({"kind": "airport", "costs": numbers(7, 13)}), false),
+        (json!({"kind": "bankruptcy", "estate": claims.iter().sum::<usize>() / 3, "claims": claims}), true),
+        (json!({"kind": "induced-subgraph", "n": 91, "edges": edges}), true),
+    ];
+    for (game, sums) in &games {
+        for options in [&[][..], &["--nonnegative"]].into_iter().filter(|options| *sums || options.is_empty()) {
+            let proof = ["--certificate", certificate.to_str().expect("UTF-8")];
+            let found = record(directory.path(), game, &[&["--concept", "least-core"][..], &proof, options].concat());
+            let file = std::fs::read(directory.path().join("game.json")).expect("read");
+            let written = std::fs::read(&certificate).expect("written");
+            let proved = check_shares(&file, &written).unwrap_or_else(|why| panic!("{}: {why}", game["kind"]));
+            assert_eq!(json!(proved.excess.to_string()), found["exact"]["excess"]);
+            assert_eq!(proved.nonnegative, !options.is_empty());
+            let shares: Shares = serde_json::from_slice(&written).expect("JSON");
+            let refused = |change: &dyn Fn(&mut Shares)| {
+                let mut mutant = shares.clone();
+                change(&mut mutant);
+                check_shares(&file, &serde_json::to_vec(&mutant).expect("JSON")).expect_err("refused")
+            };
+            // From one player to another: whoever pays for it, alone or with others, has more than the excess now.
+            let moved = refused(&|mutant| {
+                mutant.payoffs[1] = shifted(&mutant.payoffs[1], -1000);
+                mutant.payoffs[0] = shifted(&mutant.payoffs[0], 1000);
+            });
+            assert!(matches!(moved, SharesRejection::Greater | SharesRejection::BelowFloor(1)), "{moved}");
+            let first = refused(&|mutant| mutant.weights[0].0 ^= 1);
+            assert!(matches!(first, SharesRejection::Balance(_) | SharesRejection::Weight(_)), "{first}");
+            assert_eq!(refused(&|mutant| drop(mutant.weights.pop())), SharesRejection::Sum);
+            assert_eq!(refused(&|mutant| mutant.excess = shifted(&mutant.excess, 1)), SharesRejection::Value);
+        }
+    }
 }
 
 #[test]

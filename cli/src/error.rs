@@ -287,7 +287,9 @@ pub enum CliError {
         why: &'static str,
     },
     /// A proof is about a table, which a game of another form is not.
-    #[error("--certificate: the game is no table in JSON: add --table FILE, which the proof is then about")]
+    #[error(
+        "--certificate: the game has no proof but by a table in JSON: add --table FILE, which the proof is then about"
+    )]
     NoTable,
     /// What cannot be found from a game's few numbers.
     #[error("{}: {what}: {why} (to sample the Shapley value: --concept shapley --units N)", .path.display())]

@@ -12,7 +12,7 @@ use dashu_int::UBig;
 use dashu_ratio::RBig;
 use secateur_bench_suites::oracle::Expensive;
 use secateur_bench_suites::oracle::command::Program;
-use secateur_check::shares::{Shares, digest};
+use secateur_check::shares::Shares;
 use secateur_theory::TheoryError;
 use secateur_theory::game::core::{Membership, membership_of};
 use secateur_theory::game::excess::{ExcessOracle, Excesses};
@@ -123,7 +123,7 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
             let csv = arguments.game.extension().is_some_and(|e| e.eq_ignore_ascii_case("csv"));
             by_table(arguments, table, (!csv).then_some(file.as_slice()))?
         }
-        Given::Kind(kind) => by_kind(arguments, kind)?,
+        Given::Kind(kind) => by_kind(arguments, kind, &file)?,
         Given::Program(program) => by_program(arguments, program)?,
     };
     if let Some(what) = record.overflow() {
@@ -181,12 +181,12 @@ fn by_few(arguments: &Arguments, game: &dyn Game) -> Result<Option<Record>, Theo
     Ok(Some(record))
 }
 
-fn by_kind(arguments: &Arguments, kind: &Kind) -> Result<Record, CliError> {
+fn by_kind(arguments: &Arguments, kind: &Kind, file: &[u8]) -> Result<Record, CliError> {
     if let Some(record) = by_few(arguments, kind).map_err(fault(arguments))? {
         return Ok(record);
     }
     let mut record = empty(arguments, kind.players());
-    if arguments.table.is_none() && arguments.certificate.is_none() && whole::solved(arguments, kind, &mut record)? {
+    if arguments.table.is_none() && whole::solved(arguments, kind, file, &mut record)? {
         return Ok(record);
     }
     if kind.players() > MOST {
@@ -236,12 +236,8 @@ fn by_table(arguments: &Arguments, table: &Table, file: Option<&[u8]>) -> Result
     match arguments.concept {
         Concept::LeastCore => {
             let found = least_core_of(&excesses, Settings { nonnegative: arguments.nonnegative }).map_err(&fault)?;
-            if let Some(path) = &arguments.certificate {
-                let about = written.as_deref().or(file).ok_or(CliError::NoTable)?;
-                output::write(
-                    path,
-                    &output::json(&certificate(&found, about, record.players, arguments.nonnegative))?,
-                )?;
+            if arguments.certificate.is_some() {
+                proved(arguments, &found, written.as_deref().or(file).ok_or(CliError::NoTable)?)?;
             }
             record.shares(&excesses, &found.payoffs, Some(&found.excess));
         }
@@ -297,7 +293,7 @@ fn beyond(arguments: &Arguments, players: usize) -> CliError {
             "the least core and the Shapley value of most kinds need no table: --concept least-core, --concept shapley (with --units \
              N where it is sampled)"
         }
-        _ => "leave out --table and --certificate",
+        _ => "leave out --table",
     };
     CliError::Players { path, concept, players, instead }
 }
@@ -321,15 +317,11 @@ fn notes(table: &Table) -> Vec<String> {
     notes
 }
 
-fn certificate(found: &LeastCore, game: &[u8], players: usize, nonnegative: bool) -> Shares {
-    let weights = found.weights.iter().map(|(coalition, weight)| (coalition.0 as usize, weight.to_string())).collect();
-    let mut floors = vec![RBig::ZERO; players];
-    found.floors.iter().for_each(|(player, multiplier)| floors[*player] = multiplier.clone());
-    Shares {
-        game: digest(game),
-        excess: found.excess.to_string(),
-        payoffs: found.payoffs.iter().map(RBig::to_string).collect(),
-        weights,
-        floors: nonnegative.then(|| floors.iter().map(RBig::to_string).collect()),
-    }
+/// Writes a proof about a game's file, where one is asked for.
+pub fn proved(arguments: &Arguments, found: &LeastCore, game: &[u8]) -> Result<(), CliError> {
+    let Some(path) = &arguments.certificate else { return Ok(()) };
+    let weights = found.weights.iter().map(|(coalition, weight)| (coalition.0, weight));
+    let floors = arguments.nonnegative.then_some(found.floors.as_slice());
+    let shares = Shares::new(game, &found.excess, &found.payoffs, weights, floors);
+    output::write(path, &output::json(&shares)?)
 }

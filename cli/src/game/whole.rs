@@ -1,7 +1,7 @@
 //! Games of the literature that are solved from their few numbers, whatever the number of players.
 
 use super::record::Record;
-use super::solve::{Arguments, Concept, compared, unshared};
+use super::solve::{Arguments, Concept, compared, proved, unshared};
 use crate::error::CliError;
 use secateur_theory::TheoryError;
 use secateur_theory::game::Game;
@@ -11,9 +11,9 @@ use secateur_theory::game::least_core::{Settings, least_core_of};
 use secateur_theory::game::separation::Separable;
 use secateur_theory::game::table::MOST;
 
-/// Solves a game without a table; false where it has few enough players for one and needs it.
-pub fn solved(arguments: &Arguments, kind: &Kind, record: &mut Record) -> Result<bool, CliError> {
-    match without_table(arguments, kind, record) {
+/// Solves a game, read from `file`, without a table; false where it has few enough players for one and needs it.
+pub fn solved(arguments: &Arguments, kind: &Kind, file: &[u8], record: &mut Record) -> Result<bool, CliError> {
+    match without_table(arguments, kind, file, record) {
         Ok(done) => {
             if done {
                 record.notes.extend(notes(kind));
@@ -25,7 +25,7 @@ pub fn solved(arguments: &Arguments, kind: &Kind, record: &mut Record) -> Result
     }
 }
 
-fn without_table(arguments: &Arguments, kind: &Kind, record: &mut Record) -> Result<bool, CliError> {
+fn without_table(arguments: &Arguments, kind: &Kind, file: &[u8], record: &mut Record) -> Result<bool, CliError> {
     let fault = |error: TheoryError| match error {
         TheoryError::NoMethod { what, why } => CliError::NoMethod { path: arguments.game.clone(), what, why },
         error => CliError::Game { path: arguments.game.clone(), what: error.to_string() },
@@ -39,6 +39,7 @@ fn without_table(arguments: &Arguments, kind: &Kind, record: &mut Record) -> Res
         Concept::LeastCore => {
             let game = Separable::of(kind).map_err(fault)?;
             let found = least_core_of(&game, Settings { nonnegative: arguments.nonnegative }).map_err(fault)?;
+            proved(arguments, &found, file)?;
             record.shares(&game, &found.payoffs, Some(&found.excess));
         }
         Concept::Core => compared(arguments, &Separable::of(kind).map_err(fault)?, record)?,

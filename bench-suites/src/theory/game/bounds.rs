@@ -68,16 +68,8 @@ fn json(value: &impl serde::Serialize) -> Result<Vec<u8>, StudyError> {
 }
 
 fn certificate(file: &[u8], core: &LeastCore, settings: Settings) -> Shares {
-    let mut floors = vec![RBig::ZERO; core.payoffs.len()];
-    core.floors.iter().for_each(|(player, weight)| floors[*player] = weight.clone());
-    let texts = |numbers: &[RBig]| numbers.iter().map(RBig::to_string).collect::<Vec<_>>();
-    Shares {
-        game: digest(file),
-        excess: core.excess.to_string(),
-        payoffs: texts(&core.payoffs),
-        weights: core.weights.iter().map(|(set, weight)| (set.0 as usize, weight.to_string())).collect(),
-        floors: settings.nonnegative.then(|| texts(&floors)),
-    }
+    let weights = core.weights.iter().map(|(set, weight)| (set.0, weight));
+    Shares::new(file, &core.excess, &core.payoffs, weights, settings.nonnegative.then_some(core.floors.as_slice()))
 }
 
 /// Certificates that prove nothing: another excess, too much pay, weights that are short, negative or of all

@@ -123,10 +123,10 @@ fn least_core(game: &Path, certificate: &Path) -> ExitCode {
     let read = |path: &Path| std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()));
     let checked = read(game).and_then(|game| Ok((game, read(certificate)?)));
     match checked.map(|(game, certificate)| check_shares(&game, &certificate)) {
-        Ok(Ok(LeastCoreProved { excess, nonnegative, coalitions })) => {
+        Ok(Ok(LeastCoreProved { excess, nonnegative, players })) => {
             println!("accepted");
             let payoffs = if nonnegative { "payoffs that are not negative" } else { "any payoffs" };
-            eprintln!("least excess {excess} over {payoffs}, {coalitions} coalitions compared");
+            eprintln!("least excess {excess} over {payoffs}, {players} players");
             ExitCode::SUCCESS
         }
         Ok(Err(error @ (SharesRejection::Game(_) | SharesRejection::Format(_)))) => {
