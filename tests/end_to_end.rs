@@ -38,6 +38,42 @@ fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).expect("UTF-8")
 }
 
+/// What is written is never what is read, nor two results one file.
+#[test]
+fn results_replace_no_input() {
+    let place = tempfile::tempdir().expect("a directory");
+    let at = |name: &str| place.path().join(name).to_str().expect("UTF-8").to_owned();
+    let (model, spec, other) = (at("toy.onnx"), at("toy.vnnlib"), at("new"));
+    std::fs::copy(example("toy.onnx"), &model).expect("copied");
+    std::fs::copy(example("toy_sat.vnnlib"), &spec).expect("copied");
+    std::os::unix::fs::symlink(&model, at("link")).expect("linked");
+    let before = [&model, &spec].map(|file| std::fs::read(file).expect("read"));
+    let (link, around) = (
+        at("link"),
+        format!("{}/../{}/toy.onnx", place.path().display(), place.path().file_name().expect("a name").display()),
+    );
+    let refused: [&[&str]; 9] = [
+        &["verify", &model, &spec, "--certificate", &model],
+        &["verify", &model, &spec, "--certificate", &link],
+        &["verify", &model, &spec, "--counterexample", &around],
+        &["verify", &model, &spec, "--json", &spec],
+        &["verify", &model, &spec, "--json", &other, "--certificate", &other],
+        &["bound", &model, &spec, "--epsilon", "0.1", "--json", &spec],
+        &["reduce", &model, &spec, "-o", &model],
+        &["prune", &model, "--method", "magnitude", "--sparsity", "0.5", "-o", &model],
+        &["equiv", &model, &model, &spec, "--delta", "1", "--certificate", &model],
+    ];
+    for arguments in refused {
+        let output = run(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", stdout(&output));
+        assert!(stderr(&output).contains("choose another name"), "{arguments:?}: {}", stderr(&output));
+    }
+    assert_eq!([&model, &spec].map(|file| std::fs::read(file).expect("read")), before);
+    assert!(!Path::new(&other).exists());
+    let dash = run(&["verify", &model, &spec, "--certificate", "-"]);
+    assert!(dash.status.code() == Some(2) && stderr(&dash).contains("--json"), "{}", stderr(&dash));
+}
+
 #[test]
 fn unsat_is_one_word_and_exit_code_0() {
     let output = run(&["verify", &example("acasxu_1_1.onnx"), &example("prop_3.vnnlib")]);

@@ -4,7 +4,7 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::progress::Display;
 use crate::upper::{Source, Upper};
-use crate::verify::{is_dash, seconds};
+use crate::verify::seconds;
 use crate::{decimal, interrupt, output, witness};
 use clap::Args;
 use secateur_bench_suites::plot;
@@ -80,10 +80,7 @@ pub fn weight(text: &str) -> Result<f64, String> {
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
     let begin = Instant::now();
-    let json = arguments.json.iter().filter(|f| !is_dash(f));
-    for file in json.chain(&arguments.plot) {
-        output::check_writable(file)?;
-    }
+    output::check(&[&arguments.model, &arguments.spec], &[arguments.plot.as_ref()], arguments.json.as_ref())?;
     let device = arguments.device.opened().map_err(|source| CliError::Device { source })?;
     let display = Display::new(arguments.quiet, interrupt::listen()?);
     let graph = onnx::read(&arguments.model)?;
@@ -121,7 +118,7 @@ fn answer(arguments: &Arguments, found: &Interval, upper: UpperRecord, begin: In
         text += &witness::print(found);
     }
     let json = output::json(&record)?;
-    let instead = arguments.json.as_deref().is_some_and(is_dash);
+    let instead = arguments.json.as_deref().is_some_and(output::is_dash);
     output::print(if instead { &json } else { &text })?;
     if let Some(failure) = &record.upper_bounds.failure {
         eprintln!("no nonlinear program was solved: {failure}");
@@ -129,7 +126,7 @@ fn answer(arguments: &Arguments, found: &Interval, upper: UpperRecord, begin: In
     if let Some(reason) = &record.reason {
         eprintln!("{}: {reason}", record.outcome);
     }
-    if let Some(file) = arguments.json.as_deref().filter(|f| !is_dash(f)) {
+    if let Some(file) = arguments.json.as_deref().filter(|f| !output::is_dash(f)) {
         output::write(file, &json)?;
     }
     if let Some(file) = &arguments.plot {

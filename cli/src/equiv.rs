@@ -4,7 +4,7 @@ use crate::certificate::Certificate;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::progress::Display;
-use crate::verify::{is_dash, reason, seconds};
+use crate::verify::{reason, seconds};
 use crate::{decimal, interrupt, output};
 use clap::{ArgGroup, Args};
 use dashu_ratio::RBig;
@@ -158,9 +158,8 @@ impl Difference {
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
     let begin = Instant::now();
-    for file in [&arguments.certificate, &arguments.json].into_iter().flatten().filter(|f| !is_dash(f)) {
-        output::check_writable(file)?;
-    }
+    let inputs = [arguments.first.as_path(), &arguments.second, &arguments.spec];
+    output::check(&inputs, &[arguments.certificate.as_ref()], arguments.json.as_ref())?;
     let device = arguments.device.opened().map_err(|source| CliError::Device { source })?;
     let display = Display::new(arguments.quiet, interrupt::listen()?);
     let networks = [onnx::read(&arguments.first)?, onnx::read(&arguments.second)?];
@@ -282,12 +281,12 @@ fn tell(arguments: &Arguments, question: &Question, answer: &Answer, begin: Inst
         peak_memory: peak_memory(None),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     })?;
-    let instead = arguments.json.as_deref().is_some_and(is_dash);
+    let instead = arguments.json.as_deref().is_some_and(output::is_dash);
     output::print(if instead { &record } else { &text })?;
     if let Some(reason) = reason(&answer.report.outcome) {
         eprintln!("{}: {reason}", answer.agreement.word());
     }
-    if let Some(file) = arguments.json.as_deref().filter(|f| !is_dash(f)) {
+    if let Some(file) = arguments.json.as_deref().filter(|f| !output::is_dash(f)) {
         output::write(file, &record)?;
     }
     Ok(match answer.agreement {

@@ -86,6 +86,21 @@ pub enum CliError {
         /// What the system says.
         source: std::io::Error,
     },
+    /// A text without a letter.
+    #[error("{}: the text is empty", .path.display())]
+    EmptyText {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file that would be written over what is read, or over another result.
+    #[error("{}: is read by this command, or is to hold another of its results: choose another name", .path.display())]
+    Taken {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Standard output in place of a file.
+    #[error("-: only --json writes to standard output: name a file")]
+    NoDash,
     /// A plot that cannot be drawn.
     #[error("{}: {source}", .path.display())]
     Plot {

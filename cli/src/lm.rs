@@ -95,20 +95,8 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
 
 /// Prints a table, or the record: `-` prints it instead, another name gets it as a file.
 fn answer(json: Option<&Path>, record: &impl serde::Serialize, table: &str) -> Result<Exit, CliError> {
-    match json {
-        Some(path) if path.as_os_str() == "-" => output::print(&output::json(record)?)?,
-        Some(path) => {
-            output::write(path, &output::json(record)?)?;
-            output::print(table)?;
-        }
-        None => output::print(table)?,
-    }
+    output::record(json, record, table)?;
     Ok(Exit::Done)
-}
-
-/// Refuses a file for the record that could not be written later.
-fn check_json(json: Option<&Path>) -> Result<(), CliError> {
-    json.filter(|path| path.as_os_str() != "-").map_or(Ok(()), output::check_writable)
 }
 
 /// What ends a command that measures: Ctrl-C with what was done, or a fault.
@@ -123,6 +111,9 @@ fn ended(display: &Steps, what: &'static str, fault: LmFault) -> CliError {
 /// A file of text.
 fn read_text(path: &Path) -> Result<String, CliError> {
     let bytes = std::fs::read(path).map_err(|source| CliError::Read { path: path.to_owned(), source })?;
+    if bytes.is_empty() {
+        return Err(CliError::EmptyText { path: path.to_owned() });
+    }
     String::from_utf8(bytes).map_err(|_| CliError::NotText { path: path.to_owned() })
 }
 

@@ -3,7 +3,7 @@
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output;
-use crate::verify::{is_dash, seconds};
+use crate::verify::seconds;
 use clap::Args;
 use secateur_bench_suites::record::{MipPartRecord, MipRecord, finite, peak_memory};
 use secateur_global::mip;
@@ -43,9 +43,7 @@ pub struct Arguments {
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
     let begin = Instant::now();
-    if let Some(file) = arguments.json.as_deref().filter(|f| !is_dash(f)) {
-        output::check_writable(file)?;
-    }
+    output::check(&[&arguments.model, &arguments.spec], &[], arguments.json.as_ref())?;
     let (model, spec) = (&arguments.model, &arguments.spec);
     let graph = onnx::read(model)?;
     let property = vnnlib::read(spec)?;
@@ -101,8 +99,8 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
     let end = if record.finished { "finished" } else { "limit" };
     let text =
         format!("lower {lower}\nupper {upper}\nbinaries {}\nseconds {:.3}\n{end}\n", record.binaries, record.seconds);
-    output::print(if arguments.json.as_deref().is_some_and(is_dash) { &json } else { &text })?;
-    if let Some(file) = arguments.json.as_deref().filter(|f| !is_dash(f)) {
+    output::print(if arguments.json.as_deref().is_some_and(output::is_dash) { &json } else { &text })?;
+    if let Some(file) = arguments.json.as_deref().filter(|f| !output::is_dash(f)) {
         output::write(file, &json)?;
     }
     Ok(if record.finished { Exit::Done } else { Exit::Undecided })

@@ -4,7 +4,6 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output;
 use crate::samples::{self, Normalisation, Sample};
-use crate::verify::is_dash;
 use clap::{ArgGroup, Args, ValueEnum};
 use secateur_nn::graph::Graph;
 use secateur_nn::onnx;
@@ -164,10 +163,8 @@ struct Found {
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
     let begin = Instant::now();
-    let files = [&arguments.json, &arguments.kernel];
-    for file in files.into_iter().flatten().filter(|f| !is_dash(f)) {
-        output::check_writable(file)?;
-    }
+    let model: Vec<&Path> = arguments.model.iter().map(PathBuf::as_path).collect();
+    output::check(&model, &[arguments.kernel.as_ref()], arguments.json.as_ref())?;
     let source = match (&arguments.model, &arguments.architecture) {
         (Some(model), _) => Source::Network(onnx::read(model)?),
         (None, Some(spec)) => layers(spec)?,
@@ -194,9 +191,9 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
     let json = output::json(&record)?;
-    let text = if arguments.json.as_deref().is_some_and(is_dash) { json.clone() } else { record.text() };
+    let text = if arguments.json.as_deref().is_some_and(output::is_dash) { json.clone() } else { record.text() };
     output::print(&text)?;
-    if let Some(file) = arguments.json.as_deref().filter(|f| !is_dash(f)) {
+    if let Some(file) = arguments.json.as_deref().filter(|f| !output::is_dash(f)) {
         output::write(file, &json)?;
     }
     if let Some(file) = &arguments.kernel {

@@ -5,7 +5,7 @@ use crate::exit::Exit;
 use crate::output;
 use clap::Args;
 use secateur_bench_suites::page::{Run, tables};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Write what `bench` measured as a page in Markdown, beside what other tools or variants did.
 ///
@@ -34,6 +34,9 @@ fn named(text: &str) -> Result<(String, PathBuf), String> {
 
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
+    let inputs: Vec<&Path> =
+        arguments.results.iter().chain(arguments.peer.iter().map(|(_, file)| file)).map(PathBuf::as_path).collect();
+    output::check(&inputs, &[arguments.out.as_ref()], None)?;
     let mut runs = vec![Run::read(&arguments.name, &arguments.results)?];
     for (name, file) in &arguments.peer {
         runs.push(Run::read(name, std::slice::from_ref(file))?);

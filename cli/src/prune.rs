@@ -11,7 +11,6 @@ use crate::exit::Exit;
 use crate::progress::Display;
 use crate::samples::{self, Normalisation, Samples};
 use crate::train::Bar;
-use crate::verify::is_dash;
 use crate::{interrupt, output};
 use clap::Args;
 use recovery::Tuner;
@@ -120,15 +119,8 @@ fn positive(text: &str) -> Result<f32, String> {
 
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
-    let files = [
-        Some(&arguments.output),
-        arguments.mask.as_ref(),
-        arguments.certify.certificate.as_ref(),
-        arguments.json.as_ref().filter(|f| !is_dash(f)),
-    ];
-    for file in files.into_iter().flatten() {
-        output::check_writable(file)?;
-    }
+    let files = [Some(&arguments.output), arguments.mask.as_ref(), arguments.certify.certificate.as_ref()];
+    output::check(&[&arguments.model], &files, arguments.json.as_ref())?;
     let settings = settings(arguments)?;
     if arguments.model.extension().is_some_and(|e| e == "safetensors") {
         return tensors::run(arguments, &settings);
@@ -370,9 +362,9 @@ fn measured(graph: &Graph, path: &Path, batch: usize, data: Option<&Calibration>
 
 fn answer(arguments: &Arguments, record: &impl Serialize, text: &str) -> Result<Exit, CliError> {
     let json = output::json(record)?;
-    let dash = arguments.json.as_deref().is_some_and(is_dash);
+    let dash = arguments.json.as_deref().is_some_and(output::is_dash);
     output::print(if dash { &json } else { text })?;
-    if let Some(file) = arguments.json.as_deref().filter(|f| !is_dash(f)) {
+    if let Some(file) = arguments.json.as_deref().filter(|f| !output::is_dash(f)) {
         output::write(file, &json)?;
     }
     Ok(Exit::Done)

@@ -5,7 +5,7 @@ use crate::equiv::Agreement;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::progress::Display;
-use crate::verify::{is_dash, seconds};
+use crate::verify::seconds;
 use crate::{decimal, interrupt, output};
 use clap::Args;
 use secateur_check::Semantics;
@@ -148,10 +148,8 @@ fn vnnlib_text(property: &Property) -> String {
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
     let begin = Instant::now();
-    let files = [Some(&arguments.output), arguments.json.as_ref()];
-    for file in files.into_iter().flatten().filter(|f| !is_dash(f)) {
-        output::check_writable(file)?;
-    }
+    let (inputs, json) = ([arguments.model.as_path(), &arguments.spec], arguments.json.as_ref());
+    output::check(&inputs, &[Some(&arguments.output)], json)?;
     let graph = onnx::read(&arguments.model)?;
     let inputs = vnnlib::read(&arguments.spec)?;
     let display = Display::new(arguments.quiet, interrupt::listen()?);
@@ -194,8 +192,8 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
         version: env!("CARGO_PKG_VERSION"),
     };
     let (json, text) = (output::json(&record)?, record.text());
-    output::print(if arguments.json.as_deref().is_some_and(is_dash) { &json } else { &text })?;
-    if let Some(file) = arguments.json.as_deref().filter(|f| !is_dash(f)) {
+    output::print(if arguments.json.as_deref().is_some_and(output::is_dash) { &json } else { &text })?;
+    if let Some(file) = arguments.json.as_deref().filter(|f| !output::is_dash(f)) {
         output::write(file, &json)?;
     }
     Ok(if verdict == Agreement::Equivalent { Exit::Done } else { Exit::Undecided })

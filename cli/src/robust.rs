@@ -3,7 +3,7 @@
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::progress::Display;
-use crate::verify::{is_dash, seconds};
+use crate::verify::seconds;
 use crate::{decimal, interrupt, output};
 use clap::{Args, ValueEnum};
 use dashu_ratio::RBig;
@@ -125,9 +125,7 @@ struct Question<'a> {
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
     let begin = Instant::now();
-    if let Some(file) = arguments.json.as_deref().filter(|f| !is_dash(f)) {
-        output::check_writable(file)?;
-    }
+    output::check(&[&arguments.model], &[], arguments.json.as_ref())?;
     let device = arguments.device.opened().map_err(|source| CliError::Device { source })?;
     let graph = onnx::read(&arguments.model)?;
     let images = load(arguments)?;
@@ -135,7 +133,7 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
     let question = Question { arguments, graph: &graph, classifier: Classifier::new(&graph)?, display, device };
     question.check(&images)?;
 
-    let text = !arguments.json.as_deref().is_some_and(is_dash);
+    let text = !arguments.json.as_deref().is_some_and(output::is_dash);
     let mut found: Vec<RobustImageRecord> = Vec::new();
     for index in arguments.index.clone() {
         if question.display.stop() {
@@ -305,7 +303,7 @@ fn answer(
     } else {
         output::print(&json)?;
     }
-    if let Some(file) = arguments.json.as_deref().filter(|f| !is_dash(f)) {
+    if let Some(file) = arguments.json.as_deref().filter(|f| !output::is_dash(f)) {
         output::write(file, &json)?;
     }
     if done < all {

@@ -2,7 +2,6 @@
 
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::verify::is_dash;
 use crate::{interrupt, output};
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -247,10 +246,7 @@ fn loss(text: &str) -> Result<Loss, String> {
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
     let begin = Instant::now();
-    let files = [&arguments.output, &arguments.checkpoint, &arguments.json];
-    for file in files.into_iter().flatten().filter(|f| !is_dash(f)) {
-        output::check_writable(file)?;
-    }
+    output::check(&[], &[arguments.output.as_ref(), arguments.checkpoint.as_ref()], arguments.json.as_ref())?;
     let settings = arguments.settings();
     settings.check()?;
     let (data, test) = arguments.load()?;
@@ -376,7 +372,7 @@ impl Arguments {
             version: env!("CARGO_PKG_VERSION").to_owned(),
         };
         let json = output::json(&record)?;
-        if self.json.as_deref().is_some_and(is_dash) {
+        if self.json.as_deref().is_some_and(output::is_dash) {
             output::print(&json)?;
         } else {
             let accuracy = test.accuracy.map_or_else(String::new, |a| format!("test accuracy {a:.4}\n"));
@@ -387,7 +383,7 @@ impl Arguments {
                 history.len()
             ))?;
         }
-        if let Some(file) = self.json.as_deref().filter(|f| !is_dash(f)) {
+        if let Some(file) = self.json.as_deref().filter(|f| !output::is_dash(f)) {
             output::write(file, &json)?;
         }
         if *stop == StopReason::Interrupted {

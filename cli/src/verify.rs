@@ -12,7 +12,7 @@ use secateur_check::Semantics;
 use secateur_check::proof::format::Digests;
 use secateur_nn::{onnx, vnnlib};
 use secateur_verify::{Branching, Choice, Outcome, Report, Settings, Technique, Tracer};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// Decide whether some input that the property allows has an unsafe output.
@@ -76,13 +76,8 @@ pub fn seconds(text: &str) -> Result<Duration, String> {
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
     let begin = Instant::now();
-    for file in [&arguments.counterexample, &arguments.certificate, &arguments.json]
-        .into_iter()
-        .flatten()
-        .filter(|f| !is_dash(f))
-    {
-        output::check_writable(file)?;
-    }
+    let files = [arguments.counterexample.as_ref(), arguments.certificate.as_ref()];
+    output::check(&[&arguments.model, &arguments.spec], &files, arguments.json.as_ref())?;
     let device = arguments.device.opened().map_err(|source| CliError::Device { source })?;
     let display = Display::new(arguments.quiet, interrupt::listen()?);
     let graph = onnx::read(&arguments.model)?;
@@ -126,12 +121,12 @@ fn answer(arguments: &Arguments, report: &Report, begin: Instant) -> Result<Exit
         _ => format!("{verdict}\n"),
     };
     let record = output::json(&record(arguments, report, begin))?;
-    let instead = arguments.json.as_deref().is_some_and(is_dash);
+    let instead = arguments.json.as_deref().is_some_and(output::is_dash);
     output::print(if instead { &record } else { &text })?;
     if let Some(reason) = reason(&report.outcome) {
         eprintln!("{verdict}: {reason}");
     }
-    if let Some(file) = arguments.json.as_deref().filter(|f| !is_dash(f)) {
+    if let Some(file) = arguments.json.as_deref().filter(|f| !output::is_dash(f)) {
         output::write(file, &record)?;
     }
     if let (Some(file), Outcome::Sat(found)) = (&arguments.counterexample, &report.outcome) {
@@ -186,9 +181,4 @@ pub fn reason(outcome: &Outcome) -> Option<String> {
         Outcome::Interrupted => Some("interrupted".to_owned()),
         Outcome::Sat(_) | Outcome::Unsat | Outcome::Timeout => None,
     }
-}
-
-/// Whether a path stands for standard output.
-pub fn is_dash(path: &Path) -> bool {
-    path.as_os_str() == "-"
 }

@@ -112,6 +112,7 @@ struct Exact {
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
     arguments.refuse_idle()?;
+    output::check(&[&arguments.game], &[], arguments.json.as_ref())?;
     let (game, _) = Given::read(&arguments.game)?;
     let fault = |error: TheoryError| CliError::Game { path: arguments.game.clone(), what: error.to_string() };
     if let (Given::Table(_) | Given::Kind(_), true) = (&game, arguments.out.is_some() || arguments.threads.is_some()) {

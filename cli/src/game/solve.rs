@@ -118,6 +118,8 @@ impl From<Draw> for Method {
 pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
     let (game, file) = Given::read(&arguments.game)?;
     arguments.refuse_idle(&game)?;
+    let files = [arguments.certificate.as_ref(), arguments.table.as_ref()];
+    output::check(&[&arguments.game], &files, arguments.json.as_ref())?;
     let record = match &game {
         Given::Table(table) => {
             let csv = arguments.game.extension().is_some_and(|e| e.eq_ignore_ascii_case("csv"));

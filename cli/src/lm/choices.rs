@@ -1,8 +1,9 @@
 //! `secateur lm choices`: which of several continuations a model finds likeliest.
 
-use super::{Source, answer, check_json, ended, name};
+use super::{Source, answer, ended, name};
 use crate::error::CliError;
 use crate::exit::Exit;
+use crate::output;
 use crate::progress::Steps;
 use clap::Args;
 use secateur_bench_suites::watcher::Watcher;
@@ -67,7 +68,7 @@ struct Record {
 
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
-    check_json(arguments.json.as_deref())?;
+    output::check(&[arguments.source.model.as_path(), &arguments.file], &[], arguments.json.as_ref())?;
     let questions = read_questions(&arguments.file)?;
     let (model, tokens) = arguments.source.load()?;
     let display = Steps::new(arguments.quiet)?;

@@ -2,9 +2,10 @@
 //! measured before and after.
 
 use super::outcome::{Measured, Record};
-use super::{answer, check_json, check_vocab_of, name, read_text};
+use super::{answer, check_vocab_of, name, read_text};
 use crate::error::CliError;
 use crate::exit::Exit;
+use crate::output;
 use crate::progress::Steps;
 use clap::{Args, ValueEnum};
 use secateur_nn::lm::{Checkpoint, Model, Tokens};
@@ -130,7 +131,8 @@ pub(super) struct Task<'a> {
 impl Pair {
     /// Opens the model, unless the result has no place to go.
     pub(super) fn open(&self) -> Result<Task<'_>, CliError> {
-        check_json(self.json.as_deref())?;
+        let texts = self.text.iter().map(PathBuf::as_path);
+        output::check(&texts.chain([self.model.as_path()]).collect::<Vec<_>>(), &[], self.json.as_ref())?;
         let (begin, checkpoint) = (Instant::now(), Checkpoint::open(&self.model)?);
         let display = Steps::new(self.quiet)?;
         self.target(&checkpoint).check()?;
