@@ -312,6 +312,8 @@ fn configurations_that_ask_for_something_else_are_refused_by_key() {
     for (folder, key, value) in [
         ("mistral-f16", "sliding_window", "0"),
         ("mistral-f16", "layer_types", r#"["full_attention", "sliding_attention"]"#),
+        ("mistral-f16", "layer_types", "[]"),
+        ("mistral-window-f32", "layer_types", r#"["sliding_attention"]"#),
         ("mistral-f16", "sliding_window", r#""all""#),
         ("mistral-f16", "attention_bias", "true"),
         ("mistral-f16", "mlp_bias", "true"),
@@ -362,9 +364,19 @@ fn old_keys_of_positions_are_understood() {
     let usual = 0.1 * 4f64.ln() + 1.0;
     assert_eq!(yarn(r#""factor": 4,"#, "").unwrap(), (4.0, 2048.0, usual));
     assert_eq!(yarn(&format!(r#""factor": 4, {context}"#), "").unwrap(), (4.0, 512.0, usual));
-    assert_eq!(yarn(r#""original_max_position_embeddings": 2,"#, context).unwrap(), (4.0, 512.0, usual));
+    assert_eq!(
+        yarn(r#""factor": null, "original_max_position_embeddings": 2,"#, context).unwrap(),
+        (4.0, 512.0, usual)
+    );
     assert_eq!(yarn(r#""factor": 4, "attention_factor": 3, "mscale": 1,"#, context).unwrap().2, 3.0);
     assert_eq!(yarn(r#""factor": 0.5,"#, "").unwrap().2, 1.0);
+    // What is 0 says nothing, and a null that is no truth is none.
+    let zeros = yarn(r#""factor": 4, "mscale": 0.7, "mscale_all_dim": 0, "beta_slow": 0,"#, "").unwrap();
+    assert_eq!(zeros.2, usual);
+    let null = parse(r#""rope_scaling": {"type": "yarn", "factor": 4, "truncate": null},"#).unwrap().scaling;
+    assert!(matches!(null, Scaling::Yarn { whole: false, .. }), "{null:?}");
+    assert!(yarn("", "").unwrap_err().to_string().contains("factor"));
+    assert_eq!(parse(r#""rope_scaling": {}, "hidden_act": "swish","#).unwrap().scaling, Scaling::None);
     let flat = yarn(r#""factor": 4, "rope_theta": 1,"#, "").unwrap_err().to_string();
     assert!(flat.contains("rope_theta above 1"), "{flat}");
     let both = |new: &str, old: &str| parse(&format!(r#""rope_parameters": {new}, "rope_scaling": {old},"#));

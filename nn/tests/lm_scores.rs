@@ -59,6 +59,26 @@ fn the_published_text_is_written() {
     assert_eq!(text, PUBLISHED);
 }
 
+/// What left the window is forgotten, and no token is another for it.
+#[test]
+fn windows_are_all_that_generation_keeps() {
+    for name in ["mistral-window-f32", "qwen3-window-bf16"] {
+        let mut model = Model::load(&Checkpoint::open(fixture(name)).unwrap()).unwrap();
+        (model.config.bos, model.config.eos) = (None, Vec::new());
+        let found = generate(&model, &[1, 17, 80], Sampling::greedy(50), |_| true).unwrap().tokens;
+        let mut all = vec![1, 17, 80];
+        for token in found {
+            let logits = model.logits(&all);
+            let last = &logits[logits.len() - 96..];
+            let best = (0..96).max_by(|a, b| last[*a].total_cmp(&last[*b])).unwrap();
+            // Sums in another order decide between equals.
+            assert!(last[best] - last[token as usize] < 1e-4, "{name}, {}", all.len());
+            all.push(token);
+        }
+        assert_eq!(all.len(), 53);
+    }
+}
+
 #[test]
 fn generation_ends_for_its_reasons() {
     let (mut model, _) = stories();

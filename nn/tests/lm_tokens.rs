@@ -38,6 +38,42 @@ fn json_tokenizers_give_recorded_tokens_and_texts() {
 }
 
 #[test]
+fn bytes_are_those_of_the_text() {
+    let text = "<s> naïve</s> 🙂 x";
+    for name in ["byte-level.tokenizer.json", "metaspace.tokenizer.json", "tok512.bin"] {
+        let tokens = Tokens::open(fixture(name)).unwrap();
+        for special in [false, true] {
+            let count = tokens.encode(text, special).unwrap().len();
+            assert_eq!(tokens.bytes_of(text, special, count + 5).unwrap(), text.len(), "{name}");
+            let each: Vec<usize> = (0..=count).map(|first| tokens.bytes_of(text, special, first).unwrap()).collect();
+            assert!(each[0] == 0 && each.is_sorted(), "{name}: {each:?}");
+        }
+    }
+    // Whole characters, though the first token is one of four bytes.
+    let bytes = Tokens::open(fixture("byte-level.tokenizer.json")).unwrap();
+    assert_eq!(bytes.bytes_of("🙂🙂", false, 1).unwrap(), 4);
+}
+
+#[test]
+fn long_texts_are_told_token_by_token() {
+    let text = "Once upon a time, 日本語の文 – naïve 🙂🙂 café!  two spaces\n\ttabs, \u{301}\u{e1}; ".repeat(9);
+    let files = ["byte-level.tokenizer.json", "metaspace.tokenizer.json", "tok512.bin"];
+    for tokens in files.map(|name| Tokens::open(fixture(name)).unwrap()) {
+        let ids = tokens.encode(&text, false).unwrap();
+        let expected = tokens.decode(&ids).unwrap();
+        for least in [0, 1, 200] {
+            // Prompts end with whole characters.
+            let text = |prompt: usize| tokens.decode(&ids[..prompt]).unwrap();
+            let prompt = (least..).find(|prompt| expected.starts_with(&text(*prompt))).unwrap();
+            let mut reading = Reading::after(&tokens, &ids[..prompt]).unwrap();
+            let told: String = ids[prompt..].iter().map(|id| reading.push(*id).unwrap()).collect();
+            assert_eq!(told, expected[text(prompt).len()..], "{}", tokens.path().display());
+            assert_eq!(reading.finish().unwrap(), "");
+        }
+    }
+}
+
+#[test]
 fn readings_end_with_what_was_held_back() {
     let tokens = Tokens::open(fixture("byte-level.tokenizer.json")).unwrap();
     let whole = tokens.encode("a\u{1f600}", false).unwrap();

@@ -59,26 +59,18 @@ pub struct Variant {
     /// What the table calls it; by default the method's name.
     #[serde(default)]
     pub label: Option<String>,
-    /// Ridge for channels, in mean second moments.
-    #[serde(default = "published")]
-    pub lambda: f64,
-    /// Whose streams later groups are fitted on.
-    #[serde(default = "compressed")]
-    pub activations: Activations,
-    /// Ridge of refitted output projections; they stay as they are without one.
+    /// Ridge for channels, in mean second moments (flatten).
+    #[serde(default)]
+    pub lambda: Option<f64>,
+    /// Whose streams later groups are fitted on (flatten, flatten-naive).
+    #[serde(default)]
+    pub activations: Option<Activations>,
+    /// Ridge of refitted output projections; they stay as they are without one (flatten).
     #[serde(default)]
     pub refit: Option<f64>,
     /// Training of the result on the calibration tokens; none without it.
     #[serde(default)]
     pub recover: Option<Lora>,
-}
-
-fn published() -> f64 {
-    Params::default().lambda
-}
-
-fn compressed() -> Activations {
-    Params::default().activations
 }
 
 impl Variant {
@@ -90,7 +82,13 @@ impl Variant {
     /// Its parameters.
     pub fn params(&self) -> Params {
         let Variant { lambda, activations, refit, .. } = *self;
-        Params { lambda, activations, refit, ..Params::default() }
+        let usual = Params::default();
+        Params {
+            lambda: lambda.unwrap_or(usual.lambda),
+            activations: activations.unwrap_or(usual.activations),
+            refit,
+            ..usual
+        }
     }
 }
 
@@ -120,9 +118,15 @@ impl Config {
         rule(depths, "blocks", "one or more positive numbers, all different", &self.blocks)?;
         rule(!self.seeds.is_empty() && distinct(&self.seeds), "seeds", "at least one, all different", &self.seeds)?;
         let positive = |value: f64| value > 0.0 && value.is_finite();
-        for Variant { lambda, refit, .. } in &self.methods {
-            rule(positive(*lambda), "lambda", "a positive number", lambda)?;
+        for Variant { name, lambda, activations, refit, .. } in &self.methods {
+            rule(lambda.is_none_or(positive), "lambda", "a positive number", lambda)?;
             rule(refit.is_none_or(positive), "refit", "a positive number", refit)?;
+            let full = *name == Method::Flatten;
+            let flat = full || *name == Method::FlattenNaive;
+            rule(full || lambda.is_none(), "lambda", "nothing: only flatten reads it", lambda)?;
+            rule(full || refit.is_none(), "refit", "nothing: only flatten reads it", refit)?;
+            let expected = "nothing: only flatten and flatten-naive read it";
+            rule(flat || activations.is_none(), "activations", expected, activations)?;
         }
         Ok(())
     }
@@ -167,6 +171,8 @@ mod tests {
             ("lambda = 0.01", "lambda = 0.0", "lambda"),
             ("flatten, small ridge", "flatten", "method"),
             ("context = 256", "context = 1", "context"),
+            ("name = \"flatten\"\n        label", "name = \"laco\"\n        label", "lambda"),
+            ("lambda = 0.01", "refit = -1.0", "refit"),
         ] {
             let found = read(&TEXT.replace(from, to));
             assert!(matches!(&found, Err(StudyError::Value { key: found, .. }) if *found == key), "{key}: {found:?}");

@@ -1,8 +1,9 @@
 //! `secateur lm perplexity`: how well a model predicts a text.
 
-use super::{Source, answer, check_json, ended, name, read_text};
+use super::{Source, answer, ended, name, read_text};
 use crate::error::CliError;
 use crate::exit::Exit;
+use crate::output;
 use crate::progress::Steps;
 use clap::{Args, ValueEnum};
 use secateur_bench_suites::watcher::Watcher;
@@ -89,8 +90,8 @@ struct Record {
 
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
-    check_json(arguments.json.as_deref())?;
     let Arguments { source, text, bos, stream, quiet, .. } = arguments;
+    output::check(&[source.model.as_path(), text], &[], arguments.json.as_ref())?;
     let (checkpoint, tokens) = source.open()?;
     let config = checkpoint.config();
     let before = arguments.before(config)?;
@@ -98,7 +99,10 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
     let mut all = tokens.encode(&content, *bos == Bos::Text)?;
     let beginning = if *bos == Bos::Text { beginning(&tokens, &all)? } else { Vec::new() };
     all.truncate(arguments.tokens.unwrap_or(usize::MAX));
-    let bytes = if arguments.tokens.is_some() { tokens.decode(&all)?.len() } else { content.len() };
+    let bytes = match arguments.tokens {
+        Some(first) => tokens.bytes_of(&content, *bos == Bos::Text, first)?,
+        None => content.len(),
+    };
     let context = arguments.context.unwrap_or(config.context.min(2048));
     let stride = arguments.stride.unwrap_or(context.saturating_sub(usize::from(before.is_some())));
     let model = if *stream { None } else { Some(Model::load(&checkpoint)?) };

@@ -23,6 +23,8 @@ pub struct BlockCache {
     keys: Vec<f32>,
     values: Vec<f32>,
     tokens: usize,
+    /// Tokens, from the first on, whose keys and values are no longer here.
+    forgotten: usize,
 }
 
 impl BlockCache {
@@ -37,14 +39,29 @@ impl BlockCache {
     }
 
     /// Forgets all but the first tokens.
+    ///
+    /// # Panics
+    /// There are fewer, or some of them were forgotten.
     #[track_caller]
     pub fn truncate(&mut self, tokens: usize) {
         assert!(tokens <= self.tokens, "the cache has {} tokens", self.tokens);
+        assert_eq!(self.forgotten, 0, "the cache has the last tokens only");
         let kept = |entries: usize| entries.checked_div(self.tokens).unwrap_or(0) * tokens;
         let (keys, values) = (kept(self.keys.len()), kept(self.values.len()));
         self.keys.truncate(keys);
         self.values.truncate(values);
         self.tokens = tokens;
+    }
+
+    /// Forgets keys and values of all but the last tokens; in rare steps, so that a token costs little.
+    pub fn forget_before(&mut self, last: usize) {
+        let held = self.tokens - self.forgotten;
+        if held > 2 * last {
+            let gone = |entries: usize| entries / held * (held - last);
+            self.keys.drain(..gone(self.keys.len()));
+            self.values.drain(..gone(self.values.len()));
+            self.forgotten = self.tokens - last;
+        }
     }
 
     pub(super) fn append(&mut self, keys: &[f32], values: &[f32], tokens: usize) {

@@ -180,7 +180,7 @@ impl Config {
             return Err(keys.fault("num_key_value_heads", &format!("a divisor of num_attention_heads {}", self.heads)));
         }
         if !self.head_dim.is_multiple_of(2) {
-            return Err(keys.fault("head_dim", &format!("an even number, but it is {}", self.head_dim)));
+            return Err(keys.fault("head_dim", &format!("an even size of heads, which is {}", self.head_dim)));
         }
         Ok(())
     }
@@ -373,7 +373,7 @@ fn turned(keys: &Keys<'_>, (key, value): (&str, &Json), context: u64) -> Result<
     };
     let scaling = match kind.map(Json::as_str) {
         // Newer files may say the base alone.
-        None if key == TURNING[0] && inner.get("factor").is_none() => Scaling::None,
+        None if object.is_empty() || key == TURNING[0] && inner.get("factor").is_none() => Scaling::None,
         Some(Some("default")) => Scaling::None,
         Some(Some("linear")) => Scaling::Linear { factor: inner.number("factor", None)? },
         Some(Some("llama3")) => Scaling::Llama3 {
@@ -384,29 +384,32 @@ fn turned(keys: &Keys<'_>, (key, value): (&str, &Json), context: u64) -> Result<
         },
         Some(Some("yarn")) => {
             let original = original_context(keys, &inner, context)?;
-            let factor = match inner.get("factor") {
-                Some(_) => inner.number("factor", None)?,
-                None => keys.whole("max_position_embeddings", Some(context))? as f64 / original,
+            let factor = match object.get("factor") {
+                Some(Json::Null) => keys.whole("max_position_embeddings", Some(context))? as f64 / original,
+                _ => inner.number("factor", None)?,
             };
             if theta <= 1.0 {
                 return Err(keys.fault(key, "a rope_theta above 1, with yarn"));
             }
             // The length that attention is used to, by the method's authors.
             let usual = |share: f64| if factor <= 1.0 { 1.0 } else { 0.1 * share * factor.ln() + 1.0 };
-            let shares = (inner.get("mscale"), inner.get("mscale_all_dim"));
+            // As for transformers, 0 says as little as nothing.
+            let said = |key: &str| inner.get(key).is_some_and(|value| value.as_f64() != Some(0.0));
+            let or = |key: &str, usual: f64| if said(key) { inner.number(key, None) } else { Ok(usual) };
             let length = if inner.get("attention_factor").is_some() {
                 inner.number("attention_factor", None)?
-            } else if shares.0.is_some() && shares.1.is_some() {
+            } else if said("mscale") && said("mscale_all_dim") {
                 usual(inner.number("mscale", None)?) / usual(inner.number("mscale_all_dim", None)?)
             } else {
                 usual(1.0)
             };
             Scaling::Yarn {
                 factor,
-                fast: inner.number("beta_fast", Some(32.0))?,
-                slow: inner.number("beta_slow", Some(1.0))?,
+                fast: or("beta_fast", 32.0)?,
+                slow: or("beta_slow", 1.0)?,
                 context: original,
-                whole: inner.truth("truncate", true)?,
+                // Null is no truth, and differs from nothing.
+                whole: object.get("truncate") != Some(&Json::Null) && inner.truth("truncate", true)?,
                 length,
             }
         }
@@ -452,6 +455,7 @@ mod tests {
         // From block 28 on, where it is not said, and there is one block.
         assert_eq!(window("qwen2", r#""use_sliding_window": true,"#), None);
         assert_eq!(window("qwen3", r#""use_sliding_window": true, "max_window_layers": 0,"#), Some(4096));
+        assert_eq!(window("qwen3", r#""use_sliding_window": true, "max_window_layers": -1,"#), Some(4096));
         assert_eq!(
             window("qwen3", r#""use_sliding_window": true, "sliding_window": null, "max_window_layers": 0,"#),
             None

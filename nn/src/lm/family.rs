@@ -80,7 +80,10 @@ impl Family {
 
     /// Refuses what would change the function and is not supported.
     pub(super) fn refuse(self, keys: &Keys<'_>) -> Result<(), LmFault> {
-        keys.only("hidden_act", &json!("silu"))?;
+        // Two names of one function.
+        if keys.get("hidden_act").is_some_and(|name| name != "swish") {
+            keys.only("hidden_act", &json!("silu"))?;
+        }
         keys.only("partial_rotary_factor", &json!(1.0))?;
         if self != Family::Llama {
             keys.only("mlp_bias", &json!(false))?;
@@ -114,7 +117,11 @@ impl Family {
                 Some(_) => format!("{sliding} in every block, or {full} in every block"),
                 None => format!("{full} in every block"),
             };
-            let all = |name: &str| kinds.as_array().is_some_and(|all| all.iter().all(|kind| kind == name));
+            let blocks = keys.whole("num_hidden_layers", None)?;
+            let whole = kinds.as_array().filter(|kinds| kinds.len() == blocks);
+            let whole =
+                whole.ok_or_else(|| keys.fault("layer_types", &format!("an entry for each of {blocks} blocks")))?;
+            let all = |name: &str| whole.iter().all(|kind| kind == name);
             return match (all(full), window) {
                 (true, _) => Ok(None),
                 (false, Some(_)) if all(sliding) => Ok(window),
@@ -125,12 +132,12 @@ impl Family {
             return Ok(window);
         }
         let from = match keys.get("max_window_layers") {
-            Some(from) => from.as_u64(),
+            Some(from) => from.as_i64(),
             None => Some(28),
         };
-        let blocks = keys.whole("num_hidden_layers", None)? as u64;
+        let blocks = keys.whole("num_hidden_layers", None)? as i64;
         match from {
-            Some(0) => Ok(window),
+            Some(..=0) => Ok(window),
             Some(from) if from >= blocks => Ok(None),
             _ => Err(keys.fault("max_window_layers", "0, or as many as there are blocks: windows in all or in none")),
         }

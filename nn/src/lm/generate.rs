@@ -116,6 +116,9 @@ pub fn generate(
             break;
         }
         if tokens.len() < sampling.steps {
+            if let Some(window) = model.config.window {
+                cache.forget_before(window);
+            }
             logits = model.next(&[token], &mut cache);
         }
     }

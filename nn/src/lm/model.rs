@@ -42,8 +42,17 @@ impl Cache {
     }
 
     /// Forgets all but the first tokens.
+    ///
+    /// # Panics
+    /// There are fewer, or some of them were forgotten.
+    #[track_caller]
     pub fn truncate(&mut self, tokens: usize) {
         self.0.iter_mut().for_each(|block| block.truncate(tokens));
+    }
+
+    /// Forgets what a model with this window no longer sees.
+    pub fn forget_before(&mut self, window: usize) {
+        self.0.iter_mut().for_each(|block| block.forget_before(window));
     }
 }
 

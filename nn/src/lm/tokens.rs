@@ -76,6 +76,24 @@ impl Tokens {
         }
     }
 
+    /// Bytes of a text up to the end of its first tokens, those before it left out; a character that ends in a later token
+    /// counts.
+    ///
+    /// # Errors
+    /// The tokenizer refuses the text.
+    pub fn bytes_of(&self, text: &str, special: bool, first: usize) -> Result<usize, LmFault> {
+        match &self.kind {
+            Kind::Json(tokenizer) => {
+                let found = tokenizer.encode(text, special).map_err(|e| self.refused(e.to_string()))?;
+                Ok(found.get_offsets().iter().take(first).map(|(_, end)| *end).max().unwrap_or(0))
+            }
+            Kind::Pieces(pieces) => {
+                let tokens = pieces.encode(text, special);
+                Ok(pieces.decode(&tokens[..first.min(tokens.len())]).len().min(text.len()))
+            }
+        }
+    }
+
     /// The text of tokens, without special ones. Bytes that are no UTF-8 become replacement characters.
     ///
     /// # Errors
@@ -92,12 +110,16 @@ impl Tokens {
     }
 }
 
+/// Tokens before a new one that its text may depend on, as spaces and bytes of characters do.
+const BEFORE: usize = 16;
+
 /// The text of tokens that come one by one: what is new and whole of it.
 #[derive(Clone, Debug)]
 pub struct Reading<'a> {
     tokens: &'a Tokens,
+    /// The last tokens.
     seen: Vec<u32>,
-    /// Bytes of the text that were handed out.
+    /// Bytes of their text that were handed out.
     told: usize,
 }
 
@@ -122,7 +144,24 @@ impl<'a> Reading<'a> {
         }
         let new = text.get(self.told..).unwrap_or_default().to_owned();
         self.told = text.len();
+        // So that a token costs as much after a thousand as after ten.
+        if self.seen.len() > 4 * BEFORE {
+            self.forget(&text)?;
+        }
         Ok(new)
+    }
+
+    /// Forgets all but the last tokens, where those begin no character in its middle: their text ends the whole text then.
+    fn forget(&mut self, text: &str) -> Result<(), LmFault> {
+        for from in (self.seen.len() - 2 * BEFORE..=self.seen.len() - BEFORE).rev() {
+            let kept = self.tokens.decode(&self.seen[from..])?;
+            if text.ends_with(&kept) {
+                self.told = kept.len();
+                self.seen.drain(..from);
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// What was held back for bytes that did not come; they are replacement characters.

@@ -3,6 +3,7 @@
 //! $$ W + \frac{\alpha}{r} B A, \qquad B \in \mathbb R^{\text{out} \times r}, \quad A \in \mathbb R^{r \times \text{in}} $$
 
 use super::backward::summed;
+use super::loss::loss;
 use super::progress::Progress;
 use super::streams::Sequences;
 use crate::error::PruneError;
@@ -172,16 +173,16 @@ pub fn recovered(
         }
         losses.push(sum / count as f64);
     }
-    match losses.iter().all(|loss| loss.is_finite()) {
-        true => Ok((current, losses)),
-        false => Err(PruneError::Activations { first: 0, last: model.blocks.len() - 1 }),
+    // A loss is of before its step, and what the last one led to is yet to be seen.
+    if losses.iter().all(|loss| loss.is_finite()) && loss(&current, sequences, progress)?.is_finite() {
+        return Ok((current, losses));
     }
+    Err(PruneError::Activations { first: 0, last: model.blocks.len() - 1 })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::depth::loss;
     use crate::depth::progress::Silent;
     use crate::depth::testing::{Shape, tokens};
 

@@ -12,7 +12,7 @@ use super::streams::Sequences;
 use crate::error::PruneError;
 use secateur_linalg::gemm::{View, gemm};
 use secateur_linalg::spectrum::symmetric_eigenvectors;
-use secateur_nn::lm::{Block, HeadNorms, Matrix, Model, Positions, add, norm};
+use secateur_nn::lm::{Block, Config, Family, HeadNorms, Matrix, Model, Positions, add, norm};
 use serde::Serialize;
 
 /// How a stream became narrower.
@@ -57,9 +57,18 @@ pub fn sliced(
     let fixed =
         model.parameters() - width * (model.parameters() - narrowed(&model, &directions, width - 1).parameters());
     let each = (model.parameters() - fixed) / width;
-    let kept = (parameters.saturating_sub(fixed) / each).clamp(1, width);
+    let step = step(&model.config);
+    let kept = (parameters.saturating_sub(fixed) / each / step).clamp(1, width / step) * step;
     let share = values[..kept].iter().sum::<f64>() / values.iter().sum::<f64>();
     Ok((narrowed(&model, &directions, kept), Sliced { width: kept, share }))
+}
+
+/// What widths are multiples of: stock tools take a LLaMA only where its heads divide its width.
+fn step(config: &Config) -> usize {
+    match config.family {
+        Family::Llama if config.width.is_multiple_of(config.heads) => config.heads,
+        _ => 1,
+    }
 }
 
 /// The mean second moment of what the norms of a model without scales give.
@@ -139,9 +148,19 @@ fn louder(mut block: Block, factor: f32, epsilon: f32) -> Block {
 mod tests {
     use super::*;
     use crate::depth::progress::Silent;
-    use crate::depth::testing::{matrix, relative, shapes, tokens};
+    use crate::depth::testing::{Shape, matrix, relative, shapes, tokens};
     use proptest::prelude::*;
     use secateur_linalg::random::Random;
+
+    #[test]
+    fn heads_divide_the_width_of_a_llama() {
+        let model = Shape::small(2).model(3);
+        let sequences = Sequences::new(vec![tokens(&model.config, 12, 3)]).expect("tokens");
+        for share in 1..8 {
+            let (small, report) = sliced(&model, &sequences, model.parameters() * share / 8, &Silent).expect("finite");
+            assert!(report.width > 0 && report.width % 4 == 0 && small.config.width == report.width);
+        }
+    }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(24))]
@@ -157,14 +176,17 @@ mod tests {
             prop_assert!(error < 1e-4, "{}", error);
             let budget = model.parameters() * 2 / 3;
             let (small, report) = sliced(&model, &sequences, budget, &Silent).expect("finite");
-            prop_assert!(small.parameters() <= budget || report.width == 1);
-            let more = narrowed(&turned, &vec![0.0; shape.width * shape.width], report.width + 1);
+            let step = step(&model.config);
+            prop_assert!(report.width % step == 0 && (small.parameters() <= budget || report.width == step));
+            let more = narrowed(&turned, &vec![0.0; shape.width * shape.width], report.width + step);
             prop_assert!(more.parameters() > budget);
         }
 
         #[test]
         fn a_stream_in_few_directions_loses_nothing(shape in shapes(), seed in 0..999u64) {
             let mut model = shape.model(seed);
+            // Its widths may be any.
+            model.config.family = Family::Mistral;
             // Everything that is written to the stream lies in two directions.
             let mut random = Random::stream(seed, 5);
             let plane = matrix(&mut random, shape.width, 2, 1.0);
