@@ -278,6 +278,12 @@ pub enum CliError {
         /// What they are.
         what: &'static str,
     },
+    /// Ctrl-C during a search.
+    #[error("stopped after {evaluated} coalitions were evaluated")]
+    Searched {
+        /// Coalitions.
+        evaluated: usize,
+    },
     /// A token before every window, of a model that has none.
     #[error("{}: --bos window: the model has no token that begins a text", .model.display())]
     NoBos {
@@ -403,6 +409,7 @@ impl CliError {
             | CliError::Lm(LmFault::Stopped)
             | CliError::Prune(PruneError::Stopped)
             | CliError::Measuring { .. }
+            | CliError::Searched { .. }
             | CliError::Pruning(PruningError::Stopped { .. })
             | CliError::Theory(StudyError::Stopped { .. } | StudyError::Interrupted { .. }) => Exit::Undecided,
             #[cfg(feature = "full")]

@@ -4,7 +4,10 @@ use super::given::{Asked, Given};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output;
+use crate::progress::Steps;
 use clap::{Args, ValueEnum};
+use secateur_bench_suites::oracle::Stopped;
+use secateur_bench_suites::watcher::Watcher;
 use secateur_theory::TheoryError;
 use secateur_theory::game::excess::{ExcessOracle, Excesses};
 use secateur_theory::game::monte_carlo::monte_carlo;
@@ -14,6 +17,7 @@ use secateur_theory::game::{Coalition, Game};
 use serde::Serialize;
 use std::fmt::Write;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Find the least core with few values: for games whose values are expensive.
 ///
@@ -99,6 +103,13 @@ struct Record {
     contradiction: Option<[Vec<usize>; 2]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     seed: Option<u64>,
+    /// By how much a coalition may be worth more than one that holds it.
+    slack: f64,
+    /// The width that was asked for, and coalitions side by side (certified).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    eta: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    batch: Option<usize>,
     notes: Vec<String>,
 }
 
@@ -109,12 +120,35 @@ struct Exact {
     upper: String,
 }
 
+/// A game that shows how many of its values were evaluated; Ctrl-C ends the search at the next one.
+struct Shown<'a> {
+    game: &'a dyn Game,
+    display: Steps,
+    evaluated: AtomicUsize,
+}
+
+impl Game for Shown<'_> {
+    fn players(&self) -> usize {
+        self.game.players()
+    }
+
+    fn value(&self, coalition: Coalition) -> Result<f64, TheoryError> {
+        if self.display.stop() {
+            return Err(TheoryError::Oracle { coalition, source: Stopped.into() });
+        }
+        let evaluated = self.evaluated.fetch_add(1, Ordering::Relaxed) + 1;
+        // Of more coalitions than can be counted through, how many there are says nothing.
+        let all = if self.players() < 40 { 1 << self.players() } else { evaluated };
+        self.display.measuring(evaluated, all, "coalitions");
+        self.game.value(coalition)
+    }
+}
+
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
     arguments.refuse_idle()?;
     output::check(&[&arguments.game], &[], arguments.json.as_ref())?;
     let (game, _) = Given::read(&arguments.game)?;
-    let fault = |error: TheoryError| CliError::Game { path: arguments.game.clone(), what: error.to_string() };
     if let (Given::Table(_) | Given::Kind(_), true) = (&game, arguments.out.is_some() || arguments.threads.is_some()) {
         let option = if arguments.out.is_some() { "--out" } else { "--threads" };
         return Err(CliError::Idle { option, why: "is for a game with a command" });
@@ -127,12 +161,12 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
             Record { measured: Some(measured), ..arguments.record(&found, program.n) }
         }
         Given::Table(table) => {
-            let found = arguments.found(table).map_err(fault)?;
+            let found = arguments.shown(table)?;
             let worst = Excesses::of(table).worst(&found.payoffs, None).map(|(_, worst)| worst.to_f64().value());
             Record { worst, ..arguments.record(&found, table.players()) }
         }
         Given::Kind(kind) => {
-            let found = arguments.found(kind).map_err(fault)?;
+            let found = arguments.shown(kind)?;
             // Where there is no method to find it the bound has to do.
             let worst = Separable::of(kind).ok().and_then(|game| game.worst(&found.payoffs));
             let worst = worst.map(|(_, worst)| worst.to_f64().value());
@@ -155,6 +189,18 @@ impl Arguments {
             (self.coalitions.is_some() && !is(Mode::Drawn), "--coalitions", "are drawn by --mode drawn"),
             (self.seed.is_some() && !is(Mode::Drawn), "--seed", "is of --mode drawn"),
         ])
+    }
+
+    /// Of a game whose values are at hand.
+    fn shown(&self, game: &dyn Game) -> Result<Found, CliError> {
+        let shown = Shown { game, display: Steps::new(self.quiet)?, evaluated: AtomicUsize::new(0) };
+        let found = self.found(&shown);
+        let stopped = shown.display.stop();
+        shown.display.clear();
+        found.map_err(|error| match stopped {
+            true => CliError::Searched { evaluated: shown.evaluated.into_inner() },
+            false => CliError::Game { path: self.game.clone(), what: error.to_string() },
+        })
     }
 
     fn found(&self, game: &dyn Game) -> Result<Found, TheoryError> {
@@ -202,6 +248,9 @@ impl Arguments {
             measured: None,
             contradiction: found.contradiction.map(|(small, large)| [members(small), members(large)]),
             seed: (self.mode == Mode::Drawn).then(|| self.seed.unwrap_or(1)),
+            slack,
+            eta: (self.mode == Mode::Certified).then(|| self.eta.unwrap_or(0.0)),
+            batch: (self.mode == Mode::Certified).then(|| self.batch.unwrap_or(1)),
             notes,
         }
     }

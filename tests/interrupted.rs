@@ -1,4 +1,4 @@
-//! Ctrl-C during `secateur lm`: exit code 3, what is finished is kept or said, and nothing unfinished is left.
+//! Ctrl-C during `secateur lm` and searches of games: exit code 3, what is finished is kept or said, and nothing unfinished is left.
 #![cfg(target_os = "linux")]
 
 use std::io::Read;
@@ -9,7 +9,7 @@ use std::time::Duration;
 fn start(arguments: &[&str]) -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_secateur"));
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command.env("RAYON_NUM_THREADS", "1").arg("lm").args(arguments).spawn().expect("the program runs")
+    command.env("RAYON_NUM_THREADS", "1").args(arguments).spawn().expect("the program runs")
 }
 
 /// Waits until something holds, as long as the program runs.
@@ -59,7 +59,7 @@ fn endless(folder: &Path) -> String {
 #[test]
 fn texts_keep_what_was_added() {
     let place = tempfile::tempdir().expect("a directory");
-    let mut child = start(&["generate", &endless(place.path()), "--prompt", "word", "--steps", "1000000"]);
+    let mut child = start(&["lm", "generate", &endless(place.path()), "--prompt", "word", "--steps", "1000000"]);
     let mut prompt = [0; 4];
     child.stdout.as_mut().expect("piped").read_exact(&mut prompt).expect("the prompt");
     assert_eq!(&prompt, b"word");
@@ -79,8 +79,8 @@ fn measurements_say_how_far_they_came() {
     std::fs::write(&questions, format!("{line}\n").repeat(4000)).expect("written");
     let (text, questions) = (text.to_str().expect("UTF-8"), questions.to_str().expect("UTF-8"));
     for (arguments, parts) in [
-        (&["perplexity", &model, "--text", text, "--context", "64", "--stride", "2"][..], "199969 windows"),
-        (&["choices", &model, "--file", questions], "4000 questions"),
+        (&["lm", "perplexity", &model, "--text", text, "--context", "64", "--stride", "2"][..], "199969 windows"),
+        (&["lm", "choices", &model, "--file", questions], "4000 questions"),
     ] {
         let mut child = start(arguments);
         wait(&mut child, listens);
@@ -100,11 +100,26 @@ fn models_that_are_not_finished_leave_nothing() {
         .expect("written");
     let [model, tokenizer] = ["stories260K.bin", "tok512.bin"].map(|name| fixture(name).display().to_string());
     let paths = [&text, &out].map(|path| path.to_str().expect("UTF-8"));
-    let arguments = ["flatten", &model, "--tokenizer", &tokenizer, "--calibration", paths[0], "-o", paths[1]];
+    let arguments = ["lm", "flatten", &model, "--tokenizer", &tokenizer, "--calibration", paths[0], "-o", paths[1]];
     let mut child = start(&[&arguments[..], &["--blocks", "2"]].concat());
     let files = || std::fs::read_dir(&out).into_iter().flatten().flatten().map(|entry| entry.file_name());
     wait(&mut child, |_| files().any(|name| name.to_string_lossy().ends_with(".part")));
     let (printed, said) = interrupted(child);
     assert_eq!((printed.as_str(), said.as_str()), ("", "error: stopped; no model was written\n"));
     assert_eq!(files().count(), 0);
+}
+
+#[test]
+fn searches_say_how_far_they_came() {
+    let place = tempfile::tempdir().expect("a directory");
+    let game = place.path().join("game.json");
+    let claims: Vec<usize> = (0..100).map(|player| player * player * 7 % 97 + 1).collect();
+    let text = serde_json::json!({"kind": "bankruptcy", "estate": 2000, "claims": claims}).to_string();
+    std::fs::write(&game, text).expect("written");
+    let mut child = start(&["game", "search", game.to_str().expect("UTF-8"), "--mode", "stack"]);
+    wait(&mut child, listens);
+    std::thread::sleep(Duration::from_millis(100));
+    let (printed, said) = interrupted(child);
+    assert_eq!(printed, "");
+    assert!(said.starts_with("error: stopped after ") && said.contains("coalitions were evaluated"), "{said}");
 }
