@@ -156,12 +156,30 @@ fn a_certified_search_trains_less() {
     assert!((10..30).contains(&lines.lines().count()), "{}", lines.lines().count());
 }
 
+/// More coalitions than a number of 64 bits counts.
+#[test]
+fn seventy_clients_are_searched() {
+    let place = tempfile::tempdir().expect("a directory");
+    let clients = DIGITS.find("[compare]").expect("a table");
+    let text = DIGITS[..clients].replace("rounds = 4", "rounds = 1").replace("seeds = [1, 2]", "seeds = [1]");
+    let search = "[search]\neta = 2.0\nslack = 1.0\nbatch = 8\n[skew]\nclients = 70\nsamples = 140\n";
+    let config = file(place.path(), "many.toml", &(text + search));
+    let output = run(&["federated", &config]);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    assert!(text.contains(" of 1180591620717411303423 coalitions were trained"), "{text}");
+}
+
 #[test]
 fn configurations_that_make_no_sense_are_refused() {
     let place = tempfile::tempdir().expect("a directory");
     for (from, to, what) in [
         ("test = 100", "test = 0", "test"),
-        ("test = 100", "test = 5000", "samples are asked for"),
+        ("test = 100", "test = 5000", "test: 5000 samples are asked for, 536 are left"),
+        ("samples = { 2 = 30 }", "samples = { 11 = 30 }", "found `\"11\"`"),
+        ("hidden = [8]", "hidden = [1000000000]", "widths of at most 10000000 weights in all, found `[1000000000]`"),
+        ("hidden = [8]", "hidden = [4000, 4000]", "widths of at most"),
+        ("[compare]", "[skew]\nclients = 1000000000000\nsamples = 1000000000000\n[compare]", "skew.clients"),
         ("seeds = [1, 2]", "seeds = []", "seeds"),
         ("\"2\"]", "\"eleven\"]", "classes"),
         ("idle = 10", "idle = 0", "idle"),
@@ -176,9 +194,10 @@ fn configurations_that_make_no_sense_are_refused() {
     ] {
         assert!(DIGITS.contains(from), "{from}");
         let config = file(place.path(), "bad.toml", &DIGITS.replace(from, to));
-        let out = place.path().join(format!("out-{what}"));
+        let out = place.path().join("out");
         let error = refused(&["federated", &config, "--out", out.to_str().expect("UTF-8")]);
         assert!(error.contains(what), "{from} → {to}: {error}");
+        assert!(!out.exists() || to == "rate = 1e30", "{to}");
         let _ = std::fs::remove_dir_all(out);
     }
     let flows = DIGITS.replace("digits", "nsl-kdd").replace("classes = [\"0\", \"1\", \"2\"]", "");

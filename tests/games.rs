@@ -248,3 +248,153 @@ fn votes_are_decimals() {
     let game = json!({"kind": "weighted-voting", "quota": 0.8, "weights": [0.1, 0.7]});
     assert_eq!(numbers(&record(place.path(), &game, &["--concept", "shapley"])["payoffs"]), [0.5, 0.5]);
 }
+
+/// Payoffs and values are decimals that were rounded: what they gain by that is no reason to leave, and a billionth is.
+#[test]
+fn roundings_block_nobody() {
+    let place = tempfile::tempdir().expect("a directory");
+    let core = |values: &Value, payoffs: &str| {
+        let n = values.as_array().expect("values").len().ilog2();
+        record(place.path(), &json!({"n": n, "values": values}), &["--concept", "core", "--payoffs", payoffs])
+    };
+    let three: Vec<u8> = (0..16).map(|set| u8::from(set & 7 == 7)).collect();
+    let tenths = json!([0, 0.1, 0.2, 0.3, 0.3, 0.4, 0.5, 0.6]);
+    for (values, payoffs) in [
+        (json!(three), "0.3333333333333333,0.3333333333333333,0.3333333333333333,0"),
+        (json!(three), "1/3,1/3,1/3,0"),
+        (json!([0, 0.1, 0, 0.1]), "0.1,0"),
+        (tenths.clone(), "0.1,0.2,0.3"),
+        (json!([0, 0, 0, 0, -0.3, -0.2, -0.1, 0]), "0.1,0.2,-0.3"),
+    ] {
+        let found = core(&values, payoffs);
+        assert_eq!((&found["in_core"], &found["blocking"]), (&json!(true), &Value::Null), "{payoffs}: {found}");
+        let gain = found["excess"].as_f64().expect("a number");
+        let explained = found["notes"].to_string().contains("counted as rounding");
+        assert!(gain < 1e-15 && (gain <= 0.0 || explained), "{payoffs}: {found}");
+    }
+    for (values, payoffs, leaves) in [
+        (json!([0, 0.1, 0.2, 0.300000001, 0.3, 0.4, 0.5, 0.6]), "0.1,0.2,0.3", json!([0, 1])),
+        (json!(three), "0.333333333,0.333333333,0.333333332,0.000000002", json!([0, 1, 2])),
+        (json!([0, 0.1, 0, 0.1]), "0.099999999,0.000000001", json!([0])),
+        // Quotients are exact.
+        (json!(three), "1/3,1/3,999999999999999999/3000000000000000000,1/3000000000000000000", json!([0, 1, 2])),
+    ] {
+        let found = core(&values, payoffs);
+        assert_eq!((&found["in_core"], &found["blocking"]), (&json!(false), &leaves), "{payoffs}: {found}");
+    }
+    // What the tool prints of a least core without a positive excess is in the core.
+    for (seed, concept) in (0..40u64).flat_map(|seed| [(seed, "least-core"), (seed, "nucleolus")]) {
+        let noise = |set: u64| (set.wrapping_add(seed << 8)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
+        let value =
+            |set: u64| if set == 0 { 0.0 } else { f64::from(set.count_ones().pow(2)) / 7.0 + noise(set) as f64 * 3e-9 };
+        let values = json!((0..32).map(value).collect::<Vec<f64>>());
+        let found = record(place.path(), &json!({"n": 5, "values": values}), &["--concept", concept]);
+        assert!(found["excess"].as_f64().expect("a number") <= 0.0, "{found}");
+        let payoffs: Vec<String> = numbers(&found["payoffs"]).iter().map(f64::to_string).collect();
+        assert_eq!(core(&values, &payoffs.join(","))["in_core"], json!(true), "{seed} {concept}");
+    }
+    let game = json!({"n": 2, "values": [0, 0.1, 0, 0.1]});
+    for options in [&[][..], &["--payoffs", "1"], &["--payoffs", "0.1,inf"], &["--payoffs", "0.1,0,0"]] {
+        let text = refusal(place.path(), &game, &[&["--concept", "core"][..], options].concat());
+        assert!(text.contains("--payoffs"), "{options:?}: {text}");
+    }
+}
+
+/// Nothing is written before there is an answer.
+#[test]
+fn errors_leave_no_files() {
+    let place = tempfile::tempdir().expect("a directory");
+    let (table, proof) = (place.path().join("table.json"), place.path().join("proof.json"));
+    let (table, proof) = (table.to_str().expect("UTF-8"), proof.to_str().expect("UTF-8"));
+    let alone = json!({"n": 2, "values": [0, 3, 3, 4]});
+    let text = refusal(place.path(), &alone, &["--concept", "nucleolus", "--table", table]);
+    assert!(text.contains("no imputation") && text.contains("have 2 more") && text.contains("whole numbers"), "{text}");
+    let large = json!({"n": 2, "values": [0, 1.7e308, 1.7e308, -1.7e308]});
+    refusal(place.path(), &large, &["--concept", "least-core", "--table", table, "--certificate", proof]);
+    assert!(!Path::new(table).exists() && !Path::new(proof).exists());
+    record(place.path(), &alone, &["--concept", "least-core", "--table", table, "--certificate", proof]);
+    let (game, proof) = (std::fs::read(table).expect("a game"), std::fs::read(proof).expect("a proof"));
+    check_shares(&game, &proof).expect("a proof of that game");
+}
+
+#[test]
+fn games_of_decimals_are_solved_as_decimals() {
+    let place = tempfile::tempdir().expect("a directory");
+    // The players alone cost 6.3 and 1.7, and together as much: their sum as a double is more.
+    let tree = json!({"kind": "spanning-tree", "costs": [[0, 6.3, 1.7], [6.3, 0, 15.2], [1.7, 15.2, 0]]});
+    for concept in ["nucleolus", "prenucleolus", "least-core"] {
+        let found = record(place.path(), &tree, &["--concept", concept]);
+        assert_eq!(found["excess"], json!(0.0), "{found}");
+        assert_eq!(numbers(&found["payoffs"]), [-6.3, -1.7], "{found}");
+    }
+    let loops = json!({"kind": "spanning-tree", "costs": [[0, 2, 1], [2, 3, 1], [1, 1, 0]]});
+    assert!(refusal(place.path(), &loops, &["--concept", "shapley"]).contains("from a place to itself, found 3"));
+    let claims: Vec<f64> = (0..30).map(|player| f64::from(player * 7 % 30 + 1) / 10.0).collect();
+    let tenths: Vec<u32> = (0..30).map(|player| player * 7 % 30 + 1).collect();
+    for concept in ["shapley", "banzhaf"] {
+        let game = json!({"kind": "bankruptcy", "estate": 20.5, "claims": claims});
+        let found = record(place.path(), &game, &["--concept", concept]);
+        let game = json!({"kind": "bankruptcy", "estate": 205, "claims": tenths});
+        let whole = record(place.path(), &game, &["--concept", concept]);
+        let exact = |found: &Value| -> Vec<RBig> {
+            let texts = found["exact"]["payoffs"].as_array().expect("a list").iter();
+            texts.map(|text| text.as_str().expect("text").parse().expect("a quotient")).collect()
+        };
+        let ten = RBig::from(10);
+        assert!(exact(&found).into_iter().zip(exact(&whole)).all(|(x, whole)| x * &ten == whole), "{concept}");
+    }
+}
+
+#[test]
+fn numbers_are_written_as_people_do() {
+    let place = tempfile::tempdir().expect("a directory");
+    let game = json!({"n": 2, "values": [0, 1, 2, 24]});
+    for (payoffs, what) in [("4,2", "add up to 18 less than the 24"), ("20,22", "add up to 18 more than the 24")] {
+        let text = refusal(place.path(), &game, &["--concept", "core", "--payoffs", payoffs]);
+        assert!(text.contains(what), "{text}");
+    }
+    let small = json!({"n": 2, "values": [0, 1e-300, 5e-324, 2e20]});
+    let output = solve(place.path(), &small, &["--concept", "leave-one-out"]);
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    assert!(text.contains("player 0: 2e20\n") && text.contains("all together have 2e20"), "{text}");
+    let small = json!({"n": 2, "values": [0, 0, 0, 1e-300]});
+    let output = solve(place.path(), &small, &["--concept", "least-core"]);
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    assert!(text.contains("player 0: 5e-301\n") && text.contains("greatest excess: -5e-301"), "{text}");
+}
+
+#[test]
+fn samples_say_how_they_were_drawn() {
+    let place = tempfile::tempdir().expect("a directory");
+    let game = json!({"n": 3, "values": [0, 1, 2, 4, 3, 9, 7, 12]});
+    for method in ["permutation", "antithetic", "stratified", "kernel"] {
+        let sampled = ["--concept", "shapley", "--units", "9", "--method", method];
+        let found = record(place.path(), &game, &sampled);
+        assert_eq!(found["method"], json!(method));
+        let sum: f64 = numbers(&found["payoffs"]).iter().sum();
+        let said = found["notes"].to_string().contains("these payoffs add up to");
+        assert!(if method == "stratified" { said } else { !said && (sum - 12.0).abs() < 1e-9 }, "{method}: {found}");
+    }
+}
+
+#[test]
+fn files_are_read_with_a_mark_and_without() {
+    let place = tempfile::tempdir().expect("a directory");
+    let write = |name: &str, text: &str| {
+        let path = place.path().join(name);
+        std::fs::write(&path, text).expect("written");
+        path.to_str().expect("UTF-8").to_owned()
+    };
+    let text = r#"{"kind": "airport", "costs": [1, 2]}"#;
+    let (game, proof) = (write("game.json", &format!("\u{feff}{text}")), write("proof.json", ""));
+    let output = run(&["game", "solve", &game, "--concept", "least-core", "--certificate", &proof]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let read = |path: &str| std::fs::read(path).expect("a file");
+    check_shares(&read(&game), &read(&proof)).expect("a proof");
+    let lines = write("game.csv", "\u{feff}players,value\n0,1\n1,1\n0 1,3\n");
+    assert!(run(&["game", "solve", &lines, "--concept", "shapley"]).status.success());
+    let lines = write("game.csv", "players,value\n0 0,2\n");
+    let output = run(&["game", "solve", &lines, "--concept", "shapley"]);
+    let text = String::from_utf8(output.stderr).expect("UTF-8");
+    assert!(output.status.code() == Some(2) && text.contains("line 2: player 0 is named twice"), "{text}");
+}

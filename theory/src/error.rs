@@ -1,6 +1,6 @@
 //! What can be wrong with what is asked of a theory.
 
-use crate::game::Coalition;
+use crate::game::{Coalition, Plain};
 use secateur_nn::NnError;
 use thiserror::Error;
 
@@ -9,7 +9,7 @@ use thiserror::Error;
 #[non_exhaustive]
 pub enum TheoryError {
     /// A number outside of its range.
-    #[error("{name}: expected {expected}, found {found}")]
+    #[error("{name}: expected {expected}, found {}", Plain(*.found))]
     Range {
         /// The quantity.
         name: &'static str,
@@ -60,7 +60,7 @@ pub enum TheoryError {
         found: usize,
     },
     /// A coalition that is worth what no coalition is.
-    #[error("coalition {coalition}: expected {expected}, found {value}")]
+    #[error("coalition {coalition}: expected {expected}, found {}", Plain(*.value))]
     CoalitionValue {
         /// The coalition.
         coalition: Coalition,
@@ -101,7 +101,10 @@ pub enum TheoryError {
     },
     /// No division of $v(N)$ gives each player what it has alone.
     #[error(
-        "there is no imputation: the grand coalition has {together}, the players alone have {excess:e} more (values are doubles)"
+        "there is no imputation: the grand coalition has {}, the players alone have {} more (values are doubles: where that is a \
+         rounding, give whole numbers; the prenucleolus needs no imputation)",
+        Plain(*.together),
+        Plain(*.excess)
     )]
     NoImputation {
         /// $\sum_i v(\{i\}) - v(N)$.
@@ -110,7 +113,7 @@ pub enum TheoryError {
         together: f64,
     },
     /// A sum that is below 0 has no division into payoffs from 0.
-    #[error("payoffs from 0 cannot add up to the {together} of the grand coalition")]
+    #[error("payoffs from 0 cannot add up to the {} of the grand coalition", Plain(*.together))]
     NoDivision {
         /// $v(N)$.
         together: f64,
@@ -119,7 +122,12 @@ pub enum TheoryError {
     #[error("a game of one player has no proper coalition: the player gets all there is")]
     Alone,
     /// Payoffs that are not a division of $v(N)$.
-    #[error("the payoffs add up to {excess:e} more than the {grand} of the grand coalition (values are doubles)")]
+    #[error(
+        "the payoffs add up to {} {} than the {} of the grand coalition (values are doubles)",
+        Plain(.excess.abs()),
+        if *.excess < 0.0 { "less" } else { "more" },
+        Plain(*.grand)
+    )]
     NotEfficient {
         /// Their sum, less $v(N)$.
         excess: f64,

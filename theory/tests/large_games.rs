@@ -229,6 +229,14 @@ fn what_cannot_be_found_is_said() {
     }
     let claims = vec![1e6 + 1.0, 1e6];
     assert!(closed_forms::shapley(&Kind::Bankruptcy { estate: 1e6, claims: claims.clone() }).is_ok());
+    // Decimals are counted in tenths, as their doubles have no unit that is large enough.
+    let tenths: Vec<f64> = (0..30).map(|player| f64::from(player * 7 % 30 + 1)).collect();
+    let decimals = Kind::Bankruptcy { estate: 20.5, claims: tenths.iter().map(|claim| claim / 10.0).collect() };
+    let whole = Kind::Bankruptcy { estate: 205.0, claims: tenths };
+    for average in [closed_forms::shapley, closed_forms::banzhaf] {
+        let (found, whole) = (average(&decimals).expect("values"), average(&whole).expect("values"));
+        assert!(found.iter().zip(&whole).all(|(x, whole)| x * RBig::from(10) == *whole));
+    }
     let many = claims.repeat(20);
     let refused = closed_forms::shapley(&Kind::Bankruptcy { estate: 1e6, claims: many });
     assert!(matches!(refused, Err(TheoryError::NoMethod { .. })), "{refused:?}");

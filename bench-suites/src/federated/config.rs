@@ -5,6 +5,7 @@ use crate::theory::configuration::{self, Fault, rule};
 use crate::theory::{StudyError, distinct};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::Path;
 
 /// A study of who should get what for training together.
@@ -198,6 +199,8 @@ impl Config {
         let classes = self.classes();
         let known = classes.iter().all(|class| all.contains(class)) && classes.len() >= 2 && distinct(&classes);
         rule(known, "classes", "two or more classes of the data, all different", &classes)?;
+        let drawn = self.skew.as_ref().map_or(0, |skew| skew.clients);
+        rule(drawn <= 127, "skew.clients", "at most 127", &drawn)?;
         rule(self.test > 0, "test", "at least one sample", &self.test)?;
         rule(!self.seeds.is_empty() && distinct(&self.seeds), "seeds", "at least one, all different", &self.seeds)?;
         let names = self.players();
@@ -211,7 +214,7 @@ impl Config {
         rule((2..=most).contains(&names.len()), "players", expected, &names.len())?;
         let both = self.vertical.is_some() && (self.skew.is_some() || !self.clients.is_empty());
         rule(!both, "vertical", "parties or clients, not both", &"both")?;
-        self.training.check()?;
+        self.training.check(classes.len())?;
         if let Some(Skew { samples, labels, sizes, clients }) = &self.skew {
             rule(*clients > 0 && samples >= clients, "skew.samples", "one for each client, or more", samples)?;
             let positive = |key, value: &Option<f64>| match value {
@@ -225,10 +228,10 @@ impl Config {
             self.check_client(client, &names, &classes)?;
         }
         if let Some(Vertical { samples, party }) = &self.vertical {
-            let fit = samples.keys().all(|class| classes.contains(class)) && samples.values().sum::<usize>() > 0;
+            let fit = samples.keys().all(|class| classes.contains(class)) && samples.values().any(|count| *count > 0);
             rule(fit, "vertical.samples", "numbers of samples by class, not all 0", samples)?;
             let columns = party.iter().find(|party| party.columns.is_empty());
-            rule(columns.is_none(), "columns", "at least one", &columns.map(|party| &party.name))?;
+            rule(columns.is_none(), "columns", "at least one", &Shown(columns.map(|party| &party.name)))?;
         }
         if let Some(Asked { eta, slack, batch }) = self.search {
             let number = |v: f64| v >= 0.0 && v.is_finite();
@@ -240,12 +243,12 @@ impl Config {
     }
 
     fn check_client(&self, client: &Client, names: &[String], classes: &[String]) -> Result<(), Fault> {
-        let own = client.samples.values().sum::<usize>() > 0;
+        let own = client.samples.values().any(|count| *count > 0);
         let ways = [own, client.same_as.is_some(), client.idle.is_some()];
         let expected = "one of `samples` (not all 0), `same-as` and `idle`";
         rule(ways.iter().filter(|way| **way).count() == 1, "client", expected, &client.name)?;
         let class = client.samples.keys().find(|class| !classes.contains(class));
-        rule(class.is_none(), "samples", "classes that are told apart", &class)?;
+        rule(class.is_none(), "samples", "classes that are told apart", &Shown(class))?;
         if let Some(other) = &client.same_as {
             let whole = |c: &&Client| c.name == *other && c.same_as.is_none() && c.idle.is_none();
             let drawn = self.skew.as_ref().map_or(0, |skew| skew.clients);
@@ -253,14 +256,23 @@ impl Config {
             rule(exists, "same-as", "a client with samples of its own", other)?;
         }
         let claims = client.idle.is_none_or(|idle| (1..=1_000_000_000).contains(&idle));
-        rule(claims, "idle", "1 to 1000000000 samples that it claims", &client.idle)?;
+        rule(claims, "idle", "1 to 1000000000 samples that it claims", &Shown(client.idle))?;
         rule(!(client.shuffled_labels && client.idle.is_some()), "shuffled-labels", "samples to shuffle", &client.name)
     }
 }
 
+/// Entries of an input that are reckoned with: flows have about as many, digits fewer.
+const INPUTS: usize = 128;
+
+/// Most weights of a model.
+const WEIGHTS: usize = 10_000_000;
+
 impl Training {
-    fn check(&self) -> Result<(), Fault> {
+    fn check(&self, classes: usize) -> Result<(), Fault> {
         rule(self.hidden.iter().all(|width| *width > 0), "training.hidden", "positive widths", &self.hidden)?;
+        let widths = [&[INPUTS], self.hidden.as_slice(), &[classes]].concat();
+        let weights = widths.windows(2).fold(0usize, |sum, pair| sum.saturating_add(pair[0].saturating_mul(pair[1])));
+        rule(weights <= WEIGHTS, "training.hidden", "widths of at most 10000000 weights in all", &self.hidden)?;
         for (key, found) in
             [("training.rounds", self.rounds), ("training.epochs", self.epochs), ("training.batch", self.batch)]
         {
@@ -268,6 +280,15 @@ impl Training {
         }
         rule(self.rate > 0.0 && self.rate.is_finite(), "training.rate", "a positive number", &self.rate)?;
         rule((0.0..1.0).contains(&self.momentum), "training.momentum", "from 0 to below 1", &self.momentum)
+    }
+}
+
+/// What was found, without the case that there is something.
+struct Shown<T>(Option<T>);
+
+impl<T: fmt::Debug> fmt::Debug for Shown<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.as_ref().map_or(Ok(()), |found| found.fmt(f))
     }
 }
 

@@ -118,8 +118,12 @@ pub fn run(
     let game = Expensive::open(&learning, &config.seeds, directory, &config.trainings(), threads, watcher)?;
     let result = evaluated(config, &learning.players, &game, directory);
     if watcher.stop() && result.is_err() {
-        let all = config.seeds.len() * ((1u128 << learning.players().min(64)) - 1) as usize;
-        return Err(StudyError::Stopped { done: game.count().1, all });
+        let done = game.count().1;
+        return Err(match config.search {
+            // How many it asks for shows as it goes.
+            Some(_) => StudyError::Interrupted { done },
+            None => StudyError::Stopped { done, all: config.seeds.len() * ((1 << learning.players()) - 1) },
+        });
     }
     let (shares, found) = result?;
     let names = config.players().into_iter().zip(learning.players.volumes()).enumerate();
@@ -225,6 +229,30 @@ mod tests {
         }
         let value = |set: u128| sums.get(&Coalition(set)).map_or(0.0, |sum| sum / seeds.len() as f64);
         Table::new(players, (0..1u128 << players).map(value).collect()).expect("a game")
+    }
+
+    struct Impatient;
+
+    impl Watcher for Impatient {
+        fn stop(&self) -> bool {
+            true
+        }
+    }
+
+    /// How many trainings a search asks for is not known before its end.
+    #[test]
+    fn a_stopped_search_has_no_total() {
+        let text = "title = \"Many\"\ndata = \"digits\"\ntest = 9\ndata-seed = 1\nseeds = [1, 2]\n[training]\nhidden = []\nrounds = 1\n\
+                    batch = 9\nrate = 0.1\n[skew]\nclients = 5\nsamples = 140\n";
+        for (search, all) in [("", Some(62)), ("[search]\neta = 1\nslack = 1\nbatch = 1\n", None)] {
+            let config: Config = toml::from_str(&format!("{text}{search}")).expect("a configuration");
+            let place = tempfile::tempdir().expect("a directory");
+            match run(&config, None, place.path(), 1, &Impatient).expect_err("stopped") {
+                StudyError::Stopped { done: 0, all: found } => assert_eq!(Some(found), all),
+                StudyError::Interrupted { done: 0 } => assert_eq!(None, all),
+                error => panic!("{error}"),
+            }
+        }
     }
 
     /// What the recorded studies say follows from their trainings.

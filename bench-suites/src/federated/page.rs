@@ -103,10 +103,10 @@ fn players(page: &mut Report, record: &Record) {
 
 fn searched(page: &mut Report, record: &Record, found: &Certified) {
     let n = record.players.len();
-    let proper = if n < 64 { (1u64 << n) - 1 } else { u64::MAX };
+    let all = (1u128 << n) - 1;
     let slack = record.config.search.map_or(0.0, |search| search.slack);
     page.text(&format!(
-        "## The least core, by a certified search\n\nThe excess of the least core with payoffs from 0 is between {} and {}; {} of {proper} coalitions \
+        "## The least core, by a certified search\n\nThe excess of the least core with payoffs from 0 is between {} and {}; {} of {all} coalitions \
          were trained. The upper end holds if no coalition is worth more than {slack} above one that holds it.",
         short(found.lower),
         short(found.upper),

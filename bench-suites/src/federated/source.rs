@@ -86,9 +86,9 @@ impl Samples {
         };
         let found = rest.labels.len();
         // Digits that are not in the test are trained on: at least one.
-        let asked = if source == Source::Digits { test + 1 } else { test };
-        if found < asked {
-            return Err(StudyError::TooFewSamples { key: "test", asked, found });
+        let most = if source == Source::Digits { found.saturating_sub(1) } else { found };
+        if most < test {
+            return Err(StudyError::TooFewSamples { key: "test", asked: test, found: most });
         }
         let mut random = Random::stream(seed, 0);
         let order = random.permutation(found);

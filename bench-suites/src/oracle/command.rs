@@ -4,9 +4,10 @@ use super::{Fault, Oracle};
 use crate::watcher::Watcher;
 use secateur_theory::game::Coalition;
 use serde::{Deserialize, Serialize};
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 use wait_timeout::ChildExt;
 
@@ -60,10 +61,38 @@ impl Program {
 /// How often a program that runs is looked at; its end is noticed at once.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// All that a program writes.
-fn written(pipe: Option<impl Read>) -> String {
+/// How long after a program's end what it wrote may be on its way. What it started may hold its pipes for longer.
+const DRAIN: Duration = Duration::from_secs(1);
+
+/// What a program writes, as it comes.
+fn written(pipe: Option<impl Read + Send + 'static>) -> Receiver<Vec<u8>> {
+    let (send, parts) = channel();
+    std::thread::spawn(move || {
+        let (mut pipe, mut part) = (pipe?, vec![0; 1 << 16]);
+        loop {
+            match pipe.read(&mut part) {
+                Ok(count @ 1..) => send.send(part[..count].to_vec()).ok()?,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Ok(0) | Err(_) => return Some(()),
+            }
+        }
+    });
+    parts
+}
+
+/// What has come until then, or all that was written where that is sooner.
+fn arrived(parts: &Receiver<Vec<u8>>, until: Instant) -> String {
     let mut bytes = Vec::new();
-    pipe.map(|mut pipe| pipe.read_to_end(&mut bytes));
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        match parts.recv_timeout(left) {
+            Ok(part) => bytes.extend(part),
+            Err(_) => break,
+        }
+        if left.is_zero() {
+            break;
+        }
+    }
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
@@ -83,8 +112,7 @@ impl Oracle for Program {
         let mut child =
             command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(start)?;
         let (out, err) = (child.stdout.take(), child.stderr.take());
-        // Not joined where the program is killed: what it started may hold the pipes for long.
-        let (out, err) = (std::thread::spawn(move || written(out)), std::thread::spawn(move || written(err)));
+        let (out, err) = (written(out), written(err));
         let begin = Instant::now();
         let status = loop {
             if let Some(status) = child.wait_timeout(LOOK)? {
@@ -98,9 +126,10 @@ impl Oracle for Program {
                 return Err(format!("`{program}` {why}").into());
             }
         };
-        let (text, said) = (out.join().unwrap_or_default(), err.join().unwrap_or_default());
+        let until = Instant::now() + DRAIN;
+        let text = arrived(&out, until);
         if !status.success() {
-            return Err(format!("`{program}`: {status}: {}", said.trim()).into());
+            return Err(format!("`{program}`: {status}: {}", arrived(&err, until).trim()).into());
         }
         let number = text.trim().parse::<f64>();
         Ok(number.map_err(|_| format!("`{program}` wrote `{}`, which is no number", text.trim()))?)
@@ -132,6 +161,15 @@ mod tests {
         let slow = Program { timeout: Some(0.2), ..shell("sleep 9") };
         let error = slow.measure(Coalition(1), 1, &Silent).expect_err("too slow").to_string();
         assert!(error.contains("timeout"), "{error}");
+        // What a program leaves behind holds its pipes, and may go on writing.
+        for left in ["sleep 9 & echo 1", "(while :; do echo x; sleep .01; done) >&2 & echo 1"] {
+            let begin = Instant::now();
+            let leaving = Program { timeout: Some(5.0), ..shell(left) };
+            assert_eq!(leaving.measure(Coalition(1), 1, &Silent).expect("a number"), 1.0, "{left}");
+            assert!(begin.elapsed() < Duration::from_secs(5), "{left}: {:?}", begin.elapsed());
+        }
+        let long = shell("head -c 1000000 /dev/zero | tr '\\0' ' '; echo 5");
+        assert_eq!(long.measure(Coalition(1), 1, &Silent).expect("a number"), 5.0);
         let refused = |program: Program| program.within(Path::new("")).expect_err("no game");
         assert!(refused(Program { seeds: vec![1, 1], ..shell("") }).contains("seeds"));
         assert!(refused(Program { n: 0, ..shell("") }).contains("players"));

@@ -170,8 +170,7 @@ impl Game for Expensive<'_> {
         if coalition == Coalition::EMPTY {
             return Ok(0.0);
         }
-        let found = self.measurements(coalition)?;
-        Ok(found.iter().sum::<f64>() / found.len() as f64)
+        Ok(mean(&self.measurements(coalition)?))
     }
 
     fn prepare(&self, coalitions: &[Coalition]) -> Result<(), TheoryError> {
@@ -186,6 +185,16 @@ impl Game for Expensive<'_> {
         let all = known + missing.len();
         side_by_side(self.threads, &missing, |(coalition, seed)| self.measure(*coalition, *seed, all))
     }
+}
+
+/// The mean of finite numbers, which is no more than the greatest even where their sum is beyond the range of doubles.
+fn mean(numbers: &[f64]) -> f64 {
+    let (sum, count) = (numbers.iter().sum::<f64>(), numbers.len() as f64);
+    if sum.is_finite() {
+        return sum / count;
+    }
+    let largest = numbers.iter().fold(0.0f64, |largest, number| largest.max(number.abs()));
+    numbers.iter().map(|number| number / count).sum::<f64>().clamp(-largest, largest)
 }
 
 #[cfg(test)]
@@ -240,6 +249,14 @@ mod tests {
             let error = Expensive::open(&oracle, &[1], place.path(), &"sizes", 2, &Silent).err().expect("a bad line");
             assert!(error.to_string().contains("line 15: ") && error.to_string().contains(what), "{error}");
         }
+    }
+
+    #[test]
+    fn means_of_large_numbers_are_numbers() {
+        assert_eq!(mean(&[1.7e308, 1.7e308]), 1.7e308);
+        assert_eq!(mean(&[f64::MAX; 3]), f64::MAX);
+        assert_eq!(mean(&[-1.7e308, -1.7e308, 0.0, 0.0]), -0.85e308);
+        assert_eq!(mean(&[1.0, 2.0]), 1.5);
     }
 
     /// Stops at once.

@@ -33,8 +33,10 @@ impl Given {
     pub fn read(path: &Path) -> Result<(Self, Vec<u8>), CliError> {
         let file = std::fs::read(path).map_err(|source| CliError::Read { path: path.to_owned(), source })?;
         let fault = |what: String| CliError::Game { path: path.to_owned(), what };
+        // Editors of some systems put it before a text.
+        let text = file.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&file);
         let csv = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"));
-        let game = if csv { from_csv(&file).map(Self::Table) } else { from_json(path, &file) };
+        let game = if csv { from_csv(text).map(Self::Table) } else { from_json(path, text) };
         Ok((game.map_err(fault)?, file))
     }
 }
@@ -120,7 +122,11 @@ fn from_csv(file: &[u8]) -> Result<Table, String> {
         } else {
             let mut set = Coalition::EMPTY;
             for text in line[0].split_whitespace() {
-                set = set.with(player(text)?);
+                let player = player(text)?;
+                if set.has(player) {
+                    return Err(format!("line {at}: player {player} is named twice"));
+                }
+                set = set.with(player);
             }
             set.0
         };

@@ -1,10 +1,12 @@
 //! What is found about a game, as JSON and as text.
 
 use dashu_ratio::RBig;
-use secateur_theory::game::Coalition;
 use secateur_theory::game::excess::ExcessOracle;
+use secateur_theory::game::sampled::Method;
+use secateur_theory::game::{Coalition, Plain};
 use serde::Serialize;
 use std::fmt::Write;
+use std::path::PathBuf;
 
 /// What is found.
 #[derive(Default, Serialize)]
@@ -36,8 +38,14 @@ pub struct Record {
     pub evaluations: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,
+    /// How units were drawn.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub method: Option<Method>,
     /// What is to be known about the game.
     pub notes: Vec<String>,
+    /// Files that are written once the answer is known to be one.
+    #[serde(skip)]
+    pub files: Vec<(PathBuf, String)>,
 }
 
 #[derive(Serialize)]
@@ -45,6 +53,11 @@ pub struct Exact {
     pub payoffs: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub excess: Option<String>,
+}
+
+/// Half of an interval, with six digits after the point where these say something.
+fn width(half: f64) -> String {
+    if half == 0.0 || (1e-5..1e16).contains(&half) { format!("{half:.6}") } else { format!("{half:.6e}") }
 }
 
 /// Sampled payoffs after some units.
@@ -92,11 +105,11 @@ impl Record {
         for (player, payoff) in self.payoffs.iter().enumerate() {
             let exact = self.exact.as_ref().map(|exact| &exact.payoffs[player]).filter(|exact| exact.len() < 24);
             let exact = exact.map_or_else(String::new, |exact| format!("  = {exact}"));
-            let half = self.half_widths.as_ref().map_or_else(String::new, |half| format!(" ± {:.6}", half[player]));
-            let _ = writeln!(text, "player {player}: {payoff}{half}{exact}");
+            let half = self.half_widths.as_ref().map_or_else(String::new, |half| format!(" ± {}", width(half[player])));
+            let _ = writeln!(text, "player {player}: {}{half}{exact}", Plain(*payoff));
         }
         if let Some(excess) = self.excess {
-            let _ = writeln!(text, "greatest excess: {excess}");
+            let _ = writeln!(text, "greatest excess: {}", Plain(excess));
         }
         let names = |players: &[usize]| players.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
         if let Some(tight) = &self.tight {
@@ -113,7 +126,7 @@ impl Record {
         if !self.trace.is_empty() {
             text.push_str("   units  largest half width\n");
             for Settled { units, half_widths, .. } in &self.trace {
-                let _ = writeln!(text, "{units:8}  {:18.6}", half_widths.iter().copied().fold(0.0, f64::max));
+                let _ = writeln!(text, "{units:8}  {:>18}", width(half_widths.iter().copied().fold(0.0, f64::max)));
             }
         }
         if let Some(evaluations) = self.evaluations {

@@ -2,10 +2,10 @@
 
 use super::record::{Record, Settled};
 use secateur_bench_suites::statistics::student;
-use secateur_theory::game::sampled::{Estimate, Stage};
+use secateur_theory::game::sampled::{Estimate, Method, Stage};
 
 /// Enters an estimate, with 95 % intervals.
-pub fn record(record: &mut Record, found: Estimate, seed: u64) {
+pub fn record(record: &mut Record, found: Estimate, method: Method, seed: u64) {
     let settled = |Stage { units, payoffs, errors }: Stage| {
         let quantile = student(units - 1);
         Settled { units, payoffs, half_widths: errors.iter().map(|error| quantile * error).collect() }
@@ -14,7 +14,7 @@ pub fn record(record: &mut Record, found: Estimate, seed: u64) {
     let half_widths = record.trace.last().map_or_else(Vec::new, |last| last.half_widths.clone());
     record.notes.extend(unsettled(&found.payoffs, &half_widths));
     (record.payoffs, record.half_widths) = (found.payoffs, Some(half_widths));
-    (record.evaluations, record.seed) = (Some(found.evaluations), Some(seed));
+    (record.evaluations, record.method, record.seed) = (Some(found.evaluations), Some(method), Some(seed));
 }
 
 /// Ranks, the greatest payoff being first, whose intervals overlap with those of a neighbour.

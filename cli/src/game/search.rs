@@ -13,7 +13,7 @@ use secateur_theory::game::excess::{ExcessOracle, Excesses};
 use secateur_theory::game::monte_carlo::monte_carlo;
 use secateur_theory::game::separation::Separable;
 use secateur_theory::game::stack::{Found, Search, Thresholds, dispensable, search};
-use secateur_theory::game::{Coalition, Game};
+use secateur_theory::game::{Coalition, Game, Plain};
 use serde::Serialize;
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -260,12 +260,12 @@ impl Record {
     fn text(&self) -> String {
         let mut text = format!("least core, {}\n", self.mode);
         for (player, payoff) in self.payoffs.iter().enumerate() {
-            let _ = writeln!(text, "player {player}: {payoff}");
+            let _ = writeln!(text, "player {player}: {}", Plain(*payoff));
         }
-        let _ = writeln!(text, "the excess of the least core is at least {}", self.lower);
-        let _ = writeln!(text, "no coalition has more than {} under this division", self.upper);
+        let _ = writeln!(text, "the excess of the least core is at least {}", Plain(self.lower));
+        let _ = writeln!(text, "no coalition has more than {} under this division", Plain(self.upper));
         if let Some(worst) = self.worst {
-            let _ = writeln!(text, "the greatest excess under it is {worst}");
+            let _ = writeln!(text, "the greatest excess under it is {}", Plain(worst));
         }
         let _ = writeln!(text, "{} coalitions evaluated", self.evaluations);
         if let Some((new, all)) = self.measured {

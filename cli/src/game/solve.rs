@@ -8,7 +8,6 @@ use crate::exit::Exit;
 use crate::output;
 use clap::{Args, ValueEnum};
 use dashu_base::Abs;
-use dashu_int::UBig;
 use dashu_ratio::RBig;
 use secateur_bench_suites::oracle::Expensive;
 use secateur_bench_suites::oracle::command::Program;
@@ -18,11 +17,11 @@ use secateur_theory::game::core::{Membership, membership_of};
 use secateur_theory::game::excess::{ExcessOracle, Excesses};
 use secateur_theory::game::kinds::Kind;
 use secateur_theory::game::least_core::{LeastCore, Settings, least_core_of};
-use secateur_theory::game::nucleolus::{nucleolus, prenucleolus};
+use secateur_theory::game::nucleolus::{nucleolus_of, prenucleolus_of};
 use secateur_theory::game::sampled::{Method, coalitions, sample};
 use secateur_theory::game::shapley::{banzhaf, leave_one_out, shapley};
 use secateur_theory::game::table::MOST;
-use secateur_theory::game::{Coalition, Game, Table};
+use secateur_theory::game::{Coalition, Game, Plain, Table};
 use std::path::PathBuf;
 
 /// Solve a game that is given by its values, or as one of the games of the literature.
@@ -46,7 +45,8 @@ pub struct Arguments {
     /// Nobody gets less than 0 (least core).
     #[arg(long)]
     pub(super) nonnegative: bool,
-    /// Payoffs, between commas, that are compared with what coalitions have alone (core).
+    /// Payoffs, between commas, that are compared with what coalitions have alone (core). Decimals are read as doubles, as values
+    /// are, and gains of their roundings do not count; quotients such as 1/3 are exact.
     #[arg(long, value_name = "X,…", value_delimiter = ',', allow_hyphen_values = true)]
     payoffs: Vec<String>,
     /// Draw this many units instead of going through all coalitions (Shapley).
@@ -123,7 +123,7 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
     let record = match &game {
         Given::Table(table) => {
             let csv = arguments.game.extension().is_some_and(|e| e.eq_ignore_ascii_case("csv"));
-            by_table(arguments, table, (!csv).then_some(file.as_slice()))?
+            by_table(arguments, table, None, (!csv).then_some(file.as_slice()))?
         }
         Given::Kind(kind) => by_kind(arguments, kind, &file)?,
         Given::Program(program) => by_program(arguments, program)?,
@@ -131,6 +131,7 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
     if let Some(what) = record.overflow() {
         return Err(CliError::TooLarge { path: arguments.game.clone(), what });
     }
+    record.files.iter().try_for_each(|(path, text)| output::write(path, text))?;
     output::record(arguments.json.as_deref(), &record, &record.text())?;
     Ok(Exit::Done)
 }
@@ -142,6 +143,9 @@ impl Arguments {
         let is = |concept| self.concept == concept;
         let sampled = self.units.is_some();
         let whole = !sampled && !is(Concept::LeaveOneOut);
+        if is(Concept::Core) && self.payoffs.is_empty() {
+            return Err(CliError::Payoffs);
+        }
         CliError::refuse_idle([
             (self.certificate.is_some() && !is(Concept::LeastCore), "--certificate", "only the least core has a proof"),
             (self.nonnegative && !is(Concept::LeastCore), "--nonnegative", "is about the least core"),
@@ -176,7 +180,11 @@ fn by_few(arguments: &Arguments, game: &dyn Game) -> Result<Option<Record>, Theo
         (Concept::Shapley, Some(units)) => {
             let method = arguments.method.unwrap_or(Draw::Antithetic).into();
             let seed = arguments.seed.unwrap_or(1);
-            sampled::record(&mut record, sample(game, method, units, seed)?, seed);
+            sampled::record(&mut record, sample(game, method, units, seed)?, method, seed);
+            // The other methods divide v(N) in every unit.
+            if method == Method::Stratified {
+                record.notes.push(unshared(game, &record.payoffs)?);
+            }
         }
         _ => return Ok(None),
     }
@@ -194,7 +202,10 @@ fn by_kind(arguments: &Arguments, kind: &Kind, file: &[u8]) -> Result<Record, Cl
     if kind.players() > MOST {
         return Err(beyond(arguments, kind.players()));
     }
-    by_table(arguments, &Table::of(kind).map_err(fault(arguments))?, None)
+    let table = Table::of(kind).map_err(fault(arguments))?;
+    // Exactly, unless the answer is about a table that is written.
+    let exact = arguments.table.is_none().then(|| Excesses::of_kind(kind)).transpose().map_err(fault(arguments))?;
+    by_table(arguments, &table, exact, None)
 }
 
 fn by_program(arguments: &Arguments, program: &Program) -> Result<Record, CliError> {
@@ -214,37 +225,39 @@ fn by_program(arguments: &Arguments, program: &Program) -> Result<Record, CliErr
     let ((few, table), (new, all)) = asked.run(&arguments.game, work)?;
     let mut record = match (few, table) {
         (Some(record), _) => record,
-        (None, Some(table)) => by_table(arguments, &table, None)?,
+        (None, Some(table)) => by_table(arguments, &table, None, None)?,
         (None, None) => empty(arguments, program.n),
     };
     record.notes.push(format!("{new} values measured now, {all} in all"));
     Ok(record)
 }
 
-/// By the values of all coalitions; a proof is about the file with them.
-fn by_table(arguments: &Arguments, table: &Table, file: Option<&[u8]>) -> Result<Record, CliError> {
+/// By the values of all coalitions, and their excesses where they are known better than by these; a proof is about the file with the
+/// values.
+fn by_table(
+    arguments: &Arguments,
+    table: &Table,
+    exact: Option<Excesses>,
+    file: Option<&[u8]>,
+) -> Result<Record, CliError> {
     if let Some(record) = by_few(arguments, table).map_err(fault(arguments))? {
         return Ok(record);
     }
     let (mut record, fault) = (empty(arguments, table.players()), fault(arguments));
-    let written = arguments.table.as_ref().map(|path| -> Result<Vec<u8>, CliError> {
-        let text = output::json(table)?;
-        output::write(path, &text)?;
-        Ok(text.into_bytes())
-    });
-    let written = written.transpose()?;
+    if arguments.certificate.is_some() && arguments.table.is_none() && file.is_none() {
+        return Err(CliError::NoTable);
+    }
     record.notes = notes(table);
-    let excesses = Excesses::of(table);
+    let excesses = exact.unwrap_or_else(|| Excesses::of(table));
+    let mut least_core = None;
     match arguments.concept {
         Concept::LeastCore => {
             let found = least_core_of(&excesses, Settings { nonnegative: arguments.nonnegative }).map_err(&fault)?;
-            if arguments.certificate.is_some() {
-                proved(arguments, &found, written.as_deref().or(file).ok_or(CliError::NoTable)?)?;
-            }
             record.shares(&excesses, &found.payoffs, Some(&found.excess));
+            least_core = Some(found);
         }
-        Concept::Nucleolus => record.shares(&excesses, &nucleolus(table).map_err(fault)?.payoffs, None),
-        Concept::Prenucleolus => record.shares(&excesses, &prenucleolus(table).payoffs, None),
+        Concept::Nucleolus => record.shares(&excesses, &nucleolus_of(&excesses).map_err(fault)?.payoffs, None),
+        Concept::Prenucleolus => record.shares(&excesses, &prenucleolus_of(&excesses).payoffs, None),
         Concept::Shapley => record.payoffs = shapley(table),
         Concept::Banzhaf => {
             record.payoffs = banzhaf(table);
@@ -253,38 +266,76 @@ fn by_table(arguments: &Arguments, table: &Table, file: Option<&[u8]>) -> Result
         Concept::Core => compared(arguments, &excesses, &mut record)?,
         Concept::LeaveOneOut => {}
     }
+    let written =
+        arguments.table.as_ref().map(|path| output::json(table).map(|text| (path.clone(), text))).transpose()?;
+    if let (Some(found), Some(file)) = (least_core, written.as_ref().map(|(_, text)| text.as_bytes()).or(file)) {
+        proved(arguments, &found, file, &mut record)?;
+    }
+    record.files.extend(written);
     Ok(record)
 }
 
-/// Whether payoffs are in the core.
+/// Whether payoffs are in the core: gains that roundings explain do not count.
 pub fn compared(arguments: &Arguments, game: &dyn ExcessOracle, record: &mut Record) -> Result<(), CliError> {
     let fault = |error: TheoryError| CliError::Game { path: arguments.game.clone(), what: error.to_string() };
-    let number = |text: &String| secateur_nn::vnnlib::quotient(text.trim());
-    let payoffs: Option<Vec<RBig>> = arguments.payoffs.iter().map(number).collect();
-    let mut payoffs = payoffs.ok_or(CliError::Payoffs)?;
-    record.notes.extend(rounded(game, &mut payoffs));
+    let payoffs = arguments.payoffs.iter().map(|text| payoff(text.trim())).collect::<Option<Vec<(RBig, bool)>>>();
+    let payoffs = payoffs.filter(|payoffs| payoffs.len() == game.players()).ok_or(CliError::Payoffs)?;
+    let doubles = payoffs.iter().any(|(_, rounded)| *rounded);
+    let mut payoffs: Vec<RBig> = payoffs.into_iter().map(|(payoff, _)| payoff).collect();
+    let left = shared(game, &mut payoffs, &mut record.notes);
     let found = membership_of(game, &payoffs).map_err(fault)?;
     record.shares(game, &payoffs, None);
-    record.in_core = Some(found == Membership::Core);
-    if let Membership::Blocked { coalition, .. } = found {
-        record.blocking = Some(coalition.members().collect());
+    let explained =
+        if doubles || !left.is_zero() { RBig::from(payoffs.len()) * left + rounding(&payoffs) } else { left };
+    record.in_core = Some(true);
+    match found {
+        Membership::Blocked { coalition, gain } if gain > explained => {
+            (record.in_core, record.blocking) = (Some(false), Some(coalition.members().collect()));
+        }
+        Membership::Blocked { coalition, gain } => record.notes.push(format!(
+            "{coalition} gains {} by leaving; up to {} are counted as rounding, payoffs and values being doubles",
+            Plain(gain.to_f64().value()),
+            Plain(explained.to_f64().value())
+        )),
+        Membership::Core => {}
     }
     Ok(())
 }
 
-/// Decimals that add up to $v(N)$ but for rounding: shares the difference, and says so.
-fn rounded(game: &dyn ExcessOracle, payoffs: &mut [RBig]) -> Option<String> {
-    let grand = game.value(Coalition::all(game.players()));
-    let most = RBig::from_parts(grand.numerator().clone().abs(), grand.denominator() * UBig::from(10u8).pow(9));
-    let left = payoffs.iter().fold(grand, |left, x| left - x);
-    if left.is_zero() || payoffs.is_empty() || left.clone().abs() > most {
-        return None;
+/// A payoff, and whether it was rounded: a decimal is read as a double, as values are, and a quotient is exact.
+fn payoff(text: &str) -> Option<(RBig, bool)> {
+    let exact = secateur_nn::vnnlib::quotient(text)?;
+    if text.contains('/') {
+        return Some((exact, false));
     }
-    let difference: f64 = left.to_f64().value();
+    let double = RBig::try_from(text.parse::<f64>().ok()?).ok()?;
+    Some((double.clone(), double != exact))
+}
+
+/// What roundings of payoffs, and of the values that they are compared with, add up to at most: half a unit in the last place of each
+/// payoff and of a value. The value of a coalition that gains is at most what its members have, $2^{-53} \cdot 2 \sum_i |x_i|$ in all.
+fn rounding(payoffs: &[RBig]) -> RBig {
+    let unit = RBig::from_parts(1.into(), (1u64 << 52).into());
+    payoffs.iter().fold(RBig::ZERO, |sum, x| sum + x.clone().abs()) * unit
+}
+
+/// Shares what payoffs lack, or have too much, where that is less than a billionth of $v(N)$ or their rounding, and says so; how much
+/// that is, without its sign.
+fn shared(game: &dyn ExcessOracle, payoffs: &mut [RBig], notes: &mut Vec<String>) -> RBig {
+    let grand = game.value(Coalition::all(game.players()));
+    let most = grand.clone().abs() / RBig::from(1_000_000_000u32) + rounding(payoffs);
+    let left = payoffs.iter().fold(grand, |left, x| left - x);
+    let size = left.clone().abs();
+    if left.is_zero() || size > most {
+        return RBig::ZERO;
+    }
+    let (text, side) = (Plain(size.to_f64().value()), if left > RBig::ZERO { "below" } else { "above" });
+    notes.push(format!(
+        "the payoffs add up to {text} {side} the grand coalition's value; the difference is shared equally"
+    ));
     let share = left / RBig::from(payoffs.len());
     payoffs.iter_mut().for_each(|x| *x += &share);
-    let (size, side) = (difference.abs(), if difference > 0.0 { "below" } else { "above" });
-    Some(format!("the payoffs add up to {size:e} {side} the grand coalition's value; the difference is shared equally"))
+    size
 }
 
 /// What is not found for so many players.
@@ -303,7 +354,7 @@ fn beyond(arguments: &Arguments, players: usize) -> CliError {
 /// What payoffs that are no division leave.
 pub fn unshared(game: &dyn Game, payoffs: &[f64]) -> Result<String, TheoryError> {
     let (paid, grand) = (payoffs.iter().sum::<f64>(), game.value(Coalition::all(game.players()))?);
-    Ok(format!("these payoffs add up to {paid}, all together have {grand}"))
+    Ok(format!("these payoffs add up to {}, all together have {}", Plain(paid), Plain(grand)))
 }
 
 /// What is to be known about a game.
@@ -319,11 +370,12 @@ fn notes(table: &Table) -> Vec<String> {
     notes
 }
 
-/// Writes a proof about a game's file, where one is asked for.
-pub fn proved(arguments: &Arguments, found: &LeastCore, game: &[u8]) -> Result<(), CliError> {
+/// Enters a proof about a game's file among what is to be written, where one is asked for.
+pub fn proved(arguments: &Arguments, found: &LeastCore, game: &[u8], record: &mut Record) -> Result<(), CliError> {
     let Some(path) = &arguments.certificate else { return Ok(()) };
     let weights = found.weights.iter().map(|(coalition, weight)| (coalition.0, weight));
     let floors = arguments.nonnegative.then_some(found.floors.as_slice());
     let shares = Shares::new(game, &found.excess, &found.payoffs, weights, floors);
-    output::write(path, &output::json(&shares)?)
+    record.files.push((path.clone(), output::json(&shares)?));
+    Ok(())
 }

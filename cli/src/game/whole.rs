@@ -39,7 +39,7 @@ fn without_table(arguments: &Arguments, kind: &Kind, file: &[u8], record: &mut R
         Concept::LeastCore => {
             let game = Separable::of(kind).map_err(fault)?;
             let found = least_core_of(&game, Settings { nonnegative: arguments.nonnegative }).map_err(fault)?;
-            proved(arguments, &found, file)?;
+            proved(arguments, &found, file, record)?;
             record.shares(&game, &found.payoffs, Some(&found.excess));
         }
         Concept::Core => compared(arguments, &Separable::of(kind).map_err(fault)?, record)?,

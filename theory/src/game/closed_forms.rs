@@ -10,14 +10,16 @@
 //!
 //! Both values are averages of what a player adds to coalitions, with a share for each number of others:
 //! $\frac{1}{n} \binom{n - 1}{k}^{-1}$ (Shapley) and $2^{1 - n}$ (Banzhaf). As in [`separation`](super::separation), the numbers of a kind
-//! are the rational numbers that they are as doubles.
+//! are the rational numbers that they are as doubles; but votes, and here also claims and estates, are the decimals that were written
+//! where these have few digits, as doubles like 1.8 have no common divisor to count by. A bankruptcy's least core, of the doubles, is
+//! then of numbers that differ by their rounding.
 //!
 //! # Source
 //! S. C. Littlechild, G. Owen, *A simple expression for the Shapley value in a special case*, 1973 (airport); X. Deng,
 //! C. H. Papadimitriou, *On the complexity of cooperative solution concepts*, 1994 (subgraph); I. Mann, L. S. Shapley, *Values of
 //! large games, VI*, 1962 (voting).
 
-use super::kinds::{Kind, prices};
+use super::kinds::{Kind, prices, whole_decimals};
 use super::known::rational;
 use super::separation::votes::{Votes, whole};
 use super::table::Game;
@@ -83,7 +85,14 @@ fn averaged(kind: &Kind, average: Average) -> Result<Vec<RBig>, TheoryError> {
         Kind::Airport { costs } => Ok(airport(costs, average)),
         Kind::InducedSubgraph { edges, .. } => Ok(subgraph(n, edges)),
         Kind::WeightedVoting { quota, weights } => voting(&Votes::of(*quota, weights)?, &average.shares(n)),
-        Kind::Bankruptcy { estate, claims } => bankruptcy(*estate, claims, &average.shares(n)),
+        Kind::Bankruptcy { estate, claims } => match whole_decimals(&[&[*estate], claims.as_slice()].concat()) {
+            Some((digits, numbers)) => {
+                let unit = RBig::from(UBig::from(10u8).pow(digits as usize));
+                let payoffs = bankruptcy(numbers[0], &numbers[1..], &average.shares(n))?;
+                Ok(payoffs.into_iter().map(|payoff| payoff / &unit).collect())
+            }
+            None => bankruptcy(*estate, claims, &average.shares(n)),
+        },
         Kind::SpanningTree { costs } if average == Average::Shapley && turns(costs) => {
             let cost =
                 prices(costs, Coalition::all(n)).into_iter().fold(RBig::ZERO, |sum, price| sum + rational(price));

@@ -1,12 +1,14 @@
 //! Excesses of all coalitions of a table, in whole numbers.
 //!
-//! Values are doubles, $v(S) = m_S 2^{-s}$ with whole $m_S$ and one $s$. For a point with common denominator $D$,
+//! Values are doubles, or sums of doubles: $v(S) = m_S 2^{-s}$ with whole $m_S$ and one $s$. For a point with common denominator $D$,
 //! $D\,2^s\,e(S, x) = m_S D - \sum_{i \in S} D\,2^s x_i$ is whole, and mostly fits 128 bits. Excesses in floating point, with a
 //! bound of their error, tell which coalitions need that at all.
 
 use super::classes::Classes;
 use super::coalition::Coalition;
-use super::table::{Game, Table};
+use super::kinds::Kind;
+use super::table::{Game, MOST, Table};
+use crate::error::TheoryError;
 use dashu_base::{BitTest, Gcd, UnsignedAbs};
 use dashu_int::{IBig, UBig};
 use dashu_ratio::RBig;
@@ -18,6 +20,7 @@ use std::ops::{Add, Sub};
 pub struct Excesses {
     players: usize,
     shift: usize,
+    /// The values as doubles: rounded, where they are none.
     values: Vec<f64>,
     /// The greatest absolute value.
     largest: f64,
@@ -89,10 +92,38 @@ impl Excesses {
         let least = parts.iter().filter(|(m, _)| *m != 0).map(|(_, e)| *e).min().unwrap_or(0).min(0);
         let whole = |(m, e): &(i64, i32)| IBig::from(*m) << (if *m == 0 { 0 } else { (e - least) as usize });
         let wide: Vec<IBig> = parts.iter().map(whole).collect();
+        Self::with(game.players(), game.values().to_vec(), wide, least.unsigned_abs() as usize)
+    }
+
+    /// Of a game of the literature, whose values are sums of its numbers: exactly, where a table would round them.
+    ///
+    /// # Errors
+    /// As [`Kind::checked`], more than 24 players, or a value beyond the range of doubles.
+    pub fn of_kind(kind: &Kind) -> Result<Self, TheoryError> {
+        let kind = kind.clone().checked()?;
+        let players = kind.players();
+        if players > MOST {
+            let found = players as f64;
+            return Err(TheoryError::Range { name: "players of a table", expected: "1 to 24", found });
+        }
+        let (wide, shift) = kind.whole_values();
+        // In two steps: the power of two by itself may be below the range of doubles.
+        let (first, second) = (shift as i32 / 2, shift as i32 - shift as i32 / 2);
+        let double = |m: &IBig| m.to_f64().value() * 0.5f64.powi(first) * 0.5f64.powi(second);
+        let values: Vec<f64> = wide.iter().map(double).collect();
+        match values.iter().position(|value| !value.is_finite()) {
+            Some(set) => {
+                let (coalition, value) = (Coalition(set as u128), values[set]);
+                Err(TheoryError::CoalitionValue { coalition, value, expected: "a finite number" })
+            }
+            None => Ok(Self::with(players, values, wide, shift)),
+        }
+    }
+
+    fn with(players: usize, values: Vec<f64>, wide: Vec<IBig>, shift: usize) -> Self {
         let length = wide.iter().map(bits).max().unwrap_or(0);
         let narrow = (length <= 96).then(|| wide.iter().map(|m| i128::try_from(m).ok()).collect()).flatten();
-        let largest = game.values().iter().fold(0.0f64, |largest, value| largest.max(value.abs()));
-        let (players, shift, values) = (game.players(), least.unsigned_abs() as usize, game.values().to_vec());
+        let largest = values.iter().fold(0.0f64, |largest, value| largest.max(value.abs()));
         Self { players, shift, values, largest, wide, narrow, length }
     }
 
@@ -192,7 +223,7 @@ pub(super) fn bits(number: &IBig) -> usize {
 }
 
 /// A double as a whole number times a power of two.
-fn parts(value: f64) -> (i64, i32) {
+pub(super) fn parts(value: f64) -> (i64, i32) {
     let bits = value.to_bits();
     let (exponent, fraction) = ((bits >> 52 & 0x7ff) as i32, (bits & ((1 << 52) - 1)) as i64);
     let magnitude = if exponent == 0 { fraction } else { fraction | 1 << 52 };

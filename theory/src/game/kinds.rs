@@ -1,10 +1,13 @@
 //! Games of the literature, given by a few numbers.
 
 use super::coalition::Coalition;
+use super::excess::parts;
 use super::known::rational;
 use super::table::Game;
 use crate::error::TheoryError;
+use dashu_int::IBig;
 use dashu_ratio::RBig;
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 /// A game given by a few numbers. Costs are negative values.
@@ -49,7 +52,7 @@ impl Kind {
     ///
     /// # Errors
     /// No player or more than 128, a number that is not finite or negative where it may not be, a player that does not exist, a
-    /// matrix that is not square and symmetric.
+    /// matrix that is not square and symmetric with 0 on its diagonal.
     pub fn checked(self) -> Result<Self, TheoryError> {
         let n = self.players();
         if !(1..=128).contains(&n) {
@@ -89,6 +92,13 @@ impl Kind {
                         return Err(TheoryError::Shape { name: "costs", expected, found });
                     }
                     numbers.extend(row);
+                    if row[i] != 0.0 {
+                        return Err(TheoryError::Range {
+                            name: "costs",
+                            expected: "0 from a place to itself",
+                            found: row[i],
+                        });
+                    }
                     if let Some(j) = (0..i).find(|j| row[*j] != costs[*j][i]) {
                         return Err(TheoryError::Range {
                             name: "costs",
@@ -112,18 +122,69 @@ impl Kind {
     /// .1 and .7 votes then reach a quota of .8, as their doubles do not.
     fn whole_votes(self) -> Self {
         let Self::WeightedVoting { quota, weights } = self else { return self };
-        let places = |number: &f64| number.to_string().split_once('.').map_or(0, |(_, digits)| digits.len());
-        let digits = weights.iter().chain([&quota]).map(places).max().unwrap_or(0);
-        let whole = |number: &f64| {
-            let text = number.to_string();
-            let (front, back) = text.split_once('.').unwrap_or((&text, ""));
-            format!("{front}{back:0<digits$}").parse::<u64>().ok().filter(|whole| *whole < 1 << 53).map(|w| w as f64)
-        };
-        match (whole(&quota), weights.iter().map(whole).collect::<Option<Vec<f64>>>()) {
-            (Some(quota), Some(weights)) if digits > 0 => Self::WeightedVoting { quota, weights },
-            _ => Self::WeightedVoting { quota, weights },
+        match whole_decimals(&[&[quota], weights.as_slice()].concat()) {
+            Some((_, numbers)) => Self::WeightedVoting { quota: numbers[0], weights: numbers[1..].to_vec() },
+            None => Self::WeightedVoting { quota, weights },
         }
     }
+
+    /// All values exactly, as whole multiples of $2^{-s}$ in the order of the coalitions' bits, with $s$.
+    pub(super) fn whole_values(&self) -> (Vec<IBig>, usize) {
+        let numbers: Vec<f64> = match self {
+            Self::WeightedVoting { quota: bound, weights: each } | Self::Bankruptcy { estate: bound, claims: each } => {
+                [&[*bound], each.as_slice()].concat()
+            }
+            Self::InducedSubgraph { edges, .. } => edges.iter().map(|(_, _, weight)| *weight).collect(),
+            Self::Airport { costs } => costs.clone(),
+            Self::SpanningTree { costs } => costs.concat(),
+        };
+        let exponents = numbers.iter().map(|number| parts(*number)).filter(|(m, _)| *m != 0).map(|(_, e)| e);
+        let least = exponents.min().unwrap_or(0).min(0);
+        let whole = |number: f64| match parts(number) {
+            (0, _) => IBig::ZERO,
+            (m, e) => IBig::from(m) << (e - least) as usize,
+        };
+        let (n, shift) = (self.players(), least.unsigned_abs() as usize);
+        let amounts: Vec<IBig> = numbers.iter().map(|number| whole(*number)).collect();
+        let sum = |amounts: &[IBig], of: Coalition| of.members().fold(IBig::ZERO, |sum, player| sum + &amounts[player]);
+        let value = |set: usize| {
+            let coalition = Coalition(set as u128);
+            match self {
+                Self::WeightedVoting { .. } if sum(&amounts[1..], coalition) >= amounts[0] => IBig::ONE << shift,
+                Self::WeightedVoting { .. } => IBig::ZERO,
+                Self::InducedSubgraph { edges, .. } => {
+                    let inside =
+                        edges.iter().zip(&amounts).filter(|((a, b, _), _)| coalition.has(*a) && coalition.has(*b));
+                    inside.fold(IBig::ZERO, |sum, (_, weight)| sum + weight)
+                }
+                Self::Airport { .. } => {
+                    -coalition.members().map(|player| &amounts[player]).max().cloned().unwrap_or(IBig::ZERO)
+                }
+                Self::Bankruptcy { .. } if coalition == Coalition::EMPTY => IBig::ZERO,
+                Self::Bankruptcy { .. } => {
+                    let others = Coalition(Coalition::all(n).0 & !coalition.0);
+                    (&amounts[0] - sum(&amounts[1..], others)).max(IBig::ZERO)
+                }
+                Self::SpanningTree { costs } => {
+                    -prices(costs, coalition).into_iter().fold(IBig::ZERO, |sum, price| sum + whole(price))
+                }
+            }
+        };
+        ((0..1usize << n).into_par_iter().map(value).collect(), shift)
+    }
+}
+
+/// Decimals with few digits as whole numbers, with the power of ten that they were multiplied by; none where they are whole
+/// already, or have too many digits.
+pub(super) fn whole_decimals(numbers: &[f64]) -> Option<(u32, Vec<f64>)> {
+    let places = |number: &f64| number.to_string().split_once('.').map_or(0, |(_, digits)| digits.len());
+    let digits = numbers.iter().map(places).max().filter(|digits| *digits > 0)?;
+    let whole = |number: &f64| {
+        let text = number.to_string();
+        let (front, back) = text.split_once('.').unwrap_or((&text, ""));
+        format!("{front}{back:0<digits$}").parse::<u64>().ok().filter(|whole| *whole < 1 << 53).map(|w| w as f64)
+    };
+    Some((digits as u32, numbers.iter().map(whole).collect::<Option<_>>()?))
 }
 
 impl Game for Kind {
@@ -182,6 +243,7 @@ pub(super) fn prices(costs: &[Vec<f64>], coalition: Coalition) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use dashu_int::UBig;
 
     fn values(game: &Kind) -> Vec<f64> {
         (0..1u128 << game.players()).map(|set| game.value(Coalition(set)).expect("a value")).collect()
@@ -199,6 +261,29 @@ mod tests {
         assert_eq!(values(&estate), [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 100.0, 200.0]);
         let costs = vec![vec![0.0, 4.0, 9.0], vec![4.0, 0.0, 2.0], vec![9.0, 2.0, 0.0]];
         assert_eq!(values(&Kind::SpanningTree { costs }), [0.0, -4.0, -9.0, -6.0]);
+    }
+
+    /// In rational numbers values are what they are in doubles where these round nothing, and what they are nearest to elsewhere.
+    #[test]
+    fn whole_values_are_values() {
+        let costs = vec![vec![0.0, 6.3, 1.7], vec![6.3, 0.0, 15.2], vec![1.7, 15.2, 0.0]];
+        let kinds = [
+            Kind::WeightedVoting { quota: 3.5, weights: vec![2.0, 1.5, 1.0] },
+            Kind::InducedSubgraph { n: 3, edges: vec![(0, 1, 0.1), (1, 2, -1e-300), (2, 2, 5.0)] },
+            Kind::Airport { costs: vec![0.1, 3.0, 0.0] },
+            Kind::Bankruptcy { estate: 200.3, claims: vec![100.0, 200.0, 300.0] },
+            Kind::SpanningTree { costs },
+        ];
+        for kind in kinds {
+            let (whole, shift) = kind.whole_values();
+            let exact: Vec<RBig> = whole.into_iter().map(|m| RBig::from_parts(m, UBig::ONE << shift)).collect();
+            let near = |(exact, value): (&RBig, f64)| (exact.to_f64().value() - value).abs() <= 1e-15 * value.abs();
+            assert!(exact.iter().zip(values(&kind)).all(near), "{kind:?}: {exact:?}");
+            if matches!(kind, Kind::SpanningTree { .. }) {
+                assert_eq!(exact[3], &exact[1] + &exact[2]);
+                assert_eq!(exact[3], -exact_sum(&[6.3, 1.7]));
+            }
+        }
     }
 
     #[test]
@@ -222,6 +307,7 @@ mod tests {
             Kind::InducedSubgraph { n: 2, edges: vec![(0, 1, f64::NAN)] },
             Kind::Bankruptcy { estate: 5.0, claims: vec![1.0, 2.0] },
             Kind::SpanningTree { costs: vec![vec![0.0, 1.0], vec![2.0, 0.0]] },
+            Kind::SpanningTree { costs: vec![vec![0.0, 1.0], vec![1.0, 2.0]] },
             Kind::SpanningTree { costs: vec![vec![0.0, 1.0], vec![1.0]] },
         ];
         refused.into_iter().for_each(|kind| assert!(kind.clone().checked().is_err(), "{kind:?}"));

@@ -15,6 +15,7 @@
 //! | Shapley and Banzhaf values of games of the literature, exactly and without a table | [`closed_forms`] |
 //! | Shapley values by sampling, with intervals | [`sampled`] |
 //! | the core: a blocking coalition, or none | [`core`] |
+//! | numbers as messages write them | [`plain`] |
 //!
 //! The excess of a coalition is $e(S, x) = v(S) - \sum_{i \in S} x_i$: what it would gain by leaving.
 
@@ -29,6 +30,7 @@ pub mod known;
 pub mod least_core;
 pub mod monte_carlo;
 pub mod nucleolus;
+pub mod plain;
 pub mod sampled;
 pub mod separation;
 pub mod shapley;
@@ -36,4 +38,5 @@ pub mod stack;
 pub mod table;
 
 pub use coalition::Coalition;
+pub use plain::Plain;
 pub use table::{Game, Table};

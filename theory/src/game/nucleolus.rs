@@ -9,9 +9,9 @@
 
 use super::classes::Classes;
 use super::coalition::Coalition;
-use super::excess::{Excesses, Unmarked};
+use super::excess::{ExcessOracle, Excesses, Unmarked};
 use super::least_core::{floor_of, indicator, least_excess};
-use super::table::{Game, Table};
+use super::table::Table;
 use crate::error::TheoryError;
 use dashu_int::IBig;
 use dashu_ratio::RBig;
@@ -33,20 +33,33 @@ pub struct Nucleolus {
 /// # Errors
 /// There is no such division.
 pub fn nucleolus(game: &Table) -> Result<Nucleolus, TheoryError> {
-    let excesses = Excesses::of(game);
-    let alone: Vec<RBig> = (0..game.players()).map(|player| excesses.value(Coalition::one(player))).collect();
-    let together = excesses.value(Coalition::all(game.players()));
+    nucleolus_of(&Excesses::of(game))
+}
+
+/// The same by the excesses of all coalitions.
+///
+/// # Errors
+/// As [`nucleolus`].
+pub fn nucleolus_of(excesses: &Excesses) -> Result<Nucleolus, TheoryError> {
+    let n = excesses.players();
+    let alone: Vec<RBig> = (0..n).map(|player| excesses.value(Coalition::one(player))).collect();
+    let together = excesses.value(Coalition::all(n));
     let sum = alone.iter().fold(RBig::ZERO, |sum, value| sum + value);
     if sum > together {
-        let excess = (sum - together).to_f64().value();
-        return Err(TheoryError::NoImputation { excess, together: game.grand() });
+        let excess = (sum - &together).to_f64().value();
+        return Err(TheoryError::NoImputation { excess, together: together.to_f64().value() });
     }
-    Ok(stages(&excesses, game.players(), Some(&alone)))
+    Ok(stages(excesses, n, Some(&alone)))
 }
 
 /// Among all divisions of $v(N)$.
 pub fn prenucleolus(game: &Table) -> Nucleolus {
-    stages(&Excesses::of(game), game.players(), None)
+    prenucleolus_of(&Excesses::of(game))
+}
+
+/// The same by the excesses of all coalitions.
+pub fn prenucleolus_of(excesses: &Excesses) -> Nucleolus {
+    stages(excesses, excesses.players(), None)
 }
 
 fn stages(excesses: &Excesses, n: usize, floors: Option<&[RBig]>) -> Nucleolus {

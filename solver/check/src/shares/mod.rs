@@ -169,7 +169,8 @@ pub fn check_shares(game: &[u8], certificate: &[u8]) -> Result<LeastCoreProved, 
     if shares.game != digest(game) {
         return Err(SharesRejection::OtherGame);
     }
-    let game = Game::read(game)?;
+    // A byte order mark, which is no JSON, may stand before it.
+    let game = Game::read(game.strip_prefix("\u{feff}".as_bytes()).unwrap_or(game))?;
     let players = game.players();
     let excess = rational(&shares.excess)?;
     let payoffs = list("payoffs", &shares.payoffs, players)?;
