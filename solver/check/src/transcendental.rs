@@ -175,10 +175,7 @@ pub fn tanh(x: &Interval, bits: usize) -> Interval {
 /// # Soundness
 /// See [`cos`]; the sine is odd.
 pub fn sin(x: &Interval, bits: usize) -> Interval {
-    around(x, bits, |at, bits| {
-        let (sin, _) = sin_cos(&if at.is_negative() { at.negated() } else { at.clone() }, bits);
-        if at.is_negative() { sin.negated() } else { sin }
-    })
+    around(x, bits, |at, bits| sin_cos(at, bits).0)
 }
 
 /// $\{\cos x\}$.
@@ -191,7 +188,22 @@ pub fn sin(x: &Interval, bits: usize) -> Interval {
 /// rounded outward to a fixed number of fractional bits and cut to $[-1, 1]$. A doubling multiplies the
 /// width by less than 4, so $2k$ guard bits are carried. Nothing is known of $\pi$.
 pub fn cos(x: &Interval, bits: usize) -> Interval {
-    around(x, bits, |at, bits| sin_cos(&if at.is_negative() { at.negated() } else { at.clone() }, bits).1)
+    around(x, bits, |at, bits| sin_cos(at, bits).1)
+}
+
+/// $\sin x$ and $\cos x$ at a point.
+///
+/// # Soundness
+/// See [`cos`].
+pub fn sin_cos(x: &Dyadic, bits: usize) -> (Interval, Interval) {
+    if x.top().is_some_and(|top| top > LARGE) {
+        return (unit_ball(), unit_ball());
+    }
+    if !x.is_negative() {
+        return series(x, bits);
+    }
+    let (sin, cos) = series(&x.negated(), bits);
+    (sin.negated(), cos)
 }
 
 fn unit_ball() -> Interval {
@@ -213,7 +225,7 @@ fn around(x: &Interval, bits: usize, f: impl Fn(&Dyadic, usize) -> Interval) -> 
 }
 
 /// Sine and cosine of $0 \le x < 2^{20}$.
-fn sin_cos(x: &Dyadic, bits: usize) -> (Interval, Interval) {
+fn series(x: &Dyadic, bits: usize) -> (Interval, Interval) {
     let Some(top) = x.top() else {
         return (Interval::point(Dyadic::zero()), Interval::point(Dyadic::one()));
     };
