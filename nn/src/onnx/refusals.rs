@@ -157,9 +157,9 @@ fn padding_on_which_runtimes_differ_is_refused() {
         model
     };
     for (op, kernel, stride, dilation, extent, expected) in [
-        ("AveragePool", 1, 3, 1, 6, "auto_pad with windows below their strides = SAME, [1] and strides [3]"),
-        ("MaxPool", 1, 3, 1, 5, "auto_pad with windows below their strides"),
-        ("Conv", 1, 4, 1, 8, "auto_pad with windows below their strides"),
+        ("AveragePool", 1, 3, 1, 6, "auto_pad with negative padding = SAME, [1] and strides [3]"),
+        ("MaxPool", 1, 3, 1, 5, "auto_pad with negative padding"),
+        ("Conv", 1, 4, 1, 8, "auto_pad with negative padding"),
         ("MaxPool", 2, 1, 2, 6, "auto_pad with dilations = SAME, [2]"),
         ("AveragePool", 2, 1, 2, 6, "auto_pad with dilations = SAME, [2]"),
     ] {

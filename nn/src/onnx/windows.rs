@@ -151,7 +151,7 @@ impl Geometry {
                 .ok_or_else(misfit)?;
             if reach + usize::from(!pool) < *extent {
                 let found = format!("SAME, {:?} and strides {:?}", window.kernel, window.strides);
-                return Err(call.place.setting("auto_pad with windows below their strides", found));
+                return Err(call.place.setting("auto_pad with negative padding", found));
             }
             let total = reach.saturating_sub(*extent);
             let (small, large) = (total / 2, total - total / 2);
