@@ -7,7 +7,7 @@ use secateur_check::{Precision, evaluate};
 use secateur_linalg::Tensor;
 use secateur_linalg::random::Random;
 use secateur_nn::graph::{Graph, GraphBuilder};
-use secateur_nn::op::{ElementType, Op, Value};
+use secateur_nn::op::{ElementType, Op, Value, Window};
 use secateur_nn::property::{Case, LinearConstraint, Property};
 use secateur_tests::bent::{at_most, random, sampled};
 use secateur_tests::proofs::{Kept, accepted, mutate};
@@ -64,6 +64,66 @@ fn what_is_decided_is_shown_and_no_falsehood_is() {
     println!("{decided} decided, {refused} refused, {mutants} mutants");
     assert!(decided > 50, "{decided} decided");
     assert_eq!(refused, 0, "of {decided}");
+}
+
+/// Whether `unsat` is said with a certificate that is accepted.
+fn is_shown(what: &str, graph: &Graph, property: &Property) {
+    let settings = Settings { threads: 1, timeout: Some(Duration::from_secs(20)), ..Settings::default() };
+    let mut kept = Kept::default();
+    let report = verify_traced(graph, property, &settings, &Silent, Some(&mut kept)).expect("supported");
+    assert_eq!(report.outcome, Outcome::Unsat, "{what}");
+    accepted(graph, property, &kept.0).unwrap_or_else(|why| panic!("{what}: {why}"));
+}
+
+#[test]
+fn differences_of_an_entry_and_itself_are_zero() {
+    let thousandths = |v: i64| RBig::from_parts(v.into(), 1000_u16.into());
+    let corner = |ends: [i64; 4]| ends.map(thousandths).to_vec();
+    let (lower, upper) = (corner([-4, 516, -579, -338]), corner([596, 516, 21, 262]));
+    let of = |inputs: usize, property: Property| Property { inputs, outputs: 1, ..property };
+    let bound = RBig::from_parts((-305_382_876_i64).into(), 1_000_000_000_u32.into());
+    for what in ["minimum", "maximum", "rectified difference"] {
+        let mut builder = GraphBuilder::new("x", vec![1, 4], ElementType::F32);
+        let x = builder.input();
+        let mut add = |name: &str, op: Op, arguments: &[_]| builder.add(name, op, arguments).expect("fits");
+        let same = match what {
+            "minimum" => add("same", Op::Min, &[x, x]),
+            "maximum" => add("same", Op::Max, &[x, x]),
+            _ => {
+                let zero = add("zero", Op::Sub, &[x, x]);
+                let rectified = add("rectified", Op::Relu, &[zero]);
+                add("same", Op::Add, &[x, rectified])
+            }
+        };
+        let shares = add("shares", Op::Softmax { axis: 1 }, &[same]);
+        let turned = add("turned", Op::Transpose { axes: vec![1, 0] }, &[shares]);
+        let sum = add("sum", Op::MatMul, &[shares, turned]);
+        let y = add("y", Op::Neg, &[sum]);
+        let graph = builder.finish(y).expect("a network");
+        is_shown(what, &graph, &of(4, at_most((&lower, &upper), bound.clone())));
+    }
+    // More of them than the checker splits by itself, also in the windows of a pool that padding cuts off.
+    let (lower, upper) = (vec![-RBig::ONE; 36], vec![RBig::ONE; 36]);
+    for what in ["rectified differences", "cut windows"] {
+        let mut builder = GraphBuilder::new("x", vec![1, 12, 3], ElementType::F32);
+        let x = builder.input();
+        let mut add = |name: &str, op: Op, arguments: &[_]| builder.add(name, op, arguments).expect("fits");
+        let zeros = if what == "cut windows" {
+            let (pads_begin, pads_end) = (vec![1], vec![0]);
+            let window = Window { kernel: vec![2], strides: vec![2], pads_begin, pads_end, dilations: vec![1] };
+            let pool = add("pool", Op::MaxPool { window, ceil_mode: false }, &[x]);
+            let first = || Op::Slice { starts: vec![0; 3], steps: vec![1; 3], lengths: vec![1, 12, 1] };
+            let (greatest, only) = (add("greatest", first(), &[pool]), add("only", first(), &[x]));
+            add("zeros", Op::Sub, &[greatest, only])
+        } else {
+            let difference = add("difference", Op::Sub, &[x, x]);
+            add("zeros", Op::Relu, &[difference])
+        };
+        let sum = add("sum", Op::ReduceSum { axes: vec![1, 2], keep: false }, &[zeros]);
+        let y = add("y", Op::Neg, &[sum]);
+        let graph = builder.finish(y).expect("a network");
+        is_shown(what, &graph, &of(36, at_most((&lower, &upper), thousandths(-1))));
+    }
 }
 
 /// A network of one curved function, or the product of its two inputs.

@@ -5,7 +5,8 @@ use secateur_check::Semantics;
 use secateur_check::proof::format::{MAGIC, Record};
 use secateur_check::proof::{check, format, lines};
 use secateur_linalg::random::Random;
-use secateur_nn::graph::Graph;
+use secateur_nn::graph::{Graph, GraphBuilder};
+use secateur_nn::op::{ElementType, Op};
 use secateur_nn::property::{Case, LinearConstraint, Property};
 use secateur_tests::dense::Dense;
 use secateur_tests::pieces::{minimum, pieces};
@@ -116,6 +117,30 @@ fn bounds_of_margins_hold_where_lemmas_exclude_parts() {
         }
     }
     assert!(wide > 60, "{wide} intervals are wide");
+}
+
+#[test]
+fn padding_with_a_number_is_a_bias() {
+    let mut builder = GraphBuilder::new("x", vec![1, 2], ElementType::F32);
+    let pad = Op::Pad { begin: vec![0, 1], end: vec![0, 2], value: 1.5 };
+    let padded = builder.add("padded", pad, &[builder.input()]).expect("fits");
+    let rectified = builder.add("rectified", Op::Relu, &[padded]).expect("fits");
+    let y = builder.add("y", Op::ReduceSum { axes: vec![1], keep: true }, &[rectified]).expect("fits");
+    let graph = builder.finish(y).expect("a network");
+    // The inputs are -1 and the padding is 4.5.
+    let question = |hundredths: i64| {
+        let bound = RBig::from_parts(hundredths.into(), 100_u8.into());
+        Property { outputs: 1, ..property(&[(0, bound)]) }
+    };
+    let (holds, fails) = (question(449), question(451));
+    let settings = Settings { threads: 1, ..Settings::default() };
+    let mut kept = Kept::default();
+    let report = verify_traced(&graph, &holds, &settings, &Silent, Some(&mut kept)).expect("supported");
+    assert_eq!(report.outcome, Outcome::Unsat);
+    accepted(&graph, &holds, &kept.0).expect("the certificate is right");
+    assert!(accepted(&graph, &fails, &kept.0).is_err(), "a falsehood was accepted");
+    let report = verify_traced(&graph, &fails, &settings, &Silent, None).expect("supported");
+    assert!(matches!(report.outcome, Outcome::Sat(..)), "{:?}", report.outcome);
 }
 
 #[test]

@@ -255,12 +255,17 @@ fn wrong_usage_has_exit_code_2_and_help_has_0() {
         &["nonsense"],
         &[],
         &["verify", "a", "b", "--timeout", "-1"],
+        &["verify", "a", "b", "--threads", "99999"],
         &["verify", "a", "b", "--branching", "best"],
         &["verify", "a", "b", "--device", "gpu"],
     ] {
         let output = run(arguments);
         assert_eq!((output.status.code(), stdout(&output).as_str()), (Some(2), ""), "{arguments:?}");
         assert!(!output.stderr.is_empty(), "{arguments:?}");
+    }
+    for command in [&["verify", "a", "b"][..], &["bound", "a", "b"], &["robust", "a"], &["equiv", "a", "b", "c"]] {
+        let output = run(&[command, &["--threads", "513"]].concat());
+        assert!(stderr(&output).contains("at most 512"), "{command:?}: {}", stderr(&output));
     }
     // No device is visible, whatever the machine has.
     let (model, spec) = (example("acasxu_1_1.onnx"), example("prop_3.vnnlib"));

@@ -44,7 +44,7 @@ pub struct Arguments {
     #[arg(long, value_name = "TECHNIQUE")]
     without: Vec<Technique>,
     /// Worker threads of each verification; 0 takes every core.
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", value_parser = crate::verify::threads, default_value_t = 0)]
     threads: usize,
 }
 

@@ -49,7 +49,7 @@ pub struct Arguments {
     #[arg(long, value_name = "S", value_parser = seconds)]
     timeout: Option<Duration>,
     /// Worker threads; 0 takes every core.
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", value_parser = crate::verify::threads, default_value_t = 0)]
     threads: usize,
     /// Seed of the attack's random starts.
     #[arg(long, value_name = "N", default_value_t = 0)]

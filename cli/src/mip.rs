@@ -33,7 +33,7 @@ pub struct Arguments {
     #[arg(long, value_name = "S", value_parser = seconds)]
     timeout: Option<Duration>,
     /// Threads of the solver.
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", value_parser = crate::verify::threads, default_value_t = 1)]
     threads: usize,
     /// Write a record of the run as JSON to a file, or with `-` to standard output instead of the text.
     #[arg(long, value_name = "FILE")]

@@ -100,7 +100,7 @@ pub struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
     /// Worker threads of training; 0 takes every core.
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", value_parser = crate::verify::threads, default_value_t = 0)]
     threads: usize,
     /// Write the state after every epoch (safetensors).
     #[arg(long, value_name = "FILE")]

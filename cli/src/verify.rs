@@ -29,7 +29,7 @@ pub struct Arguments {
     #[arg(long, value_name = "S", value_parser = seconds)]
     timeout: Option<Duration>,
     /// Worker threads; 0 takes every core.
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", value_parser = threads, default_value_t = 0)]
     threads: usize,
     /// Seed of the attack's random starts.
     #[arg(long, value_name = "N", default_value_t = 0)]
@@ -71,6 +71,15 @@ pub fn seconds(text: &str) -> Result<Duration, String> {
     seconds
         .and_then(|s| Duration::try_from_secs_f64(s).ok())
         .ok_or_else(|| "expected a positive number of seconds".to_owned())
+}
+
+/// Threads that may be asked for.
+const THREADS: usize = 512;
+
+/// A number of worker threads.
+pub fn threads(text: &str) -> Result<usize, String> {
+    let threads = text.parse::<usize>().ok().filter(|n| *n <= THREADS);
+    threads.ok_or_else(|| format!("expected a whole number of threads, at most {THREADS}"))
 }
 
 /// Runs the command.

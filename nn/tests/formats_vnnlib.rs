@@ -188,6 +188,12 @@ fn refusals_name_line_and_reason() {
         (refused("(declare-const X_00 Real)"), Some(1), "expected a variable"),
         (refused(&format!("{HEAD}(declare-const X_0 Real)")), Some(5), "`X_0` is declared twice"),
         (after("(assert (>= X_0 2))"), Some(9), "input `X_0` has contradictory bounds: 2 ≤ X_0 ≤ 1"),
+        (
+            after("(assert (>= X_0 1.0000000000000000001))"),
+            Some(9),
+            "bounds: 10000000000000000001/10000000000000000000 ≤ X_0 ≤ 1",
+        ),
+        (after("(assert (> X_0 1))"), Some(9), "input `X_0` has contradictory bounds: 1 < X_0 ≤ 1"),
         (after("(assert (<= X_9 2))"), Some(9), "variable `X_9` is not declared"),
         (after("(assert (<= Y_2 2))"), Some(9), "variable `Y_2` is not declared"),
         (after("(assert (<= Y_0[1] 2))"), Some(9), "variable `Y_0[1]` is not declared"),

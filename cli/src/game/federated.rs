@@ -23,7 +23,7 @@ pub struct Arguments {
     #[arg(long, value_name = "DIR", env = "SECATEUR_DATA")]
     data_dir: Option<PathBuf>,
     /// Trainings side by side; 0 for every core. Results do not depend on it.
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", value_parser = crate::verify::threads, default_value_t = 0)]
     threads: usize,
     /// No progress on standard error.
     #[arg(long)]

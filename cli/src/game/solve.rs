@@ -62,7 +62,7 @@ pub struct Arguments {
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Values that are measured side by side, for a game with a command; every core by default.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = crate::verify::threads)]
     threads: Option<usize>,
     /// No progress on standard error.
     #[arg(long)]

@@ -32,7 +32,7 @@ pub struct Options {
     #[arg(long, value_name = "N", default_value_t = 128, requires = "finetune")]
     train_batch: usize,
     /// Worker threads of that training; 0 takes every core.
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", value_parser = crate::verify::threads, default_value_t = 0)]
     threads: usize,
 }
 

@@ -187,8 +187,8 @@ pub enum OnnxFault {
         /// Their names.
         found: Vec<String>,
     },
-    /// The input's shape is not known.
-    #[error("input `{input}`: axis {axis} has no fixed extent (only the first axis may be symbolic)")]
+    /// The input's shape is not known, or has no entries.
+    #[error("input `{input}`: axis {axis} has no positive extent (only the first axis may be symbolic)")]
     InputShape {
         /// The input.
         input: String,

@@ -92,7 +92,7 @@ fn only(what: &'static str, mut ports: Vec<ValueInfoProto>) -> Result<ValueInfoP
     }
 }
 
-/// Shape and element type of the input; a first extent that is not fixed becomes 1.
+/// Shape and element type of the input; a first extent that is symbolic, or negative as some writers put it, becomes 1.
 fn port(input: &ValueInfoProto) -> Result<(Vec<usize>, ElementType), OnnxFault> {
     let name = || input.name.clone();
     let declared = input.r#type.as_ref().and_then(|t| t.tensor_type.as_ref());
@@ -106,7 +106,7 @@ fn port(input: &ValueInfoProto) -> Result<(Vec<usize>, ElementType), OnnxFault> 
     };
     let extent = |(axis, dim): (usize, &super::proto::Dimension)| {
         let fixed = dim.value.and_then(|v| usize::try_from(v).ok()).filter(|v| *v > 0);
-        let open = (axis == 0 && dim.value.is_none_or(|v| v <= 0)).then_some(1);
+        let open = (axis == 0 && dim.value.is_none_or(|v| v < 0)).then_some(1);
         fixed.or(open).ok_or_else(|| OnnxFault::InputShape { input: name(), axis })
     };
     let shape: Vec<usize> = dims.iter().enumerate().map(extent).collect::<Result<_, _>>()?;

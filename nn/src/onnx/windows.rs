@@ -126,12 +126,19 @@ impl Geometry {
     }
 
     /// The window with its padding resolved so that SAME gives $\lceil \text{input} / \text{stride} \rceil$ positions.
+    ///
+    /// Where windows leave entries between them, the total padding is negative, and runtimes differ in which entries of the input
+    /// are cut off; of one entry only pools differ. So they do in what dilations of a pool add to it.
     fn forward(mut self, call: &Call, ceil_mode: bool) -> Result<Window, OnnxFault> {
         if matches!(self.auto_pad, AutoPad::Explicit | AutoPad::Valid) {
             return Ok(self.window);
         }
         if ceil_mode {
             return Err(call.place.setting("auto_pad with ceil_mode", "SAME"));
+        }
+        let pool = call.op() != "Conv";
+        if pool && self.window.dilations.iter().any(|d| *d != 1) {
+            return Err(call.place.setting("auto_pad with dilations", format!("SAME, {:?}", self.window.dilations)));
         }
         for (axis, extent) in self.input.iter().enumerate() {
             let window = &mut self.window;
@@ -142,6 +149,10 @@ impl Geometry {
                 .zip(span)
                 .and_then(|(a, b)| a.checked_add(b)?.checked_add(1))
                 .ok_or_else(misfit)?;
+            if reach + usize::from(!pool) < *extent {
+                let found = format!("SAME, {:?} and strides {:?}", window.kernel, window.strides);
+                return Err(call.place.setting("auto_pad with negative padding", found));
+            }
             let total = reach.saturating_sub(*extent);
             let (small, large) = (total / 2, total - total / 2);
             let upper = matches!(self.auto_pad, AutoPad::SameUpper);

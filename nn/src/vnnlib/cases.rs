@@ -70,7 +70,7 @@ impl Cases {
                     let interval = self.bounds.entry(*index).or_default();
                     interval.tighten(a, &atom.constraint.bound);
                     if interval.is_empty() {
-                        return Err(contradiction(*index, interval, atom.line, declarations));
+                        return Err(contradiction(*index, interval, ["≤", "≤"], atom.line, declarations));
                     }
                     if !atom.constraint.strict {
                         return Ok(());
@@ -138,7 +138,7 @@ impl Cases {
                     let interval = changes.entry(*index).or_insert_with(common);
                     interval.tighten(a, &constraint.bound);
                     if interval.is_empty() {
-                        return Err(contradiction(*index, interval, *line, declarations));
+                        return Err(contradiction(*index, interval, ["≤", "≤"], *line, declarations));
                     }
                     if constraint.strict {
                         conjunction.push(constraint.clone());
@@ -152,7 +152,8 @@ impl Cases {
             if let ([(index, a)], []) = (&constraint.inputs[..], &constraint.outputs[..])
                 && let Some(interval) = changes.get(index).filter(|i| i.excludes(a, &constraint.bound))
             {
-                return Err(contradiction(*index, interval, *line, declarations));
+                let signs = if a.sign() == Sign::Positive { ["≤", "<"] } else { ["<", "≤"] };
+                return Err(contradiction(*index, interval, signs, *line, declarations));
             }
         }
         changes.retain(|index, interval| self.bounds.get(index) != Some(interval));
@@ -186,11 +187,23 @@ fn holds(constraint: &LinearConstraint) -> bool {
     if constraint.strict { RBig::ZERO < constraint.bound } else { RBig::ZERO <= constraint.bound }
 }
 
-fn contradiction(index: usize, interval: &Interval, line: usize, declarations: &Declarations) -> At {
-    let shown = |bound: &Option<RBig>| bound.as_ref().map_or_else(String::new, |b| b.to_f64().value().to_string());
+/// Bounds that exclude each other, with the signs between them and the input.
+fn contradiction(
+    index: usize,
+    interval: &Interval,
+    [below, above]: [&str; 2],
+    line: usize,
+    declarations: &Declarations,
+) -> At {
+    let (lower, upper) = (interval.lower.clone().unwrap_or_default(), interval.upper.clone().unwrap_or_default());
     let name = declarations.input_name(index);
-    let (lower, upper) = (shown(&interval.lower), shown(&interval.upper));
-    At::line(line, VnnlibFault::Contradiction { name, lower, upper })
+    let [mut low, mut high] = [&lower, &upper].map(|bound| bound.to_f64().value().to_string());
+    // Bounds that differ may round to one double.
+    if low == high && lower != upper {
+        (low, high) = (lower.to_string(), upper.to_string());
+    }
+    let bounds = format!("{low} {below} {name} {above} {high}");
+    At::line(line, VnnlibFault::Contradiction { name, bounds })
 }
 
 /// The disjunctive normal form: each branch with the comparisons that hold together on it.

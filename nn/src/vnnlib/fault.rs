@@ -115,14 +115,12 @@ pub enum VnnlibFault {
         side: &'static str,
     },
     /// The bounds of an input exclude each other on every branch.
-    #[error("input `{name}` has contradictory bounds: {lower} ≤ {name} ≤ {upper}")]
+    #[error("input `{name}` has contradictory bounds: {bounds}")]
     Contradiction {
         /// The input.
         name: String,
-        /// The largest lower bound.
-        lower: String,
-        /// The smallest upper bound.
-        upper: String,
+        /// The largest lower bound and the smallest upper bound.
+        bounds: String,
     },
     /// A comparison of constants is false on every branch.
     #[error("a comparison of constants is false on every branch, so the property cannot be violated")]

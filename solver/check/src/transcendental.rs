@@ -175,10 +175,7 @@ pub fn tanh(x: &Interval, bits: usize) -> Interval {
 /// # Soundness
 /// See [`cos`]; the sine is odd.
 pub fn sin(x: &Interval, bits: usize) -> Interval {
-    around(x, bits, |at, bits| {
-        let (sin, _) = sin_cos(&if at.is_negative() { at.negated() } else { at.clone() }, bits);
-        if at.is_negative() { sin.negated() } else { sin }
-    })
+    around(x, bits, |at, bits| sin_cos(at, bits).0)
 }
 
 /// $\{\cos x\}$.
@@ -187,18 +184,33 @@ pub fn sin(x: &Interval, bits: usize) -> Interval {
 /// Both functions have slopes of magnitude at most 1, so on an interval the value at its lower end is widened by
 /// its width. At a point $x \ge 0$ let $t = x / 2^k < 2^{-8}$. The Taylor polynomials of sine and cosine have a
 /// remainder of magnitude at most the first term left out (Lagrange: the next derivative is at most 1 in
-/// magnitude). Then $\sin 2t = 2 \sin t \cos t$ and $\cos 2t = \cos^2 t - \sin^2 t$, $k$ times, each step
-/// rounded outward to a fixed number of fractional bits and cut to $[-1, 1]$. A doubling multiplies the
-/// width by less than 4, so $2k$ guard bits are carried. Nothing is known of $\pi$.
+/// magnitude). Then $\sin 2t = 2 \sin t \cos t$ and $\cos 2t = \cos^2 t - \sin^2 t$, $k$ times, with a fixed number of
+/// fractional bits. A doubling multiplies the error by little more than 4, so $2k$ guard bits are carried.
+/// Nothing is known of $\pi$.
 pub fn cos(x: &Interval, bits: usize) -> Interval {
-    around(x, bits, |at, bits| sin_cos(&if at.is_negative() { at.negated() } else { at.clone() }, bits).1)
+    around(x, bits, |at, bits| sin_cos(at, bits).1)
+}
+
+/// $\sin x$ and $\cos x$ at a point.
+///
+/// # Soundness
+/// See [`cos`].
+pub fn sin_cos(x: &Dyadic, bits: usize) -> (Interval, Interval) {
+    if x.top().is_some_and(|top| top > LARGE) {
+        return (unit_ball(), unit_ball());
+    }
+    if !x.is_negative() {
+        return series(x, bits);
+    }
+    let (sin, cos) = series(&x.negated(), bits);
+    (sin.negated(), cos)
 }
 
 fn unit_ball() -> Interval {
     Interval { lower: Dyadic::one().negated(), upper: Dyadic::one() }
 }
 
-fn cut(x: Interval) -> Interval {
+fn cut_to_unit(x: Interval) -> Interval {
     let ball = unit_ball();
     Interval { lower: x.lower.max(ball.lower), upper: x.upper.min(ball.upper) }
 }
@@ -209,51 +221,56 @@ fn around(x: &Interval, bits: usize, f: impl Fn(&Dyadic, usize) -> Interval) -> 
         return unit_ball();
     }
     let value = f(&x.lower, bits);
-    cut(Interval::new(value.lower.minus(&width), value.upper.plus(&width)))
+    cut_to_unit(Interval::new(value.lower.minus(&width), value.upper.plus(&width)))
 }
 
-/// Sine and cosine of $0 \le x < 2^{20}$.
-fn sin_cos(x: &Dyadic, bits: usize) -> (Interval, Interval) {
+/// Sine and cosine of $0 \le x < 2^{20}$, as integers in units of $2^{-w}$ with a common error in these units.
+///
+/// # Soundness
+/// $T = \lfloor t 2^w \rfloor$ is off by less than 1, and the square by less than $2 t + 1 < 2$. A term that is off by at most 4
+/// gives a product that is off by less than $4 \cdot 2^{-16} + 2 (1 + 4 \cdot 2^{-w}) < 3$, whose floor, divided by at least 2
+/// and rounded down again, is off by less than 3. So $N$ terms are off by at most $4 N$, and the first one left out is at most 5.
+/// Where both functions are off by at most $e$, doubled ones are off by at most $2 |s| e + 2 |c| e + 2 e^2 2^{-w} + 1$ with
+/// $|s|, |c| \le 1$, rounding included; cutting to $[-1, 1]$ brings them no further away.
+fn series(x: &Dyadic, bits: usize) -> (Interval, Interval) {
     let Some(top) = x.top() else {
         return (Interval::point(Dyadic::zero()), Interval::point(Dyadic::one()));
     };
     let halvings = usize::try_from(top - SMALL).unwrap_or(0);
     let working = bits + 2 * halvings + 16;
     let scale = -(working as i64);
-    let reduced = Dyadic::new(x.mantissa.clone(), x.exponent - halvings as i64);
-    let t = fixed(&Interval::point(reduced), scale);
-    let square = fixed(&t.times(&t), scale);
-    let mut sin = alternating(t, &square, 1, scale);
-    let mut cos = alternating(Interval::point(Dyadic::one()), &square, 0, scale);
+    let one = IBig::ONE << working;
+    let t = x.floor_at(scale + halvings as i64);
+    let square: IBig = (&t * &t) >> working;
+    let (mut sin, terms_of_sin) = alternating(t, &square, 1, working);
+    let (mut cos, terms_of_cos) = alternating(one.clone(), &square, 0, working);
+    let mut error = IBig::from(4 * terms_of_sin.max(terms_of_cos) + 5);
+    let cut = |v: IBig| v.clamp(-one.clone(), one.clone());
     for _ in 0..halvings {
-        let product = sin.times(&cos);
-        let difference = cos.times(&cos).minus(&sin.times(&sin));
-        sin = cut(fixed(&product.plus(&product), scale));
-        cos = cut(fixed(&difference, scale));
+        let product: IBig = (&sin * &cos) >> (working - 1);
+        let difference: IBig = (&cos * &cos - &sin * &sin) >> working;
+        (sin, cos) = (cut(product), cut(difference));
+        let square: IBig = (&error * &error) >> (working - 1);
+        error = error * IBig::from(4) + square + IBig::from(2);
     }
-    (sin, cos)
+    let enclosed =
+        |v: IBig| cut_to_unit(Interval::new(Dyadic::new(&v - &error, scale), Dyadic::new(v + &error, scale)));
+    (enclosed(sin), enclosed(cos))
 }
 
-/// Outward rounding to multiples of $2^{\text{scale}}$.
-fn fixed(x: &Interval, scale: i64) -> Interval {
-    Interval { lower: Dyadic::new(x.lower.floor_at(scale), scale), upper: Dyadic::new(x.upper.ceil_at(scale), scale) }
-}
-
-/// $a_0 - a_1 + a_2 - \dots$ with $a_{n+1} = a_n\, t^2 / ((d + 1)(d + 2))$ at degree $d$, widened by the first term left out.
-fn alternating(first: Interval, square: &Interval, degree: u32, scale: i64) -> Interval {
-    let mut sum = Interval::point(Dyadic::zero());
-    let (mut term, mut degree, mut subtract) = (first, degree, false);
-    let one = IBig::ONE;
-    while term.upper.mantissa_at(scale) > one {
-        sum = if subtract { sum.minus(&term) } else { sum.plus(&term) };
-        subtract = !subtract;
-        let divisor = IBig::from((degree + 1) * (degree + 2));
-        degree += 2;
-        let product = fixed(&term.times(square), scale);
-        // All are non-negative: integer division rounds down.
-        let lower = product.lower.mantissa_at(scale) / &divisor;
-        let upper = (product.upper.mantissa_at(scale) + &divisor - &one) / &divisor;
-        term = Interval::new(Dyadic::new(lower, scale), Dyadic::new(upper, scale));
+/// $a_0 - a_1 + a_2 - \dots$ with $a_{n+1} = a_n\, t^2 / ((d + 1)(d + 2))$ at degree $d$, up to the first term of at most one
+/// unit, and the number of terms.
+fn alternating(first: IBig, square: &IBig, degree: u32, working: usize) -> (IBig, usize) {
+    let (mut sum, mut term, mut degree, mut terms) = (IBig::ZERO, first, degree, 0);
+    while term > IBig::ONE {
+        if terms % 2 == 0 {
+            sum += &term;
+        } else {
+            sum -= &term;
+        }
+        // All are non-negative: shifts and division round down.
+        term = ((term * square) >> working) / IBig::from((degree + 1) * (degree + 2));
+        (degree, terms) = (degree + 2, terms + 1);
     }
-    Interval::new(sum.lower.minus(&term.upper), sum.upper.plus(&term.upper))
+    (sum, terms)
 }

@@ -102,6 +102,36 @@ fn lines_enclose_on_ordinary_ranges() {
     }
 }
 
+/// Steps are at most 2^-9 wide, so that some step is within 2^-21 of where a line touches.
+#[test]
+fn lines_of_waves_touch_them() {
+    let steps = 4096;
+    let near = dyadic(1, -20);
+    for function in [Function::Sin, Function::Cos] {
+        for (l, u) in [(-3, 4), (0, 3), (1, 8), (-7, 0), (20, 27), (-1000, -993), (123, 124)] {
+            let range = range(l, u, 0);
+            let found = lines(function, std::slice::from_ref(&range)).expect("defined");
+            let values = image(function, &range).expect("defined");
+            let [below, above] = &found.lines[0];
+            let mut gaps: [Option<Dyadic>; 4] = [const { None }; 4];
+            for step in 0..=steps {
+                let z = dyadic(l * steps + (u - l) * step, -12);
+                let exact = value(function, &z);
+                let here = [
+                    exact.upper.minus(&at(&found, below, &z)),
+                    at(&found, above, &z).minus(&exact.lower),
+                    exact.upper.minus(&values.lower),
+                    values.upper.minus(&exact.lower),
+                ];
+                for (gap, here) in gaps.iter_mut().zip(here) {
+                    *gap = Some(gap.take().map_or(here.clone(), |gap| gap.min(here)));
+                }
+            }
+            assert!(gaps.iter().flatten().all(|gap| *gap < near), "{function:?} on [{l}, {u}]: {gaps:?}");
+        }
+    }
+}
+
 #[test]
 fn lines_enclose_on_extreme_ranges() {
     let most = (1i64 << 51) - 1;

@@ -8,7 +8,7 @@ use crate::network::{Affine, Kind};
 use secateur_linalg::Csr;
 use secateur_linalg::tensor::strides;
 use secateur_nn::graph::Node;
-use secateur_nn::op::{Op, Window};
+use secateur_nn::op::{ElementType, Op, Window};
 use std::sync::Arc;
 
 /// Lowers an affine operator.
@@ -19,7 +19,8 @@ pub(crate) fn lower(
     shapes: &[Vec<usize>],
 ) -> Result<Lowered, VerifyError> {
     if let Some(index) = movement(node, shapes) {
-        return Ok(moved(to, node, arguments, index));
+        let fill = if let Op::Pad { value, .. } = node.op { value } else { 0.0 };
+        return Ok(moved(to, node, arguments, index, fill));
     }
     match &node.op {
         Op::Add => sum(to, node, arguments, shapes, 1.0),
@@ -72,6 +73,9 @@ pub(crate) fn lower(
         }
         Op::ReduceSum { axes, .. } => Ok(mean(to, node, &arguments[0], reduced(&shapes[0], axes, false))),
         Op::ReduceMean { axes, .. } => Ok(mean(to, node, &arguments[0], reduced(&shapes[0], axes, true))),
+        Op::Cast(ElementType::F32) if matches!(arguments[0], Lowered::Layer(_)) => {
+            Err(unsupported(node, " from a wider type, which rounds"))
+        }
         Op::Cast(_) if matches!(arguments[0], Lowered::Layer(_)) => Err(unsupported(node, " of a variable")),
         _ => Err(unsupported(node, "")),
     }
@@ -146,7 +150,7 @@ fn movement(node: &Node, shapes: &[Vec<usize>]) -> Option<Vec<(u32, u32)>> {
         Op::Upsample { factors } => {
             single(each_index(&node.shape, |index| at(&from, &mut index.iter().zip(factors).map(|(i, f)| i / f))))
         }
-        Op::Pad { begin, value, .. } if *value == 0.0 => single(each_index(&node.shape, |index| {
+        Op::Pad { begin, .. } => single(each_index(&node.shape, |index| {
             let inside = |axis: usize| index[axis] >= begin[axis] && index[axis] - begin[axis] < from[axis];
             if !(0..index.len()).all(inside) {
                 return NOTHING;
@@ -166,15 +170,16 @@ fn movement(node: &Node, shapes: &[Vec<usize>]) -> Option<Vec<(u32, u32)>> {
     })
 }
 
-fn moved(to: &mut Lowering<'_>, node: &Node, arguments: &[Lowered], index: Vec<(u32, u32)>) -> Lowered {
+/// The entries that an index names, and `fill` where it names nothing.
+fn moved(to: &mut Lowering<'_>, node: &Node, arguments: &[Lowered], index: Vec<(u32, u32)>, fill: f64) -> Lowered {
     if arguments.iter().all(|a| matches!(a, Lowered::Constant(_))) {
         let entry = |(a, i): &(u32, u32)| match &arguments[*a as usize] {
             Lowered::Constant(c) if *i != NOTHING => c.get(*i as usize),
-            _ => 0.0,
+            _ => fill,
         };
         return Lowered::Constant(Stored::Moved(Arc::new(index.iter().map(entry).collect())));
     }
-    let mut bias = vec![0.0; index.len()];
+    let mut bias: Vec<f64> = index.iter().map(|(_, i)| if *i == NOTHING { fill } else { 0.0 }).collect();
     let mut terms = Vec::new();
     for (a, argument) in arguments.iter().enumerate() {
         let mine = |(b, i): &(u32, u32)| if *b as usize == a { *i } else { NOTHING };
@@ -206,13 +211,13 @@ fn chosen(
     let [c, a, b] = [0, 1, 2].map(|k| broadcast_index(&shapes[k], &node.shape));
     let entry = |j: usize| if condition.get(c[j] as usize) != 0.0 { (0, a[j]) } else { (1, b[j]) };
     let index = (0..size(node)).map(entry).collect();
-    Ok(moved(to, node, &arguments[1..], index))
+    Ok(moved(to, node, &arguments[1..], index, 0.0))
 }
 
 /// A value broadcast to the node's shape.
 fn spread(to: &mut Lowering<'_>, node: &Node, value: &Lowered, shape: &[usize]) -> Lowered {
     let index = broadcast_index(shape, &node.shape);
-    moved(to, node, std::slice::from_ref(value), index.into_iter().map(|i| (0, i)).collect())
+    moved(to, node, std::slice::from_ref(value), index.into_iter().map(|i| (0, i)).collect(), 0.0)
 }
 
 /// $a \pm b$. A constant summand goes into the bias of the layer that made the variable, if nothing

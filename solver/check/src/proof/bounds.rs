@@ -422,7 +422,7 @@ impl Frame {
         known: &Known,
         range: &mut Range,
     ) -> Result<(), Rejection> {
-        if reads_input(network, k) {
+        if is_direct(network, k) {
             return Ok(());
         }
         let matters = |o: &usize| everything || (range.lower[*o] < 0 && range.upper[*o] > 0);
@@ -673,11 +673,12 @@ fn below(lower: &[i64]) -> Vec<i64> {
     lower.iter().map(|l| (-*l).max(0)).collect()
 }
 
-/// Whether a layer is the input, or an affine one that reads the input alone.
-fn reads_input(network: &Network, k: usize) -> bool {
+/// Whether intervals are exact: a layer is the input, or an affine one with one map, of the input. Of two maps of the input, as
+/// in the difference of a maximum, intervals add the ends of one entry twice.
+fn is_direct(network: &Network, k: usize) -> bool {
     match &network.layers[k].kind {
         Kind::Input => true,
-        Kind::Affine(terms, _) => terms.iter().all(|(s, _)| *s == 0),
+        Kind::Affine(terms, _) => matches!(terms[..], [] | [(0, _)]),
         _ => false,
     }
 }

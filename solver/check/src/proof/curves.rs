@@ -4,8 +4,7 @@
 //! $$ \sigma(z) - s z \;\ge\; \sigma(p) - s p + (\sigma'(p) - s)(z - p), $$
 //! which is least at an end, while $\sigma(z) - s z$ is greatest at an end; concave functions are the mirror image. The slope on
 //! the inside of the bend is that of the tangent at $p$, the one on the outside that of the chord. An odd power across 0 is
-//! concave left of 0 and convex right of it; for sine and cosine, $|\sigma''| \le 1$ bounds $\sigma(z) - s z$ on pieces of the
-//! interval, of which the ones that matter are halved.
+//! concave left of 0 and convex right of it; sine and cosine ([`super::waves`]) are one or the other on pieces of the interval.
 //!
 //! Lines are integers with one exponent for the slopes of a layer and one for its intercepts.
 
@@ -13,13 +12,14 @@ use super::format::{SLOPE_BITS, WHOLE};
 use super::lines::Line;
 use super::network::Function;
 use super::rejection::Rejection;
+use super::waves::{self, Waves};
 use crate::interval::{Dyadic, Interval};
 use crate::pointwise::whole_power;
-use crate::transcendental::{cos, exp, sin};
+use crate::transcendental::exp;
 use rayon::prelude::*;
 
 /// Bits of values.
-const BITS: usize = 60;
+pub(super) const BITS: usize = 60;
 
 /// Bits of the greatest slope of a layer, so that other tangents have room.
 const SLOPE: i64 = 50;
@@ -71,7 +71,7 @@ pub enum Bend {
 
 /// The line below or the line above.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Side {
+pub(super) enum Side {
     Below,
     Above,
 }
@@ -117,7 +117,7 @@ pub fn image(function: Function, z: &Interval) -> Result<Interval, Rejection> {
         }
         Function::Reciprocal => ends(at(&z.upper)?, at(&z.lower)?),
         Function::Power(n) => whole_power(z, n).rounded(BITS),
-        Function::Sin | Function::Cos => waves(function, &z.lower, &z.upper),
+        Function::Sin | Function::Cos => Waves::new(function, &z.lower, &z.upper).values()?,
         _ => ends(at(&z.lower)?, at(&z.upper)?),
     };
     let huge = |v: &Dyadic| v.top().is_some_and(|top| top > SPAN);
@@ -142,8 +142,7 @@ fn value(function: Function, z: &Dyadic) -> Result<Interval, Rejection> {
         Function::Reciprocal => Dyadic::one().over(z, BITS).ok_or(undefined(function))?,
         Function::Sqrt => z.root(BITS).ok_or(undefined(function))?,
         Function::Power(n) => whole_power(&point, n).rounded(BITS),
-        Function::Sin => sin(&point, BITS),
-        Function::Cos => cos(&point, BITS),
+        Function::Sin | Function::Cos => waves::touch(function, z).value,
         _ => return Err(Rejection::Range),
     };
     let tiny = |v: &Dyadic| v.top().is_none_or(|top| top < TINY);
@@ -168,17 +167,17 @@ fn derivative(function: Function, z: &Dyadic, value: &Interval) -> Option<Interv
         Function::Reciprocal => value.times(value).negated(),
         Function::Sqrt => number(1).over(&value.plus(value), BITS)?,
         Function::Power(n) => whole_power(&point, n - 1).times(&number(n)).rounded(BITS),
-        Function::Sin => cos(&point, BITS),
-        Function::Cos => sin(&point, BITS).negated(),
+        Function::Sin | Function::Cos => waves::touch(function, z).first,
         _ => return None,
     })
 }
 
 /// A point of the interval with the value and the derivative there.
-struct Touch {
-    at: Dyadic,
-    value: Interval,
-    first: Interval,
+#[derive(Clone)]
+pub(super) struct Touch {
+    pub(super) at: Dyadic,
+    pub(super) value: Interval,
+    pub(super) first: Interval,
 }
 
 /// A function on an interval.
@@ -191,15 +190,21 @@ struct Curve {
     bend: Bend,
     /// Values, where lines are constants.
     flat: Option<Interval>,
+    /// Of sine and cosine.
+    waves: Option<Waves>,
 }
 
-fn times(s: &Dyadic, z: &Dyadic) -> Interval {
+pub(super) fn times(s: &Dyadic, z: &Dyadic) -> Interval {
     Interval::point(s.times(z))
 }
 
 impl Curve {
     fn new(function: Function, l: Dyadic, u: Dyadic) -> Result<Self, Rejection> {
-        let values = image(function, &Interval::new(l.clone(), u.clone()))?;
+        let waves = matches!(function, Function::Sin | Function::Cos).then(|| Waves::new(function, &l, &u));
+        let values = match &waves {
+            Some(waves) => waves.values()?,
+            None => image(function, &Interval::new(l.clone(), u.clone()))?,
+        };
         let by = |up: bool, down: bool| match (up, down) {
             (true, _) => Bend::Up,
             (_, true) => Bend::Down,
@@ -220,7 +225,7 @@ impl Curve {
         let narrow = width < Dyadic::new(size.mantissa, size.exponent - 30);
         let (at_l, at_u) = (value(function, &l)?, value(function, &u)?);
         let bend = if narrow { Bend::Mixed } else { bend };
-        Ok(Self { function, l, u, at_l, at_u, bend, flat: narrow.then_some(values) })
+        Ok(Self { function, l, u, at_l, at_u, bend, flat: narrow.then_some(values), waves })
     }
 
     /// Where the tangent is to touch; the middle if there is none there.
@@ -259,10 +264,11 @@ impl Curve {
             (Bend::Mixed, Side::Above, Function::Power(n)) => {
                 Some(odd_power(n, s, &self.u.negated(), &self.l.negated())?.negated())
             }
-            (Bend::Mixed, side, function) => Some(match side {
-                Side::Below => least(function, false, s, &self.l, &self.u),
-                Side::Above => least(function, true, &s.negated(), &self.l, &self.u).negated(),
-            }),
+            (Bend::Mixed, side, _) => match (side, &self.waves) {
+                (Side::Below, Some(waves)) => Some(waves.least(false, s)?),
+                (Side::Above, Some(waves)) => Some(waves.least(true, &s.negated())?.negated()),
+                (_, None) => None,
+            },
         };
         found.ok_or(Rejection::Range)
     }
@@ -271,6 +277,9 @@ impl Curve {
 fn touch(function: Function, l: &Dyadic, u: &Dyadic, share: i64) -> Result<Touch, Rejection> {
     let way = u.minus(l).times(&Dyadic::new(share.into(), -i64::from(SLOPE_BITS)));
     let at = l.plus(&way);
+    if matches!(function, Function::Sin | Function::Cos) {
+        return Ok(waves::touch(function, &at));
+    }
     let value = value(function, &at)?;
     match derivative(function, &at, &value) {
         Some(first) => Ok(Touch { at, value, first }),
@@ -280,7 +289,7 @@ fn touch(function: Function, l: &Dyadic, u: &Dyadic, share: i64) -> Result<Touch
 }
 
 /// The intercept on the inside of the bend.
-fn inside(touch: &Touch, side: Side, s: &Dyadic, l: &Dyadic, u: &Dyadic) -> Result<Dyadic, Rejection> {
+pub(super) fn inside(touch: &Touch, side: Side, s: &Dyadic, l: &Dyadic, u: &Dyadic) -> Result<Dyadic, Rejection> {
     let (from, away) = (touch.value.minus(&times(s, &touch.at)), touch.first.minus(&Interval::point(s.clone())));
     let at = |z: &Dyadic| from.plus(&away.times(&Interval::point(z.minus(&touch.at))));
     side.pick([at(l), at(u)]).ok_or(Rejection::Range)
@@ -303,62 +312,6 @@ fn odd_power(n: u32, s: &Dyadic, l: &Dyadic, u: &Dyadic) -> Result<Dyadic, Rejec
     let right = inside(&Touch { at: a, value: at, first }, Side::Below, s, &Dyadic::zero(), u)?;
     let left = value(function, l)?.minus(&times(s, l)).lower;
     Ok(right.min(left).min(Dyadic::zero()))
-}
-
-/// Intervals that are wider than this to the power of two have all angles.
-const WIDEST: i64 = 3;
-
-/// Pieces of an interval, at most.
-const PIECES: usize = 128;
-
-/// Where to stop halving pieces.
-const CLOSE: i64 = -32;
-
-/// The values of sine or cosine on $[l, u]$.
-fn waves(function: Function, l: &Dyadic, u: &Dyadic) -> Interval {
-    let (one, zero) = (Dyadic::one(), Dyadic::zero());
-    let low = least(function, false, &zero, l, u).max(one.negated());
-    let high = least(function, true, &zero, l, u).negated().min(one);
-    Interval::new(low, high)
-}
-
-/// A lower bound of $\sigma(z) - s z$ on $[l, u]$, where $\sigma$ is sine or cosine or its negative: on a piece around $m$ of
-/// half the width $w$, the function is at least $\sigma(m) - s m - |\sigma'(m) - s| w - w^2 / 2$.
-fn least(function: Function, negative: bool, s: &Dyadic, l: &Dyadic, u: &Dyadic) -> Dyadic {
-    let halved = |v: Dyadic| Dyadic::new(v.mantissa, v.exponent - 1);
-    let beyond = || times(s, l).lower.max(times(s, u).lower).negated().plus(&Dyadic::one().negated());
-    if u.minus(l).top().is_some_and(|top| top > WIDEST) {
-        return beyond();
-    }
-    let signed = |v: Interval| if negative { v.negated() } else { v };
-    let height = |z: &Dyadic| -> (Interval, Interval) {
-        let point = Interval::point(z.clone());
-        let (sine, cosine) = (sin(&point, BITS), cos(&point, BITS));
-        let (value, first) = if function == Function::Sin { (sine, cosine) } else { (cosine, sine.negated()) };
-        (signed(value).minus(&times(s, z)), signed(first).minus(&Interval::point(s.clone())))
-    };
-    let piece = |a: Dyadic, b: Dyadic| -> (Dyadic, Dyadic, Dyadic, Dyadic) {
-        let (m, w) = (halved(a.plus(&b)), halved(b.minus(&a)));
-        let (value, first) = height(&m);
-        let steep = first.upper.clone().max(first.lower.negated());
-        let bound = value.lower.minus(&steep.times(&w)).minus(&halved(w.times(&w)));
-        (bound.round_down(96), value.upper, a, b)
-    };
-    let mut pieces = vec![piece(l.clone(), u.clone())];
-    let mut best = [l, u].map(|z| height(z).0.upper).into_iter().min().unwrap_or_else(Dyadic::zero);
-    while pieces.len() < PIECES {
-        let Some(lowest) = (0..pieces.len()).min_by(|i, j| pieces[*i].0.cmp(&pieces[*j].0)) else { break };
-        best = best.min(pieces[lowest].1.clone());
-        if best.minus(&pieces[lowest].0).top().is_none_or(|top| top < CLOSE) {
-            break;
-        }
-        let (_, _, a, b) = pieces.swap_remove(lowest);
-        let middle = halved(a.plus(&b));
-        pieces.push(piece(a, middle.clone()));
-        pieces.push(piece(middle, b));
-    }
-    let found = pieces.into_iter().map(|piece| piece.0).min();
-    found.map_or_else(beyond, |found| found.max(beyond()))
 }
 
 /// The lines of a function on ranges.

@@ -9,7 +9,7 @@
 //! | the network as affine layers, elementwise functions and products, from the graph | [`network`], `build`, `affine`, `bilinear` |
 //! | weights as integers with one exponent | [`matrix`] |
 //! | bounds of all layers on a box; lines of the ReLUs | [`bounds`] |
-//! | lines of sigmoid and tanh; of other curved functions; planes of products | [`lines`]; [`curves`]; [`planes`] |
+//! | lines of sigmoid and tanh; of other curved functions, among them sine and cosine; planes of products | [`lines`]; [`curves`], `waves`; [`planes`] |
 //! | an objective taken back to the input | [`rows`] |
 //! | ranges narrowed by half-spaces | [`spaces`] |
 //! | the file | [`mod@format`] |
@@ -29,6 +29,7 @@ pub mod planes;
 pub mod rejection;
 pub mod rows;
 pub mod spaces;
+mod waves;
 
 pub use checker::check;
 pub use rejection::{Accepted, Rejection};
