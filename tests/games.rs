@@ -269,13 +269,15 @@ fn roundings_block_nobody() {
         let found = core(&values, payoffs);
         assert_eq!((&found["in_core"], &found["blocking"]), (&json!(true), &Value::Null), "{payoffs}: {found}");
         let gain = found["excess"].as_f64().expect("a number");
-        let explained = found["notes"].to_string().contains("counted as rounding");
+        let explained = found["notes"].to_string().contains("no more than roundings");
         assert!(gain < 1e-15 && (gain <= 0.0 || explained), "{payoffs}: {found}");
     }
     for (values, payoffs, leaves) in [
         (json!([0, 0.1, 0.2, 0.300000001, 0.3, 0.4, 0.5, 0.6]), "0.1,0.2,0.3", json!([0, 1])),
         (json!(three), "0.333333333,0.333333333,0.333333332,0.000000002", json!([0, 1, 2])),
         (json!([0, 0.1, 0, 0.1]), "0.099999999,0.000000001", json!([0])),
+        // What is rounding to a large payoff is none to small ones.
+        (json!([0, 0, 0.3, 0, 0, 0, 0, 1e18]), "1e18,0.1,-0.1", json!([1])),
         // Quotients are exact.
         (json!(three), "1/3,1/3,999999999999999999/3000000000000000000,1/3000000000000000000", json!([0, 1, 2])),
     ] {

@@ -100,6 +100,7 @@ impl Journal {
             // File systems without locks.
             Ok(()) | Err(TryLockError::Error(_)) => {}
         }
+        let journal = Self { file, path: path.clone() };
         let mut measurements = Vec::new();
         let mut whole = 0u64;
         if let Ok(file) = File::open(&path) {
@@ -113,8 +114,8 @@ impl Journal {
                 line.clear();
             }
         }
-        file.set_len(whole).map_err(io(&path))?;
-        Ok((Self { file, path }, measurements))
+        journal.file.set_len(whole).map_err(io(&path))?;
+        Ok((journal, measurements))
     }
 
     /// Where the measurements are.
@@ -131,6 +132,15 @@ impl Journal {
         line.push('\n');
         let written = self.file.write_all(line.as_bytes()).and_then(|()| self.file.sync_data());
         written.map_err(|source| JournalError::Io { path: self.path.clone(), source })
+    }
+}
+
+/// A process that is being started holds its parent's files until its program runs, and a lock lasts while anybody holds the file: it
+/// is given back, not only closed.
+impl Drop for Journal {
+    fn drop(&mut self) {
+        // File systems without locks have nothing to give back.
+        let _ = self.file.unlock();
     }
 }
 

@@ -283,22 +283,26 @@ pub fn compared(arguments: &Arguments, game: &dyn ExcessOracle, record: &mut Rec
     let doubles = payoffs.iter().any(|(_, rounded)| *rounded);
     let mut payoffs: Vec<RBig> = payoffs.into_iter().map(|(payoff, _)| payoff).collect();
     let left = shared(game, &mut payoffs, &mut record.notes);
-    let found = membership_of(game, &payoffs).map_err(fault)?;
-    record.shares(game, &payoffs, None);
-    let explained =
-        if doubles || !left.is_zero() { RBig::from(payoffs.len()) * left + rounding(&payoffs) } else { left };
-    record.in_core = Some(true);
-    match found {
-        Membership::Blocked { coalition, gain } if gain > explained => {
-            (record.in_core, record.blocking) = (Some(false), Some(coalition.members().collect()));
+    let exact = !doubles && left.is_zero();
+    let blocking = match membership_of(game, &payoffs).map_err(fault)? {
+        Membership::Blocked { coalition, .. } if exact => Some(coalition),
+        Membership::Blocked { coalition, gain } => {
+            // Who gains if each player had what roundings may have taken from it does so by more than these.
+            let most: Vec<RBig> = payoffs.iter().map(|x| x + rounding(x) + &left).collect();
+            let found = game.worst(&most).filter(|(_, gain)| *gain > RBig::ZERO).map(|(coalition, _)| coalition);
+            if found.is_none() {
+                let gain = Plain(gain.to_f64().value());
+                record
+                    .notes
+                    .push(format!("{coalition} gains {gain} by leaving, no more than roundings of payoffs and values"));
+            }
+            found
         }
-        Membership::Blocked { coalition, gain } => record.notes.push(format!(
-            "{coalition} gains {} by leaving; up to {} are counted as rounding, payoffs and values being doubles",
-            Plain(gain.to_f64().value()),
-            Plain(explained.to_f64().value())
-        )),
-        Membership::Core => {}
-    }
+        Membership::Core => None,
+    };
+    record.shares(game, &payoffs, None);
+    record.in_core = Some(blocking.is_none());
+    record.blocking = blocking.map(|coalition| coalition.members().collect());
     Ok(())
 }
 
@@ -312,18 +316,18 @@ fn payoff(text: &str) -> Option<(RBig, bool)> {
     Some((double.clone(), double != exact))
 }
 
-/// What roundings of payoffs, and of the values that they are compared with, add up to at most: half a unit in the last place of each
-/// payoff and of a value. The value of a coalition that gains is at most what its members have, $2^{-53} \cdot 2 \sum_i |x_i|$ in all.
-fn rounding(payoffs: &[RBig]) -> RBig {
-    let unit = RBig::from_parts(1.into(), (1u64 << 52).into());
-    payoffs.iter().fold(RBig::ZERO, |sum, x| sum + x.clone().abs()) * unit
+/// What roundings to doubles may take from a player: half a unit in the last place of its payoff, $2^{-53} |x_i|$, and as much of the
+/// value of its coalition, which is at most $\sum_{i \in S} |x_i|$ where gains are as small as roundings.
+fn rounding(payoff: &RBig) -> RBig {
+    payoff.clone().abs() / RBig::from(1u64 << 52)
 }
 
 /// Shares what payoffs lack, or have too much, where that is less than a billionth of $v(N)$ or their rounding, and says so; how much
 /// that is, without its sign.
 fn shared(game: &dyn ExcessOracle, payoffs: &mut [RBig], notes: &mut Vec<String>) -> RBig {
     let grand = game.value(Coalition::all(game.players()));
-    let most = grand.clone().abs() / RBig::from(1_000_000_000u32) + rounding(payoffs);
+    let most = grand.clone().abs() / RBig::from(1_000_000_000u32);
+    let most = payoffs.iter().fold(most, |most, x| most + rounding(x));
     let left = payoffs.iter().fold(grand, |left, x| left - x);
     let size = left.clone().abs();
     if left.is_zero() || size > most {
