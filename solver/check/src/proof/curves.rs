@@ -4,7 +4,7 @@
 //! $$ \sigma(z) - s z \;\ge\; \sigma(p) - s p + (\sigma'(p) - s)(z - p), $$
 //! which is least at an end, while $\sigma(z) - s z$ is greatest at an end; concave functions are the mirror image. The slope on
 //! the inside of the bend is that of the tangent at $p$, the one on the outside that of the chord. An odd power across 0 is
-//! concave left of 0 and convex right of it; sine and cosine ([`super::waves`]) are one or the other on pieces of the interval.
+//! concave left of 0 and convex right of it; sine and cosine (`waves.rs`) are one or the other on pieces of the interval.
 //!
 //! Lines are integers with one exponent for the slopes of a layer and one for its intercepts.
 

@@ -1,6 +1,6 @@
 //! Does a certificate prove the least core of a game?
 //!
-//! A game is a file `{"n": …, "values": […]}` of doubles, in the order of the coalitions' bits, or one of the [`kinds`] that a few
+//! A game is a file `{"n": …, "values": […]}` of doubles, in the order of the coalitions' bits, or one of the kinds (`kinds.rs`) that a few
 //! numbers give, with up to 127 players. The certificate has an excess $e$, payoffs $x$ and weights $\lambda$. Shown is, in rational
 //! numbers:
 //!
