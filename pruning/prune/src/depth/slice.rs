@@ -178,8 +178,10 @@ mod tests {
             let (small, report) = sliced(&model, &sequences, budget, &Silent).expect("finite");
             let step = step(&model.config);
             prop_assert!(report.width % step == 0 && (small.parameters() <= budget || report.width == step));
-            let more = narrowed(&turned, &vec![0.0; shape.width * shape.width], report.width + step);
-            prop_assert!(more.parameters() > budget);
+            if report.width + step <= shape.width {
+                let more = narrowed(&turned, &vec![0.0; shape.width * shape.width], report.width + step);
+                prop_assert!(more.parameters() > budget);
+            }
         }
 
         #[test]
