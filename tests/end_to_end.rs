@@ -52,7 +52,9 @@ fn results_replace_no_input() {
         at("link"),
         format!("{}/../{}/toy.onnx", place.path().display(), place.path().file_name().expect("a name").display()),
     );
-    let refused: [&[&str]; 9] = [
+    let data = at("data.csv");
+    std::fs::write(&data, "1,2\n0,3\n").expect("written");
+    let refused: [&[&str]; 11] = [
         &["verify", &model, &spec, "--certificate", &model],
         &["verify", &model, &spec, "--certificate", &link],
         &["verify", &model, &spec, "--counterexample", &around],
@@ -62,6 +64,8 @@ fn results_replace_no_input() {
         &["reduce", &model, &spec, "-o", &model],
         &["prune", &model, "--method", "magnitude", "--sparsity", "0.5", "-o", &model],
         &["equiv", &model, &model, &spec, "--delta", "1", "--certificate", &model],
+        &["train", "--model", "mlp:1-2", "--data", &data, "-o", &data],
+        &["robust", &model, "--data", &data, "--index", "0..1", "--radius", "0.1", "--json", &data],
     ];
     for arguments in refused {
         let output = run(arguments);

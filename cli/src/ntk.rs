@@ -163,8 +163,9 @@ struct Found {
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
     let begin = Instant::now();
-    let model: Vec<&Path> = arguments.model.iter().map(PathBuf::as_path).collect();
-    output::check(&model, &[arguments.kernel.as_ref()], arguments.json.as_ref())?;
+    let model = arguments.model.iter().map(PathBuf::as_path);
+    let inputs: Vec<&Path> = model.chain([Path::new(&arguments.data)]).collect();
+    output::check(&inputs, &[arguments.kernel.as_ref()], arguments.json.as_ref())?;
     let source = match (&arguments.model, &arguments.architecture) {
         (Some(model), _) => Source::Network(onnx::read(model)?),
         (None, Some(spec)) => layers(spec)?,

@@ -120,7 +120,8 @@ fn positive(text: &str) -> Result<f32, String> {
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
     let files = [Some(&arguments.output), arguments.mask.as_ref(), arguments.certify.certificate.as_ref()];
-    output::check(&[&arguments.model], &files, arguments.json.as_ref())?;
+    let inputs: Vec<&Path> = arguments.data.iter().map(Path::new).chain([arguments.model.as_path()]).collect();
+    output::check(&inputs, &files, arguments.json.as_ref())?;
     let settings = settings(arguments)?;
     if arguments.model.extension().is_some_and(|e| e == "safetensors") {
         return tensors::run(arguments, &settings);

@@ -125,7 +125,7 @@ struct Question<'a> {
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
     let begin = Instant::now();
-    output::check(&[&arguments.model], &[], arguments.json.as_ref())?;
+    output::check(&[&arguments.model, arguments.data.as_ref()], &[], arguments.json.as_ref())?;
     let device = arguments.device.opened().map_err(|source| CliError::Device { source })?;
     let graph = onnx::read(&arguments.model)?;
     let images = load(arguments)?;

@@ -246,7 +246,9 @@ fn loss(text: &str) -> Result<Loss, String> {
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
     let begin = Instant::now();
-    output::check(&[], &[arguments.output.as_ref(), arguments.checkpoint.as_ref()], arguments.json.as_ref())?;
+    // A network may be trained in place.
+    let inputs: Vec<&Path> = arguments.test.iter().map(PathBuf::as_path).chain([Path::new(&arguments.data)]).collect();
+    output::check(&inputs, &[arguments.output.as_ref(), arguments.checkpoint.as_ref()], arguments.json.as_ref())?;
     let settings = arguments.settings();
     settings.check()?;
     let (data, test) = arguments.load()?;

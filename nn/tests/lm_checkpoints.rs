@@ -314,6 +314,7 @@ fn configurations_that_ask_for_something_else_are_refused_by_key() {
         ("mistral-f16", "layer_types", r#"["full_attention", "sliding_attention"]"#),
         ("mistral-f16", "layer_types", "[]"),
         ("mistral-window-f32", "layer_types", r#"["sliding_attention"]"#),
+        ("mistral-window-f32", "layer_types", r#"["full_attention", "full_attention"]"#),
         ("mistral-f16", "sliding_window", r#""all""#),
         ("mistral-f16", "attention_bias", "true"),
         ("mistral-f16", "mlp_bias", "true"),

@@ -94,7 +94,7 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
         }
         _ => return Err(CliError::Layers),
     };
-    let mut task = pair.open()?;
+    let mut task = pair.open(calibration.as_deref())?;
     let count = task.checkpoint.config().blocks;
     match &settings {
         Some(settings) => settings.check(count)?,

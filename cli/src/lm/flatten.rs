@@ -109,7 +109,7 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
     arguments.refuse_idle()?;
     let Arguments { pair, calibration, .. } = arguments;
     let settings = arguments.settings();
-    let mut task = pair.open()?;
+    let mut task = pair.open(Some(calibration))?;
     settings.check(task.checkpoint.config().blocks)?;
     let sequences = task.sequences(calibration)?;
     task.measure(Some((calibration, &sequences)))?;

@@ -130,9 +130,10 @@ pub(super) struct Task<'a> {
 
 impl Pair {
     /// Opens the model, unless the result has no place to go.
-    pub(super) fn open(&self) -> Result<Task<'_>, CliError> {
-        let texts = self.text.iter().map(PathBuf::as_path);
-        output::check(&texts.chain([self.model.as_path()]).collect::<Vec<_>>(), &[], self.json.as_ref())?;
+    pub(super) fn open(&self, calibration: Option<&Path>) -> Result<Task<'_>, CliError> {
+        let texts = [self.text.as_deref(), self.texts.tokenizer.as_deref(), calibration];
+        let inputs: Vec<&Path> = texts.into_iter().flatten().chain([self.model.as_path()]).collect();
+        output::check(&inputs, &[], self.json.as_ref())?;
         let (begin, checkpoint) = (Instant::now(), Checkpoint::open(&self.model)?);
         let display = Steps::new(self.quiet)?;
         self.target(&checkpoint).check()?;

@@ -113,7 +113,10 @@ impl Family {
         let window = said.filter(|_| slides);
         let (sliding, full) = ("sliding_attention", "full_attention");
         if let Some(kinds) = keys.get("layer_types") {
+            // A Mistral's window holds whatever this list says, so it may only say the same.
+            let always = self == Family::Mistral && window.is_some();
             let expected = match window {
+                Some(_) if always => format!("{sliding} in every block, or no sliding_window"),
                 Some(_) => format!("{sliding} in every block, or {full} in every block"),
                 None => format!("{full} in every block"),
             };
@@ -123,8 +126,8 @@ impl Family {
                 whole.ok_or_else(|| keys.fault("layer_types", &format!("an entry for each of {blocks} blocks")))?;
             let all = |name: &str| whole.iter().all(|kind| kind == name);
             return match (all(full), window) {
-                (true, _) => Ok(None),
-                (false, Some(_)) if all(sliding) => Ok(window),
+                (true, _) if !always => Ok(None),
+                (_, Some(_)) if all(sliding) => Ok(window),
                 _ => Err(keys.fault("layer_types", &expected)),
             };
         }
